@@ -1,0 +1,1 @@
+"""Information-maximising neural networks: train them, watch them, steer them, infer parameters."""

@@ -1,0 +1,154 @@
+"""Checks of arguments, and the wording of errors.
+
+Every error has four parts: the context, what was expected, what was received, and a remedy.
+These primitives are used at the package's doors (`as_source`, `Regularisation`, `as_prior` and the
+two façades); behind a door, input is clean and nothing checks it again.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def wording(context: str, expected: str, received: Any, remedy: str = "") -> str:
+    """Word an error: ``context must expected. Received received. Remedy``."""
+    return f"{context} must {expected}. Received {received}. {remedy}".strip()
+
+
+def describe(value: Any) -> str:
+    """Describe a value in a few words: shape and dtype of an array, otherwise its repr."""
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
+
+
+def integer(name: str, value: Any, minimum: int | None = None, remedy: str = "") -> int:
+    """Return `value` as an int; NumPy integers and 0-d integer arrays are accepted, bools not."""
+    bound = "" if minimum is None else f" of at least {minimum}"
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        result = operator.index(value)
+    except TypeError:
+        message = wording(f"`{name}`", f"be an integer{bound}", describe(value), remedy)
+        raise TypeError(message) from None
+    if minimum is not None and result < minimum:
+        raise ValueError(wording(f"`{name}`", f"be an integer{bound}", result, remedy))
+    return result
+
+
+def optional_integer(name: str, value: Any, minimum: int | None = None) -> int | None:
+    """Return None for None, otherwise as `integer`."""
+    return None if value is None else integer(name, value, minimum, "None leaves it out.")
+
+
+def number(
+    name: str, value: Any, *, above: float | None = None, below: float | None = None
+) -> float:
+    """Return `value` as a finite float, strictly between `above` and `below` where they are set."""
+    limits = [f"above {above}"] * (above is not None) + [f"below {below}"] * (below is not None)
+    expected = " ".join(["be a finite number", *limits])
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise TypeError(wording(f"`{name}`", expected, describe(value)))
+    result = float(array.reshape(()))
+    inside = (above is None or result > above) and (below is None or result < below)
+    if not np.isfinite(result) or not inside:
+        raise ValueError(wording(f"`{name}`", expected, result))
+    return result
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` as a bool; anything else than True or False is refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(wording(f"`{name}`", "be True or False", describe(value)))
+    return bool(value)
+
+
+def text(name: str, value: Any, remedy: str = "") -> str:
+    """Return `value` as a non-empty string; paths are accepted."""
+    result = str(value) if hasattr(value, "__fspath__") else value
+    if not isinstance(result, str) or not result:
+        raise TypeError(wording(f"`{name}`", "be a non-empty string", describe(value), remedy))
+    return result
+
+
+def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
+    """Return `value` as an array of real numbers, refusing text, objects, complex numbers, NaN."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        message = wording(f"`{name}`", "be an array of real numbers", describe(value), remedy)
+        raise TypeError(message) from None
+    if array.dtype.kind not in "iufb":
+        message = wording(f"`{name}`", "be an array of real numbers", describe(value), remedy)
+        raise TypeError(message)
+    return array
+
+
+def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """Return `array` if all its values are finite; otherwise name the first that is not."""
+    if array.dtype.kind != "f" or np.isfinite(np.sum(array, dtype=np.float64)):
+        return array
+    bad = ~np.isfinite(array)
+    if not bad.any():  # the sum overflowed, no value did
+        return array
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    received = f"{int(bad.sum())} non-finite values, the first ({array[where]}) at index {where}"
+    remedy = "Remove or repair the simulations that failed."
+    raise ValueError(wording(f"`{name}`", "contain finite numbers only", received, remedy))
+
+
+def vector(name: str, value: Any, length: int) -> np.ndarray:
+    """Return `value` as a finite float64 vector of `length` entries (a scalar counts as one)."""
+    array = np.atleast_1d(real_array(name, value))
+    if array.shape != (length,):
+        expected = f"have one entry for each parameter, shape ({length},)"
+        raise ValueError(wording(f"`{name}`", expected, f"shape {array.shape}"))
+    return finite(name, array.astype(np.float64))
+
+
+def seed_or_none(name: str, value: Any) -> int | None:
+    """Return a seed: None (draw one) or an integer from 0 to 2³¹−1."""
+    result = optional_integer(name, value, 0)
+    if result is not None and result >= 2**31:
+        raise ValueError(wording(f"`{name}`", "be below 2**31", result, "Choose a smaller seed."))
+    return result
+
+
+def normalise(keyword: str) -> str:
+    """Write a keyword as Python writes identifiers (NFKC): ϵ becomes ε, µ becomes μ."""
+    return unicodedata.normalize("NFKC", keyword)
+
+
+def normalised_keywords(keywords: Mapping[str, Any], context: str) -> dict[str, Any]:
+    """Normalise the names of keyword arguments; two spellings of one name are refused.
+
+    Python itself turns ``f(ϵ=1)`` into ``f(ε=1)``, but not ``f(**{"ϵ": 1})``.
+    """
+    result: dict[str, Any] = {}
+    for keyword, value in keywords.items():
+        if normalise(keyword) in result:
+            received = f"{normalise(keyword)!r} in two spellings"
+            raise TypeError(wording(context, "get each keyword once", received, "Keep one."))
+        result[normalise(keyword)] = value
+    return result
+
+
+def greek_keywords(function: Function) -> Function:
+    """Let a function be called with any spelling of its Greek keywords."""
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **keywords: Any) -> Any:
+        return function(*arguments, **normalised_keywords(keywords, f"`{function.__name__}`"))
+
+    return called  # type: ignore[return-value]
