@@ -97,7 +97,7 @@ def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
     """Return `array` if all its values are finite; otherwise name the first that is not."""
-    if array.dtype.kind != "f" or np.isfinite(np.sum(array, dtype=np.float64)):
+    if array.dtype.kind != "f" or np.isfinite(_sum(array)):
         return array
     bad = ~np.isfinite(array)
     if not bad.any():  # the sum overflowed, no value did
@@ -106,6 +106,11 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     received = f"{int(bad.sum())} non-finite values, the first ({array[where]}) at index {where}"
     remedy = "Remove or repair the simulations that failed."
     raise ValueError(wording(f"`{name}`", "contain finite numbers only", received, remedy))
+
+
+def _sum(array: np.ndarray) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sum(array, dtype=np.float64))
 
 
 def vector(name: str, value: Any, length: int) -> np.ndarray:

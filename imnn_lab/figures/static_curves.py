@@ -1,0 +1,59 @@
+"""Draw the curves of a training with matplotlib."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from imnn_lab.figures.curves import CurveAxes, TrainingCurves
+from imnn_lab.figures.style import TRUTH, style
+
+
+def draw_curves(description: TrainingCurves, figsize: tuple[float, float] | None = None) -> Figure:
+    """Draw training curves and return the figure.
+
+    Parameters
+    ----------
+    description : TrainingCurves
+    figsize : pair of float, optional
+        Width and height in inches.
+    """
+    rows = len(description.axes)
+    figure, places = plt.subplots(
+        rows, 1, sharex=True, squeeze=False,
+        figsize=figsize or (7, 2.4 * rows), layout="constrained",
+    )  # fmt: skip
+    for place, axes in zip(places[:, 0], description.axes, strict=True):
+        _draw_axes(place, axes)
+        for iteration in sorted({mark.iteration for mark in description.marks}):
+            place.axvline(iteration, color=TRUTH, linewidth=0.6, linestyle=":")
+    _name_marks(places[0, 0], description)
+    places[-1, 0].set_xlabel("iteration")
+    return figure
+
+
+def _draw_axes(place: Axes, axes: CurveAxes) -> None:
+    for line in axes.lines:
+        look = style(line.series)
+        dashes = (0, look.dashes) if look.dashes else "solid"
+        place.plot(
+            line.x, line.y, color=look.colour, linestyle=dashes, linewidth=1.4, label=line.name
+        )
+    for name, value in axes.reference:
+        label = f"{name}: {value:.4g}" if name == "known" else None
+        place.axhline(value, color=TRUTH, linewidth=0.8, linestyle="--", label=label)
+    place.set_ylabel(axes.label)
+    if axes.log:
+        place.set_yscale("log")
+    if axes.lines:
+        place.legend(fontsize="small", loc="best", frameon=False, ncols=2)
+
+
+def _name_marks(place: Axes, description: TrainingCurves) -> None:
+    for mark in description.marks:
+        place.annotate(
+            f"{mark.name} → {mark.value:.3g}", (mark.iteration, 1), (2, -2), rotation=90,
+            xycoords=("data", "axes fraction"), textcoords="offset points",
+            fontsize="x-small", va="top",
+        )  # fmt: skip

@@ -1,0 +1,593 @@
+"""The information-maximising neural network: data in, estimator out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tqdm
+
+from imnn_lab import checks, preparation
+from imnn_lab.archive import Archive
+from imnn_lab.compression import Compressor
+from imnn_lab.estimator import Estimator
+from imnn_lab.fisher import fisher_statistics
+from imnn_lab.progress import ProgressBar
+from imnn_lab.regularisation import Regularisation
+from imnn_lab.results import FisherStatistics, History
+from imnn_lab.run import Plan, Run
+from imnn_lab.settings import Settings
+from imnn_lab.sources import checked_arrays, sources
+from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.trainer import Network, Trainer, arrays_of
+
+DEFAULT_LEARNING_RATE = 1e-3
+
+
+class IMNN:
+    """An information-maximising neural network (Charnock, Lavaux & Wandelt 2018).
+
+    Parameters
+    ----------
+    n_s : int
+        Number of fiducial simulations, which give the covariance of the summaries.
+    n_d : int
+        Number of derivative simulations, which give the derivative of their mean.
+    n_params : int
+        Number of parameters.
+    n_summaries : int
+        Number of summaries that the data are compressed to, at least n_params.
+    θ_fid : array-like, shape (n_params,)
+        Fiducial parameters, in the units of the parameters.
+    δθ : array-like, shape (n_params,)
+        Full width of the central difference: derivative simulations sit at θ_fid ± δθ/2.
+    input_shape : tuple of int
+        Shape of one simulation.
+    fiducial : array, shape (n_s,) + input_shape
+        Simulations at θ_fid for training.
+    derivative : array, shape (n_d, 2, n_params) + input_shape
+        Simulations below (``[:, 0]``) and above (``[:, 1]``) θ_fid in each parameter, all of one
+        row made from the same seed.
+    validation_fiducial, validation_derivative : array or None
+        The same for validation, of any number. Without them the best weights are those with the
+        largest det F of the training set, which overestimates the information.
+    model : keras.Model, optional
+        Network from input_shape to n_summaries; None picks one from `imnn_lab.networks`. It is
+        trained in place: its `Normalization` layers are adapted if they are not, and its linear
+        last layer is started in closed form (`warm_start`) with whitened outputs, in which case
+        `imnn.model` is `model`. A model with another ending gets a fixed whitening layer behind
+        it, and `imnn.model` is the two together.
+    optimiser : keras.optimizers.Optimizer, optional
+        A copy of it is used, so that it can serve several networks. Default: Adam.
+    save : bool
+        Whether to save to ``directory/filename`` at the end of each fit.
+    load : bool
+        Whether to load what was saved there.
+    weights : str, optional
+        Name of a file of weights in that directory to load instead of those of the network.
+    directory, filename : str, optional
+        Where to save and load.
+    at_once : int, optional
+        How many simulations are in the network at once; None chooses by the size of the network.
+    map_fn : callable, optional
+        Preprocessing of a simulation.
+    check_shape : bool
+        False skips the check of the shapes of the data.
+    verbose : bool
+        False prints nothing and shows no progress.
+    dtype : tf.DType or str
+        float32 or float64; the network must have the same.
+    itype : tf.DType or str
+        Integer type of indices.
+    warm_start : bool
+        Whether the last layer starts in closed form (see `imnn_lab.warm_start`).
+    whiten : bool
+        Whether the summaries start with unit covariance.
+    seed : int, optional
+        Makes the network chosen for model=None reproducible.
+    validation_n_s, validation_n_d : int, optional
+        Numbers of validation simulations; None takes what the arrays hold.
+
+    Attributes
+    ----------
+    settings : Settings
+        The arguments that are numbers and words, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type, shape, sign or range, before any work starts.
+    """
+
+    @checks.greek_keywords
+    def __init__(
+        self,
+        n_s: int,
+        n_d: int,
+        n_params: int,
+        n_summaries: int,
+        θ_fid: Any,
+        δθ: Any,
+        input_shape: tuple[int, ...],
+        fiducial: Any = None,
+        derivative: Any = None,
+        validation_fiducial: Any = None,
+        validation_derivative: Any = None,
+        model: keras.Model | None = None,
+        optimiser: keras.optimizers.Optimizer | None = None,
+        save: bool = False,
+        load: bool = False,
+        weights: str | None = None,
+        directory: str | None = None,
+        filename: str | None = None,
+        at_once: int | None = None,
+        map_fn: Callable[..., Any] | None = None,
+        check_shape: bool = True,
+        verbose: bool = True,
+        dtype: Any = "float32",
+        itype: Any = "int32",
+        *,
+        warm_start: bool = True,
+        whiten: bool = True,
+        seed: int | None = None,
+        validation_n_s: int | None = None,
+        validation_n_d: int | None = None,
+    ) -> None:
+        settings = Settings.checked(
+            n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
+            input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
+            dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
+            validation_n_s=validation_n_s, validation_n_d=validation_n_d,
+        )  # fmt: skip
+        place = _place(directory, filename)
+        saves = checks.boolean("save", save)
+        if place is None and (checks.boolean("load", load) or saves or weights is not None):
+            raise ValueError(
+                "save=True, load=True and `weights` need `directory` and `filename`. "
+                "Files go to directory/filename/."
+            )
+        archive = Archive.read(place) if load and place is not None else None
+        data = (fiducial, derivative, validation_fiducial, validation_derivative)
+        self._assemble(settings, data, model, optimiser, archive, place, saves)
+        if weights is not None and place is not None:
+            self._load_weights(_weights_path(place, checks.text("weights", weights)))
+
+    def _assemble(
+        self,
+        settings: Settings,
+        data: tuple[Any, Any, Any, Any],
+        model: keras.Model | None,
+        optimiser: keras.optimizers.Optimizer | None,
+        archive: Archive | None,
+        place: Path | None,
+        saves: bool = False,
+    ) -> None:
+        self.settings, self._place = settings, place
+        training, validation = sources(settings, data, is_needed=archive is None)
+        self._trainer: Trainer | None = None
+        if archive is not None and place is not None:
+            _check_same(archive.settings, settings)
+            self._network = _restored(archive, archive.model(place, model), optimiser)
+        elif training is not None:
+            self._network = self._prepared(model, optimiser, training, validation)
+        if training is not None:
+            self._trainer = Trainer(self._network, training, validation, place, saves)
+            if archive is None:
+                self._trainer.recompute()
+
+    def _prepared(
+        self,
+        model: keras.Model | None,
+        optimiser: keras.optimizers.Optimizer | None,
+        training: Source,
+        validation: Source | None,
+    ) -> Network:
+        """Return a network that is ready for training."""
+        copied = _copied_optimiser(optimiser)
+        network = self._default_network() if model is None else model
+        network = preparation.checked_network(network, self.settings)
+        _check_chunks(network, training)
+        network = preparation.prepared_network(network, self.settings, training, validation)
+        config = keras.optimizers.serialize(copied)
+        return Network(self.settings, network, copied, config, arrays_of(network.variables))
+
+    # Training -------------------------------------------------------------------------------
+
+    @checks.greek_keywords
+    def fit(
+        self,
+        n_iterations: int | None = None,
+        λ: float = 10.0,
+        ε: float = 0.1,
+        reset: bool = False,
+        patience: int | None = None,
+        min_iterations: int | None = None,
+        checkpoint: int | None = None,
+        tqdm_notebook: bool | None = None,
+        weight_file: str = "weights",
+        *,
+        best: bool = True,
+        callback: Callable[[Run], Any] | None = None,
+    ) -> Run:
+        """Train the network, and return when it is done.
+
+        Ctrl-C ends the training after the current graph call; the statistics and weights are then
+        those of the best iteration, as after any other end.
+
+        Parameters
+        ----------
+        n_iterations : int, optional
+            Number of iterations; may be None when there is a `patience`.
+        λ : float
+            Strength of the regularisation.
+        ϵ : float
+            Distance of the covariance (and its inverse) from the identity; see `Regularisation`.
+        reset : bool
+            Whether to start again from the weights before any training, with an empty history.
+        patience : int, optional
+            Stop when ln det F of validation has not improved for this many iterations.
+        min_iterations : int, optional
+            Do not stop for want of patience before this many iterations.
+        checkpoint : int, optional
+            Save the state of training after every so many iterations (needs `directory`).
+        tqdm_notebook : bool, optional
+            Kind of progress bar; None finds out.
+        weight_file : str
+            Name of the file of weights that is saved.
+        best : bool
+            Whether to keep the weights of the best iteration; False keeps the last.
+        callback : callable, optional
+            Called with the run after every graph call.
+
+        Returns
+        -------
+        Run
+            The run, ended; its `reason` says why.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid; nothing has been done then.
+        RuntimeError
+            If another fit of this network is running.
+        FloatingPointError
+            If a number that is not finite came up. The best weights are restored.
+        """
+        plan = self._plan(
+            n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
+        )
+        run = self._new_run(plan, reset, callback)
+        with ProgressBar(self.settings.verbose, tqdm_notebook) as bar:
+            run.drive(bar)
+        return run
+
+    @checks.greek_keywords
+    def start(
+        self,
+        n_iterations: int | None = None,
+        λ: float = 10.0,
+        ε: float = 0.1,
+        reset: bool = False,
+        patience: int | None = None,
+        min_iterations: int | None = None,
+        checkpoint: int | None = None,
+        tqdm_notebook: bool | None = None,
+        weight_file: str = "weights",
+        *,
+        best: bool = True,
+        callback: Callable[[Run], Any] | None = None,
+    ) -> Run:
+        """Train the network in a thread of its own; return the run at once.
+
+        Arguments are those of `fit`. No bar is shown: look at `run.state` and `imnn.history`.
+        """
+        plan = self._plan(
+            n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
+        )
+        return self._new_run(plan, reset, callback).start()
+
+    @property
+    def run(self) -> Run | None:
+        """The last run, None before the first."""
+        return self._trainer.run if self._trainer else None
+
+    # Results --------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> keras.Model:
+        """The network, whitening included."""
+        return self._network.model
+
+    @property
+    def optimiser(self) -> keras.optimizers.Optimizer:
+        """The optimiser: a copy of the one given."""
+        return self._network.optimiser
+
+    @property
+    def history(self) -> History:
+        """All iterations so far, readable while a fit runs."""
+        return self._network.history
+
+    @property
+    def training(self) -> FisherStatistics | None:
+        """Statistics of the training set for the present weights."""
+        return self._network.statistics.get("training")
+
+    @property
+    def validation(self) -> FisherStatistics | None:
+        """Statistics of the validation set for the present weights, None without one."""
+        return self._network.statistics.get("validation")
+
+    @property
+    def statistics(self) -> FisherStatistics:
+        """Statistics of validation when there is one, otherwise of training."""
+        return self._network.estimator.statistics
+
+    @property
+    def statistics_from(self) -> str:
+        """Where `F` and the other statistics come from: "validation" or "training"."""
+        return "training" if self.validation is None else "validation"
+
+    @property
+    def F(self) -> np.ndarray:
+        """Fisher information, shape (n_params, n_params)."""
+        return self.statistics.F
+
+    @property
+    def Finv(self) -> np.ndarray:
+        """Inverse Fisher information."""
+        return self.statistics.Finv
+
+    @property
+    def C(self) -> np.ndarray:
+        """Covariance of the summaries, shape (n_summaries, n_summaries)."""
+        return self.statistics.C
+
+    @property
+    def Cinv(self) -> np.ndarray:
+        """Inverse covariance of the summaries."""
+        return self.statistics.Cinv
+
+    @property
+    def μ(self) -> np.ndarray:
+        """Mean of the summaries, shape (n_summaries,)."""
+        return self.statistics.μ
+
+    @property
+    def dμ_dθ(self) -> np.ndarray:
+        """Derivative of the mean of the summaries, shape (n_params, n_summaries)."""
+        return self.statistics.dμ_dθ
+
+    @property
+    def θ_fid(self) -> np.ndarray:
+        """Fiducial parameters."""
+        return np.array(self.settings.θ_fid)
+
+    @property
+    def δθ(self) -> np.ndarray:
+        """Full width of the central difference."""
+        return np.array(self.settings.δθ)
+
+    @property
+    def estimator(self) -> Estimator:
+        """The estimator with the present network and statistics; later fits do not change it."""
+        return self._network.estimator
+
+    def get_estimate(self, data: Any) -> np.ndarray:
+        """Return estimates of the parameters.
+
+        Parameters
+        ----------
+        data : array, shape input_shape or (n,) + input_shape
+            One simulation or observation, or several.
+
+        Returns
+        -------
+        ndarray, shape (n_params,) or (n, n_params)
+            θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ). While a fit runs it is that of the last one.
+        """
+        return self.estimator(data)
+
+    def evaluate(self, fiducial: Any, derivative: Any) -> FisherStatistics:
+        """Return the statistics of other simulations, of any number, for the present network.
+
+        Parameters
+        ----------
+        fiducial : array, shape (n_s,) + input_shape
+        derivative : array, shape (n_d, 2, n_params) + input_shape
+        """
+        fiducial, derivative = checked_arrays(
+            fiducial, derivative, None, None, self.δθ, self.settings.input_shape
+        )
+        flat = derivative.reshape((-1, *self.settings.input_shape))
+        shape = (*derivative.shape[:3], self.settings.n_summaries)
+        summariser = self._network.summariser
+        return fisher_statistics(summariser(fiducial), summariser(flat).reshape(shape), self.δθ)
+
+    def plot(
+        self,
+        regulariser: bool = True,
+        known_det_fisher: float | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot the history of training with matplotlib.
+
+        Parameters
+        ----------
+        regulariser : bool
+            Whether to show Λ2 and r as well.
+        known_det_fisher : float, optional
+            Determinant of the Fisher information where it is known, drawn as a line.
+        figsize : tuple of float, optional
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from imnn_lab.figures import curves, static_curves
+
+        described = curves.training_curves(self.history, regulariser, known_det_fisher)
+        return static_curves.draw_curves(described, figsize)
+
+    # Saving ---------------------------------------------------------------------------------
+
+    def save(self, directory: str | Path | None = None, weight_file: str = "weights") -> Path:
+        """Save everything but the data to a directory (default: the one given at the start)."""
+        place = self._place if directory is None else Path(checks.text("directory", directory))
+        if place is None:
+            raise ValueError("There is no place to save to. Pass `directory`.")
+        archive = self._trainer.archive() if self._trainer else self._network.archive()
+        archive.write(place, self.model, self.estimator, weight_file)
+        return place
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        model: keras.Model | None = None,
+        *,
+        fiducial: Any = None,
+        derivative: Any = None,
+        validation_fiducial: Any = None,
+        validation_derivative: Any = None,
+    ) -> IMNN:
+        """Load a saved IMNN; give it its data again to go on with its training.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Where it was saved.
+        model : keras.Model, optional
+            A network like the saved one, needed where Keras cannot load it without its code.
+        fiducial, derivative, validation_fiducial, validation_derivative : array, optional
+            The data, as for `IMNN`.
+        """
+        place = Path(checks.text("directory", directory))
+        archive = Archive.read(place)
+        imnn = cls.__new__(cls)
+        data = (fiducial, derivative, validation_fiducial, validation_derivative)
+        imnn._assemble(archive.settings, data, model, None, archive, place)
+        return imnn
+
+    # Inside ---------------------------------------------------------------------------------
+
+    def _plan(
+        self,
+        n_iterations: Any,
+        λ: Any,
+        ε: Any,
+        patience: Any,
+        min_iterations: Any,
+        checkpoint: Any,
+        weight_file: Any,
+        best: Any,
+    ) -> Plan:
+        plan = Plan(
+            regularisation=Regularisation(λ, ε),
+            n_iterations=checks.optional_integer("n_iterations", n_iterations, 0),
+            patience=checks.optional_integer("patience", patience, 1),
+            min_iterations=checks.optional_integer("min_iterations", min_iterations, 0) or 0,
+            checkpoint=checks.optional_integer("checkpoint", checkpoint, 1),
+            best=checks.boolean("best", best),
+            weight_file=checks.text("weight_file", weight_file),
+        )
+        if plan.n_iterations is None and plan.patience is None:
+            raise ValueError(
+                "fit needs `n_iterations`, `patience` or both, or it would never end. "
+                "Try fit(patience=100)."
+            )
+        if plan.checkpoint is not None and self._place is None:
+            raise ValueError("`checkpoint` needs a place: pass `directory` and `filename` to IMNN.")
+        return plan
+
+    def _new_run(self, plan: Plan, reset: bool, callback: Callable[[Run], Any] | None) -> Run:
+        reset = checks.boolean("reset", reset)
+        if callback is not None and not callable(callback):
+            raise TypeError(checks.wording("`callback`", "be callable", checks.describe(callback)))
+        if self._trainer is None:
+            raise RuntimeError(
+                "This IMNN was loaded without data. Pass them to IMNN.load(directory, "
+                "fiducial=..., derivative=...) to go on with its training."
+            )
+        return self._trainer.new_run(plan, reset, callback)
+
+    def _default_network(self) -> keras.Model:
+        network = preparation.default_network(self.settings)
+        if self.settings.verbose:
+            tqdm.tqdm.write(
+                f"model=None: using imnn_lab.networks.{network.name} for simulations of shape "
+                f"{self.settings.input_shape}, {network.count_params()} weights."
+            )
+        return network
+
+    def _load_weights(self, path: Path) -> None:
+        self.model.load_weights(path)
+        if self._trainer is not None:
+            self._trainer.recompute()
+        else:
+            self._network.summariser = self._network.summariser.refreshed()
+
+
+def _place(directory: Any, filename: Any) -> Path | None:
+    if directory is None and filename is None:
+        return None
+    remedy = "Files go to directory/filename/; give both."
+    named = {"directory": directory, "filename": filename}
+    return Path(*(checks.text(name, value, remedy) for name, value in named.items()))
+
+
+def _restored(
+    archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer | None
+) -> Network:
+    copied = _copied_optimiser(optimiser or keras.optimizers.deserialize(archive.optimiser))
+    return Network(
+        archive.settings,
+        model,
+        copied,
+        keras.optimizers.serialize(copied),
+        archive.initial,
+        archive.history,
+        archive.statistics,
+        archive.training_state if optimiser is None else [],
+        archive.next,
+    )
+
+
+def _copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
+    """Return a fresh optimiser with the same settings, so that IMNNs share no state."""
+    if optimiser is None:
+        return keras.optimizers.Adam(learning_rate=DEFAULT_LEARNING_RATE)
+    if not isinstance(optimiser, keras.optimizers.Optimizer):
+        remedy = "For example keras.optimizers.Adam(1e-3)."
+        received = checks.describe(optimiser)
+        raise TypeError(checks.wording("`optimiser`", "be a Keras optimiser", received, remedy))
+    return type(optimiser).from_config(optimiser.get_config())
+
+
+def _check_chunks(model: keras.Model, training: Source) -> None:
+    """Refuse layers whose output depends on which simulations are in the network together."""
+    if training.in_chunks and not Compressor(model).is_plain:
+        raise ValueError(
+            "`model` has layers that draw random numbers or use statistics of the batch (Dropout, "
+            "BatchNormalization), which need all simulations in the network at once. "
+            f"Received at_once={training.at_once} for {training.size} simulations. "
+            "Leave `at_once` out, or use another layer (LayerNormalization, kernel_regularizer)."
+        )
+
+
+def _check_same(saved: Settings, here: Settings) -> None:
+    for name in ("n_params", "n_summaries", "input_shape", "θ_fid", "dtype"):
+        if getattr(saved, name) != getattr(here, name):
+            expected = f"be {getattr(saved, name)!r} as in the saved IMNN"
+            raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))
+
+
+def _weights_path(place: Path, name: str) -> Path:
+    file = name if name.endswith(".weights.h5") else f"{name}.weights.h5"
+    if not (place / file).is_file():
+        raise FileNotFoundError(f"`weights`: there is no file {file!r} in {str(place)!r}.")
+    return place / file

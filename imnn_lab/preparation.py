@@ -1,0 +1,93 @@
+"""A network made ready for training: checked, normalised, started in closed form, whitened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from imnn_lab import checks, networks, warm_start
+from imnn_lab.compression import Compressor
+from imnn_lab.normalisation import adapt_normalisation
+from imnn_lab.settings import Settings
+from imnn_lab.sources.arrays import ArraySource as Source
+
+
+def default_network(settings: Settings) -> keras.Model:
+    """Return the network that suits the shape of the data, for users who brought none."""
+    make = networks.convolutional if len(settings.input_shape) in (2, 3) else networks.dense
+    return make(
+        settings.input_shape, settings.n_summaries, dtype=settings.dtype, seed=settings.seed
+    )
+
+
+def checked_network(model: Any, settings: Settings) -> keras.Model:
+    """Return a Keras model that maps input_shape to n_summaries in the right dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a Keras model, its output has another shape, or its dtype differs.
+    """
+    if not isinstance(model, keras.Model):
+        remedy = "Use imnn_lab.networks.dense, convolutional or deep_set, or keras.Sequential."
+        raise TypeError(
+            checks.wording("`model`", "be a Keras model", checks.describe(model), remedy)
+        )
+    if model.compute_dtype != settings.dtype:
+        remedy = (
+            f"Make its layers with dtype={settings.dtype!r}, or pass dtype={model.compute_dtype!r}."
+        )
+        expected = f"compute in the dtype of the IMNN, {settings.dtype}"
+        raise ValueError(checks.wording("`model`", expected, model.compute_dtype, remedy))
+    one = np.zeros((1, *settings.input_shape), settings.dtype)
+    try:
+        output = model(one, training=False)
+    except Exception as error:
+        expected = f"take simulations of shape input_shape = {settings.input_shape}"
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ValueError(checks.wording("`model`", expected, reason)) from error
+    shape = getattr(output, "shape", None)
+    if shape is None or tuple(shape) != (1, settings.n_summaries):
+        expected = f"have one output of shape (None, n_summaries) = (None, {settings.n_summaries})"
+        received = repr(shape) if shape is None else f"(None, {', '.join(map(str, shape[1:]))})"
+        raise ValueError(checks.wording("`model`", expected, received, "Change its last layer."))
+    if keras.backend.standardize_dtype(output.dtype) != settings.dtype:
+        expected = f"give summaries in the dtype of the IMNN, {settings.dtype}"
+        raise ValueError(checks.wording("`model`", expected, output.dtype.name))
+    return model
+
+
+def prepared_network(
+    model: keras.Model, settings: Settings, training: Source, validation: Source | None
+) -> keras.Model:
+    """Adapt, start in closed form and whiten a network; return the one to train.
+
+    It is `model` itself where its linear last layer could take the whitening, otherwise `model`
+    with a fixed `Dense` layer behind it.
+    """
+    adapt_normalisation(model, training.fiducial.numpy())
+    layer = warm_start.last_dense_layer(model)
+    if settings.warm_start and layer is not None:
+        warm_start.start(layer, model, training, validation, whitened=settings.whiten)
+        return model
+    return _whitened(model, settings, training) if settings.whiten else model
+
+
+def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras.Model:
+    found = Compressor(model).statistics(training)
+    A = warm_start.whiten(found.C)
+    if A is None:
+        remedy = "Two summaries may be copies of each other, or the network ignores its input."
+        expected = "give summaries with a regular covariance for the training set"
+        received = f"a covariance with the diagonal {np.diag(found.C).tolist()}"
+        raise ValueError(checks.wording("`model`", expected, received, remedy))
+    inputs = keras.Input(settings.input_shape, dtype=settings.dtype)
+    layer = keras.layers.Dense(
+        settings.n_summaries, trainable=False, dtype=settings.dtype, name="whitening"
+    )
+    result = keras.Model(inputs, layer(model(inputs)))
+    layer.kernel.assign(A)
+    layer.bias.assign(-found.μ @ A)
+    return result

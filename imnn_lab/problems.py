@@ -1,0 +1,291 @@
+"""Problems whose Fisher information and likelihood are known exactly.
+
+Each simulator draws its noise from the seed alone and then applies the parameters, so that the same
+seed gives the same randomness at any parameters: what central differences need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+
+import numpy as np
+from scipy import linalg, optimize
+
+Simulator = Callable[[np.ndarray, int], np.ndarray]
+LogLikelihood = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model of data with a known Fisher information.
+
+    Attributes
+    ----------
+    name : str
+        Name of the problem.
+    labels : tuple of str
+        Names of the parameters, with units where they have any.
+    θ_fid, δθ : ndarray, shape (n_params,)
+        Fiducial parameters and full width of the central difference.
+    input_shape : tuple of int
+        Shape of one simulation.
+    simulator : callable
+        ``simulator(parameters, seed)``: parameters (n, n_params) to simulations (n,) + input_shape.
+    F : ndarray, shape (n_params, n_params)
+        Exact Fisher information at θ_fid.
+    log_likelihood : callable
+        ``log_likelihood(data, θ)``: exact ln p(d | θ) of one simulation, θ of shape (n_params,).
+    network : str
+        Name of the network in `imnn_lab.networks` that suits the data.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    θ_fid: np.ndarray
+    δθ: np.ndarray
+    input_shape: tuple[int, ...]
+    simulator: Simulator = field(repr=False)
+    F: np.ndarray
+    log_likelihood: LogLikelihood = field(repr=False)
+    network: str = "dense"
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return len(self.θ_fid)
+
+    @property
+    def det_F(self) -> float:
+        """Determinant of the exact Fisher information."""
+        return float(np.linalg.det(self.F))
+
+    def simulations(self, n: int, seed: int) -> np.ndarray:
+        """Return n simulations at the fiducial parameters."""
+        return self.simulator(np.tile(self.θ_fid, (n, 1)), seed)
+
+    def training_set(self, n_s: int, n_d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return fiducial (n_s,) + input_shape and derivative (n_d, 2, n_params) + input_shape.
+
+        All derivative simulations of a row share their randomness.
+        """
+        first, second = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+
+        def at(θ: np.ndarray) -> np.ndarray:
+            return self.simulator(np.tile(θ, (n_d, 1)), second)
+
+        steps = 0.5 * np.diag(self.δθ)
+        derivative = [[at(self.θ_fid + sign * step) for step in steps] for sign in (-1, 1)]
+        return self.simulations(n_s, first), np.moveaxis(np.array(derivative), 2, 0)
+
+
+def gaussian(n: int = 10) -> Problem:
+    """Mean and variance of n independent Gaussian values; F = diag(n/Σ, n/2Σ²)."""
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+        return parameters[:, :1] + np.sqrt(parameters[:, 1:]) * noise
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        return _gaussian_log_likelihood(data - θ[0], np.eye(n) * θ[1])
+
+    return _problem("gaussian", ("μ", "Σ"), (0, 1), (0.1, 0.1), (n,), simulator,
+                    np.diag([n, n / 2]), log_likelihood, "deep_set")  # fmt: skip
+
+
+def variance(n: int = 10) -> Problem:
+    """Variance of n independent Gaussian values of mean zero; F = n/2Σ²."""
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+        return np.sqrt(parameters) * noise
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        return _gaussian_log_likelihood(data, np.eye(n) * θ[0])
+
+    return _problem("variance", ("Σ",), (1,), (0.1,), (n,), simulator,
+                    np.array([[n / 2]]), log_likelihood, "deep_set")  # fmt: skip
+
+
+def slope(n: int = 100) -> Problem:
+    """Slope of a line through the origin in unit Gaussian noise; F = Σ x²."""
+    x = np.linspace(0, 10, n)
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        return parameters * x + np.random.default_rng(seed).normal(size=(len(parameters), n))
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        return _gaussian_log_likelihood(data - θ[0] * x, np.eye(n))
+
+    return _problem("slope", ("m",), (4,), (0.1,), (n,), simulator,
+                    np.array([[x @ x]]), log_likelihood)  # fmt: skip
+
+
+def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
+    """Slope with a Gaussian nuisance slope on top; F = 1/(variance + 1/Σ x²)."""
+    x = np.linspace(0, 10, n)
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        ζ = np.sqrt(nuisance_variance) * random.normal(size=(len(parameters), 1))
+        return (parameters + ζ) * x + random.normal(size=(len(parameters), n))
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        covariance = np.eye(n) + nuisance_variance * np.outer(x, x)
+        return _gaussian_log_likelihood(data - θ[0] * x, covariance)
+
+    F = np.array([[1 / (nuisance_variance + 1 / (x @ x))]])
+    return _problem("nuisance_slope", ("m",), (1,), (0.1,), (n,), simulator, F, log_likelihood)
+
+
+def linear_gaussian(
+    A: np.ndarray, covariance: np.ndarray, θ_fid: Sequence[float], δθ: Sequence[float]
+) -> Problem:
+    """Data A θ + n with Gaussian noise; F = Aᵀ N⁻¹ A.
+
+    Parameters
+    ----------
+    A : array, shape (n, n_params)
+        Response of the data to the parameters.
+    covariance : array, shape (n, n)
+        Covariance N of the noise.
+    θ_fid, δθ : sequence of float
+        Fiducial parameters and full width of the central difference.
+    """
+    A, covariance = np.asarray(A, float), np.asarray(covariance, float)
+    L = linalg.cholesky(covariance, lower=True)
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(len(parameters), len(A)))
+        return parameters @ A.T + noise @ L.T
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        return _gaussian_log_likelihood(data - A @ θ, covariance)
+
+    F = A.T @ linalg.cho_solve((L, True), A)
+    labels = tuple(f"θ{i + 1}" for i in range(A.shape[1]))
+    return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),), simulator, F, log_likelihood)
+
+
+def exponential(n: int = 10) -> Problem:
+    """Scale of n independent exponential values; F = n/θ²."""
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        return parameters * np.random.default_rng(seed).exponential(size=(len(parameters), n))
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        return float(-n * np.log(θ[0]) - data.sum() / θ[0]) if θ[0] > 0 else -np.inf
+
+    return _problem("exponential", ("scale",), (2,), (0.2,), (n,), simulator,
+                    np.array([[n / 4]]), log_likelihood, "deep_set")  # fmt: skip
+
+
+def field_2d(n: int = 16) -> Problem:
+    """Gaussian field of n × n pixels with power A k^−B, k = 2π|m|/n, and no mean.
+
+    F = ½ Σ ∂lnP ∂lnP over all n² − 1 modes. The white noise stays, the power moves with θ.
+    """
+    m = np.fft.fftfreq(n) * n
+    k = 2 * np.pi / n * np.hypot(m[:, None], m)
+    k[0, 0] = np.inf
+    gradient = np.stack([np.ones(n * n - 1), -np.log(k.ravel()[1:])])
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(len(parameters), n, n))
+        A, B = parameters.T[:, :, None, None]
+        amplitude = np.sqrt(A) * k ** (-B / 2)
+        return np.fft.ifft2(np.fft.fft2(noise) * amplitude).real[..., None]
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        power = (θ[0] * k ** -θ[1]).ravel()[1:]
+        observed = (np.abs(np.fft.fft2(data[..., 0])) ** 2).ravel()[1:] / n**2
+        return float(-0.5 * np.sum(np.log(2 * np.pi * power) + observed / power))
+
+    return _problem("field", ("A", "B"), (1, 0.5), (0.1, 0.1), (n, n, 1), simulator,
+                    0.5 * gradient @ gradient.T, log_likelihood, "convolutional")  # fmt: skip
+
+
+def autoregressive(
+    θ_fid: Sequence[float] = (900, 0.5, 150), δθ: Sequence[float] = (20, 0.1, 10), n: int = 100
+) -> Problem:
+    """Stationary first-order autoregressive series: mean, φ and innovation standard deviation."""
+
+    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+        mean, φ, σ = parameters.T
+        series = np.empty_like(noise)
+        series[:, 0] = noise[:, 0] / np.sqrt(1 - φ**2)
+        for t in range(1, n):
+            series[:, t] = φ * series[:, t - 1] + noise[:, t]
+        return (mean[:, None] + σ[:, None] * series)[..., None]
+
+    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+        mean, φ, σ = θ
+        if not (abs(φ) < 1 and σ > 0):
+            return -np.inf
+        z = (np.ravel(data) - mean) / σ
+        square = (1 - φ**2) * z[0] ** 2 + np.sum((z[1:] - φ * z[:-1]) ** 2)
+        return float(-0.5 * square - n * np.log(σ * np.sqrt(2 * np.pi)) + 0.5 * np.log(1 - φ**2))
+
+    labels = ("mean", "φ", "innovation sd")
+    return _problem("autoregressive", labels, θ_fid, δθ, (n, 1), simulator,
+                    autoregressive_fisher(θ_fid, n), log_likelihood, "convolutional")  # fmt: skip
+
+
+def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
+    """Return the exact Fisher information (3, 3) of a stationary AR(1) series of n values.
+
+    From the expectation of the second derivatives of the exact likelihood.
+    """
+    _, φ, σ = θ
+    mean = (1 - φ) * (n - (n - 2) * φ) / σ**2
+    φφ = n / (1 - φ**2) + (3 * φ**2 - 1) / (1 - φ**2) ** 2
+    φσ = 2 * φ / (σ * (1 - φ**2))
+    return np.array([[mean, 0, 0], [0, φφ, φσ], [0, φσ, 2 * n / σ**2]])
+
+
+def nile_flow() -> tuple[np.ndarray, np.ndarray]:
+    """Return the years (100,) and the annual flow of the Nile at Aswan (100,), in 10⁸ m³."""
+    path = resources.files("imnn_lab") / "data" / "nile.csv"
+    table = np.loadtxt(path.read_text().splitlines(), delimiter=",", skiprows=5)
+    return table[:, 0].astype(int), table[:, 1]
+
+
+def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
+    """Return the parameters (n_params,) that maximise the exact likelihood of one simulation."""
+    scale = np.sqrt(np.diag(np.linalg.inv(problem.F)))
+
+    def minus_log_likelihood(z: np.ndarray) -> float:
+        return -problem.log_likelihood(data, problem.θ_fid + scale * z)
+
+    found = optimize.minimize(
+        minus_log_likelihood, np.zeros(problem.n_params), method="Nelder-Mead",
+        options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 10_000, "maxfev": 10_000},
+    )  # fmt: skip
+    return problem.θ_fid + scale * found.x
+
+
+def _problem(
+    name: str,
+    labels: tuple[str, ...],
+    θ_fid: Sequence[float],
+    δθ: Sequence[float],
+    input_shape: tuple[int, ...],
+    simulator: Simulator,
+    F: np.ndarray,
+    log_likelihood: LogLikelihood,
+    network: str = "dense",
+) -> Problem:
+    centre, width = np.array(θ_fid, float), np.array(δθ, float)
+    return Problem(name, labels, centre, width, input_shape, simulator, F, log_likelihood, network)
+
+
+def _gaussian_log_likelihood(residual: np.ndarray, covariance: np.ndarray) -> float:
+    try:
+        factor = linalg.cho_factor(covariance, lower=True)
+    except linalg.LinAlgError:
+        return -np.inf
+    log_det = 2 * np.sum(np.log(np.diag(factor[0])))
+    square = residual @ linalg.cho_solve(factor, residual)
+    return float(-0.5 * (square + log_det + len(residual) * np.log(2 * np.pi)))

@@ -1,0 +1,119 @@
+"""The settings of an IMNN: the arguments that are numbers and words, checked once."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Clean settings; see `IMNN` for what they mean."""
+
+    n_s: int
+    n_d: int
+    n_params: int
+    n_summaries: int
+    θ_fid: tuple[float, ...]
+    δθ: tuple[float, ...]
+    input_shape: tuple[int, ...]
+    validation_n_s: int | None
+    validation_n_d: int | None
+    at_once: int | None
+    check_shape: bool
+    verbose: bool
+    dtype: str
+    itype: str
+    warm_start: bool
+    whiten: bool
+    seed: int | None
+
+    @classmethod
+    def checked(cls, **given: Any) -> Settings:
+        """Check arguments as the user gave them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one has the wrong type, shape, sign or range, or they contradict each other.
+        """
+        counts = {
+            name: checks.integer(name, given[name], 1) for name in ("n_params", "n_summaries")
+        }
+        counts |= {name: checks.integer(name, given[name], 2) for name in ("n_s", "n_d")}
+        _check_counts(counts)
+        n_params = counts["n_params"]
+        δθ = checks.vector("δθ", given["δθ"], n_params)
+        if not (δθ > 0).all():
+            remedy = "δθ is the full width of the central difference, θ⁺ − θ⁻."
+            raise ValueError(checks.wording("`δθ`", "be positive", δθ.tolist(), remedy))
+        flags = ("check_shape", "verbose", "warm_start", "whiten")
+        clean: dict[str, Any] = dict(counts)
+        clean |= {
+            name: checks.optional_integer(name, given[name], 2)
+            for name in ("validation_n_s", "validation_n_d")
+        }
+        clean |= {name: checks.boolean(name, given[name]) for name in flags}
+        return cls(
+            **clean,
+            θ_fid=tuple(checks.vector("θ_fid", given["θ_fid"], n_params).tolist()),
+            δθ=tuple(δθ.tolist()),
+            input_shape=_shape(given["input_shape"]),
+            at_once=checks.optional_integer("at_once", given["at_once"], 1),
+            dtype=_type_name("dtype", given["dtype"], DTYPES),
+            itype=_type_name("itype", given["itype"], ("int32", "int64")),
+            seed=checks.seed_or_none("seed", given["seed"]),
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Settings:
+        """Make settings from the dict of `as_dict`."""
+        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        return cls(**values | lists)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as a dict that JSON can hold."""
+        return asdict(self)
+
+
+def _check_counts(counts: dict[str, int]) -> None:
+    n_params, n_summaries, n_s = counts["n_params"], counts["n_summaries"], counts["n_s"]
+    if n_summaries < n_params:
+        expected = f"be at least n_params = {n_params}, or F is singular"
+        remedy = "Usually n_summaries = n_params is enough."
+        raise ValueError(checks.wording("`n_summaries`", expected, n_summaries, remedy))
+    if n_s < n_summaries + 2:
+        expected = f"be at least n_summaries + 2 = {n_summaries + 2}, or C is singular"
+        raise ValueError(checks.wording("`n_s`", expected, n_s, "Make more simulations."))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    try:
+        shape = tuple(operator.index(length) for length in value)
+    except TypeError:
+        remedy = "A simulation of ten values has input_shape=(10,)."
+        message = checks.wording("`input_shape`", "be a tuple of integers", repr(value), remedy)
+        raise TypeError(message) from None
+    if not shape or min(shape) < 1:
+        remedy = "A single value has input_shape=(1,)."
+        raise ValueError(
+            checks.wording("`input_shape`", "have at least one axis, none empty", shape, remedy)
+        )
+    return shape
+
+
+def _type_name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    try:
+        found = getattr(value, "name", None) or np.dtype(value).name
+    except TypeError:
+        found = value
+    if found not in allowed:
+        raise ValueError(checks.wording(f"`{name}`", f"be one of {allowed}", repr(value)))
+    return str(found)

@@ -1,0 +1,41 @@
+"""Small data and networks for tests."""
+
+import keras
+
+from imnn_lab import IMNN, networks, problems
+
+SIZE = 200
+
+
+def gaussian_data(n_s=SIZE, n_d=SIZE, seed=1):
+    problem = problems.gaussian()
+    return *problem.training_set(n_s, n_d, seed), *problem.training_set(n_s, n_d, seed + 1)
+
+
+def small_network(seed=3, dtype="float32", outputs=2, shape=(10,)):
+    return networks.dense(shape, outputs, hidden=(16, 16), dtype=dtype, seed=seed)
+
+
+def small_imnn(n_s=SIZE, n_d=SIZE, **changes):
+    """Return an IMNN of the Gaussian problem, fast to train, that prints nothing."""
+    problem = problems.gaussian()
+    fiducial, derivative, validation_fiducial, validation_derivative = gaussian_data(n_s, n_d)
+    arguments = {
+        "n_s": n_s,
+        "n_d": n_d,
+        "n_params": 2,
+        "n_summaries": 2,
+        "θ_fid": problem.θ_fid,
+        "δθ": problem.δθ,
+        "input_shape": (10,),
+        "fiducial": fiducial,
+        "derivative": derivative,
+        "validation_fiducial": validation_fiducial,
+        "validation_derivative": validation_derivative,
+        "optimiser": keras.optimizers.Adam(1e-3),
+        "verbose": False,
+        "seed": 5,
+    }
+    if "model" not in changes:
+        arguments["model"] = small_network(dtype=changes.get("dtype", "float32"))
+    return IMNN(**arguments | changes)

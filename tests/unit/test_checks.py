@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from imnn_lab import checks
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.array(3)])
+def test_integers_of_any_make_are_taken(value):
+    assert checks.integer("n", value, 1) == 3
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, True, [3]])
+def test_what_is_no_integer_is_refused(value):
+    with pytest.raises(TypeError, match="`n` must be an integer"):
+        checks.integer("n", value)
+
+
+def test_the_first_bad_value_of_an_array_is_named():
+    array = np.zeros((3, 4))
+    array[1, 2] = np.nan
+    with pytest.raises(
+        ValueError, match=r"1 non-finite values, the first \(nan\) at index \(1, 2\)"
+    ):
+        checks.finite("fiducial", array)
+
+
+def test_huge_finite_numbers_are_finite():
+    array = np.full((3, 4), 1e308)
+    assert checks.finite("fiducial", array) is array
+
+
+@checks.greek_keywords
+def steer(ε=0, λ=0):
+    return ε, λ
+
+
+def test_strings_of_greek_keywords_are_normalised():
+    assert steer(**{"\u03f5": 1, "λ": 2}) == (1, 2)
+    with pytest.raises(TypeError, match="two spellings"):
+        steer(**{"\u03f5": 1, "ε": 2})
+
+
+def test_errors_have_four_parts():
+    message = checks.wording("`n`", "be positive", -1, "Count again.")
+    assert message == "`n` must be positive. Received -1. Count again."
+
+
+@pytest.mark.parametrize("value", [[[1, 2], [3]], ["a"], object(), np.array([1j])])
+def test_what_is_no_array_of_numbers_is_refused(value):
+    with pytest.raises(TypeError, match="must be an array of real numbers"):
+        checks.real_array("data", value)

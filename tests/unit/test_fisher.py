@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from imnn_lab.fisher import fisher_statistics, information, moments
+from imnn_lab.loss import imnn_loss
+from imnn_lab.regularisation import Regularisation
+from imnn_lab.results import FisherStatistics
+
+C = np.array([[2, 0.5], [0.5, 1]])
+dμ_dθ = np.array([[1.0, 2.0], [0.0, 1.0]])
+
+
+def loss(C, dμ_dθ, λ, ε):
+    pair = Regularisation(λ, ε)
+    found = information(tf.constant(C, tf.float64), tf.constant(dμ_dθ, tf.float64))
+    return imnn_loss(found, tf.constant(pair.λ, tf.float64), tf.constant(pair.α, tf.float64))
+
+
+def test_known_fisher_information():
+    found = information(tf.constant(C), tf.constant(dμ_dθ))
+    np.testing.assert_allclose(found.F, [[4, 2], [2, 8 / 7]], rtol=1e-14)
+    assert float(found.log_det_F) == pytest.approx(np.log(4 / 7), rel=1e-13)
+    assert float(found.Λ2) == pytest.approx(0.9336734694, rel=1e-9)
+
+
+def test_frozen_statistics_agree_with_the_graph():
+    found = FisherStatistics(np.zeros(2), C, dμ_dθ)
+    np.testing.assert_allclose(found.F, [[4, 2], [2, 8 / 7]], rtol=1e-14)
+    assert found.det_F == pytest.approx(4 / 7, rel=1e-13)
+    assert pytest.approx(0.9336734694, rel=1e-9) == found.Λ2
+    assert found.det_C * found.det_Cinv == pytest.approx(1)
+    np.testing.assert_allclose(found.F @ found.Finv, np.eye(2), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("C", "dμ_dθ", "λ", "ε", "expected"),
+    [
+        (C, dμ_dθ, 10, 0.01, 9.8963504818),
+        (C, dμ_dθ, 10, 0.1, 7.0440076928),
+        (2 * np.eye(2), np.diag(np.sqrt([20.0, 10.0])), 10, 0.01, 8.5879769946),
+        (2 * np.eye(2), np.diag(np.sqrt([20.0, 10.0])), 10, 0.1, 6.1439521598),
+    ],
+)
+def test_known_losses(C, dμ_dθ, λ, ε, expected):
+    # The last case has Λ2 = 2 (2 − 1)²/2 + 2 (1/2 − 1)²/2 = 1.25 and F = diag(10, 5).
+    assert float(loss(C, dμ_dθ, λ, ε)) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("λ", "ε"), [(10.0, 0.1), (2.0, 0.3), (10.0, 0.01)])
+def test_gradient_of_the_loss_agrees_with_finite_differences(λ, ε):
+    random = np.random.default_rng(2)
+    x = tf.Variable(random.normal(size=(30, 2)) @ np.array([[1.3, 0.2], [0, 0.8]]))
+    d = tf.Variable(random.normal(size=(20, 2, 2, 2)))
+    pair = Regularisation(λ, ε)
+    constants = [tf.constant(value, tf.float64) for value in (pair.λ, pair.α)]
+
+    def value():
+        found = moments(x, d, tf.constant([0.1, 0.2], tf.float64))
+        return imnn_loss(information(found.C, found.dμ_dθ), *constants)
+
+    with tf.GradientTape() as tape:
+        at = value()
+    for variable, gradient in zip((x, d), tape.gradient(at, (x, d)), strict=True):
+        direction = random.normal(size=variable.shape)
+        step = 1e-6
+        variable.assign_add(step * direction)
+        above = value()
+        variable.assign_sub(2 * step * direction)
+        below = value()
+        variable.assign_add(step * direction)
+        # Central differences err by step² f''' ~ 1e-12 and by rounding ~ 1e-16/1e-6 = 1e-10.
+        expected = float(above - below) / (2 * step)
+        assert float(np.sum(gradient * direction)) == pytest.approx(expected, rel=1e-7, abs=1e-8)
+
+
+def test_gradient_at_unit_covariance_is_finite():
+    random = np.random.default_rng(0)
+    z = random.normal(size=(50, 2))
+    z -= z.mean(0)
+    z = tf.Variable(z @ np.linalg.inv(np.linalg.cholesky(np.cov(z.T))).T)
+    with tf.GradientTape() as tape:
+        found = moments(z, tf.constant(np.tile(np.eye(2), (3, 1, 1))), None)
+        value = imnn_loss(
+            information(found.C, found.dμ_dθ), tf.constant(10.0, tf.float64),
+            tf.constant(0.95, tf.float64),
+        )  # fmt: skip
+    assert np.isfinite(tape.gradient(value, z)).all()
+
+
+def test_singular_covariance_gives_nan_and_no_exception():
+    found = information(tf.ones((2, 2), tf.float64), tf.constant(dμ_dθ))
+    assert np.isnan(found.log_det_F)
+    assert np.isnan(FisherStatistics(np.zeros(2), np.ones((2, 2)), dμ_dθ).log_det_F)
+
+
+def test_huge_and_tiny_determinants_neither_overflow_nor_underflow():
+    for scale in (1e-30, 1e30):
+        found = fisher_statistics(
+            np.random.default_rng(1).normal(size=(100, 3)).astype("float32"),
+            np.stack([np.zeros((5, 3, 3)), np.tile(scale * np.eye(3), (5, 1, 1))], 1),
+            np.ones(3),
+        )
+        assert np.isfinite(found.log_det_F)
+
+
+def test_covariance_divides_by_one_less_than_the_number():
+    x = np.random.default_rng(3).normal(size=(7, 2))
+    found = fisher_statistics(x, np.zeros((2, 2, 1, 2)), np.ones(1))
+    np.testing.assert_allclose(found.C, np.cov(x.T), rtol=1e-12)
+
+
+def test_derivative_is_upper_minus_lower_over_the_full_width():
+    d = np.zeros((4, 2, 2, 3))
+    d[:, 1, 0], d[:, 0, 1] = 0.5, 0.3
+    found = fisher_statistics(np.random.default_rng(0).normal(size=(9, 3)), d, np.array([0.1, 0.2]))
+    np.testing.assert_allclose(found.dμ_dθ, [[5, 5, 5], [-1.5, -1.5, -1.5]])

@@ -1,0 +1,93 @@
+import threading
+
+import numpy as np
+import pytest
+
+from imnn_lab import FisherStatistics, History
+from imnn_lab.results import SteeringMark
+
+
+def rows(first, count):
+    iterations = np.arange(first, first + count)
+    columns = {"iteration": iterations, "det_F": 2.0 * iterations, "ε": np.full(count, 0.1)}
+    matrices = {"F": np.tile(np.eye(2), (count, 1, 1)) * iterations[:, None, None]}
+    return columns, matrices
+
+
+def test_columns_grow_and_are_read_from_a_cursor():
+    history = History()
+    history.append(*rows(0, 3))
+    first, cursor = history.read()
+    history.append(*rows(3, 5000))
+    then, cursor = history.read(cursor)
+    assert first["det_F"].tolist() == [0, 2, 4]
+    assert (len(history), cursor, len(then["det_F"])) == (5003, 5003, 5000)
+    np.testing.assert_array_equal(history["det_F"], 2 * np.arange(5003))
+
+
+def test_what_is_read_is_a_copy():
+    history = History()
+    history.append(*rows(0, 3))
+    history["det_F"][:] = -1
+    assert history["det_F"].tolist() == [0, 2, 4]
+
+
+def test_any_spelling_of_a_greek_key_works():
+    history = History()
+    history.append(*rows(0, 2))
+    np.testing.assert_array_equal(history["\u03f5"], history["ε"])
+    assert "\u03f5" in history
+
+
+def test_unknown_keys_say_what_there_is():
+    history = History()
+    history.append(*rows(0, 2))
+    with pytest.raises(KeyError, match="iteration"):
+        history["det_G"]
+
+
+def test_matrices_are_thinned_evenly():
+    history = History(most_snapshots=100)
+    for first in range(0, 1000, 7):
+        history.append(*rows(first, 7))
+    kept = history["snapshot_iteration"]
+    assert 50 <= len(kept) <= 100
+    assert len(set(np.diff(kept))) == 1
+    np.testing.assert_array_equal(history["F"][:, 0, 0], kept)
+
+
+def test_it_comes_back_from_its_arrays():
+    history = History(most_snapshots=10)
+    history.append(*rows(0, 30))
+    history.mark(SteeringMark(4, "λ", 5.0, 10.0, 3))
+    again = History.from_arrays(history.arrays())
+    again.append(*rows(30, 20))
+    history.append(*rows(30, 20))
+    assert again.marks == history.marks
+    for key in history:
+        np.testing.assert_array_equal(again[key], history[key])
+
+
+def test_reading_while_another_thread_appends_sees_whole_rows():
+    history, torn = History(), []
+
+    def append():
+        for first in range(0, 20000, 5):
+            history.append(*rows(first, 5))
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    while writer.is_alive():
+        columns, _ = history.read()
+        if columns and not np.array_equal(columns["det_F"], 2 * columns["iteration"]):
+            torn.append(columns)
+    writer.join()
+    assert not torn
+
+
+def test_statistics_come_back_from_their_arrays():
+    found = FisherStatistics(np.ones(2), np.eye(2), np.ones((1, 2)), n_s=5, n_d=6)
+    again = FisherStatistics.from_arrays(found.arrays())
+    assert (again.n_s, again.n_d) == (5, 6)
+    np.testing.assert_array_equal(again.F, found.F)
+    assert "5 fiducial" in str(again)
