@@ -47,6 +47,7 @@ class Compressor:
             for layer in all_layers(model)
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
+        self._width: int | None = None
         self._traced: dict[ArraySource, Callable[[], Moments]] = {}
 
     @property
@@ -60,6 +61,12 @@ class Compressor:
 
     def _moments(self, source: ArraySource, summaries: tf.Tensor) -> Moments:
         return moments(*source.split(summaries), source.δθ)
+
+    def width(self, source: ArraySource) -> int:
+        """Return the number of summaries."""
+        if self._width is None:
+            self._width = int(self.model(source.simulations[:1], training=False).shape[-1])
+        return self._width
 
     def statistics(self, source: ArraySource) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
@@ -104,8 +111,7 @@ class Compressor:
         found = tf.TensorArray(source.simulations.dtype, size=len(starts), infer_shape=False)
         for i in tf.range(len(starts)):
             found = found.write(i, self.model(source.chunk(starts[i]), training=training))
-        summaries = found.concat()
-        return tf.ensure_shape(summaries, (source.size, self.model.output_shape[-1]))
+        return tf.ensure_shape(found.concat(), (source.size, self.width(source)))
 
     def _gradient_in_chunks(self, source: ArraySource, loss: Loss) -> Gradient:
         summaries = self._summaries(source, training=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import keras
 import numpy as np
@@ -23,10 +24,11 @@ class Summariser:
     Training the network further does not change it.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
-        self.dtype = model.compute_dtype
+    def __init__(self, model: keras.Model, dtype: str) -> None:
+        self.model, self.dtype = model, dtype
         self._weights = _values(model)
+        takes_training = "training" in inspect.signature(model.call).parameters
+        self._options = {"training": False} if takes_training else {}
         self._call = tf.function(self._stateless, reduce_retracing=True)
 
     def refreshed(self) -> Summariser:
@@ -45,7 +47,7 @@ class Summariser:
         return np.concatenate(parts)
 
     def _stateless(self, x: tf.Tensor, weights: list[list[tf.Tensor]]) -> tf.Tensor:
-        return self.model.stateless_call(*weights, x, training=False)[0]
+        return self.model.stateless_call(*weights, x, **self._options)[0]
 
 
 def _values(model: keras.Model) -> list[list[tf.Tensor]]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from imnn_lab import checks, networks, warm_start
-from imnn_lab.compression import Compressor
+from imnn_lab.compression import Compressor, all_layers
 from imnn_lab.normalisation import adapt_normalisation
 from imnn_lab.settings import Settings
 from imnn_lab.sources.arrays import ArraySource as Source
@@ -35,12 +35,6 @@ def checked_network(model: Any, settings: Settings) -> keras.Model:
         raise TypeError(
             checks.wording("`model`", "be a Keras model", checks.describe(model), remedy)
         )
-    if model.compute_dtype != settings.dtype:
-        remedy = (
-            f"Make its layers with dtype={settings.dtype!r}, or pass dtype={model.compute_dtype!r}."
-        )
-        expected = f"compute in the dtype of the IMNN, {settings.dtype}"
-        raise ValueError(checks.wording("`model`", expected, model.compute_dtype, remedy))
     one = np.zeros((1, *settings.input_shape), settings.dtype)
     try:
         output = model(one, training=False)
@@ -53,9 +47,12 @@ def checked_network(model: Any, settings: Settings) -> keras.Model:
         expected = f"have one output of shape (None, n_summaries) = (None, {settings.n_summaries})"
         received = repr(shape) if shape is None else f"(None, {', '.join(map(str, shape[1:]))})"
         raise ValueError(checks.wording("`model`", expected, received, "Change its last layer."))
-    if keras.backend.standardize_dtype(output.dtype) != settings.dtype:
-        expected = f"give summaries in the dtype of the IMNN, {settings.dtype}"
-        raise ValueError(checks.wording("`model`", expected, output.dtype.name))
+    weighted = [layer for layer in all_layers(model) if layer.weights]
+    types = {layer.compute_dtype for layer in weighted} | {output.dtype.name}
+    if types != {settings.dtype}:
+        expected = f"compute in the dtype of the IMNN, {settings.dtype}, in all its layers"
+        remedy = "Make the network with dtype=..., or pass its dtype to IMNN."
+        raise ValueError(checks.wording("`model`", expected, ", ".join(sorted(types)), remedy))
     return model
 
 

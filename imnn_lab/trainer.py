@@ -57,7 +57,7 @@ class Network:
     next: int = -1
 
     def __post_init__(self) -> None:
-        self.summariser = Summariser(self.model)
+        self.summariser = Summariser(self.model, self.settings.dtype)
 
     @property
     def estimator(self) -> Estimator:
@@ -215,4 +215,4 @@ class Trainer:
 
 def arrays_of(variables: Any) -> list[np.ndarray]:
     """Return the values of variables as arrays."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return [np.array(variable.numpy()) for variable in variables]

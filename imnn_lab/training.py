@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -47,9 +47,17 @@ class Chunk(NamedTuple):
 class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate, constant or scheduled, times a factor that can change while training."""
 
-    def __init__(self, base: object, dtype: str) -> None:
+    def __init__(self, base: Any) -> None:
         self.base = base
-        self.factor = tf.Variable(1.0, dtype=dtype, trainable=False)
+        self.factor = tf.Variable(1.0, dtype=tf.float64, trainable=False)
+
+    @classmethod
+    def of(cls, optimiser: keras.optimizers.Optimizer) -> SteeredLearningRate:
+        """Return the learning rate of an optimiser, as it was made with."""
+        base = optimiser.get_config()["learning_rate"]
+        if isinstance(base, dict):
+            base = keras.optimizers.schedules.deserialize(base)
+        return cls(base)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Return the learning rate at a step of the optimiser."""
@@ -83,13 +91,10 @@ class TrainingGraph:
         self.model, self.optimiser = model, optimiser
         self.training, self.validation = training, validation
         self.compressor = Compressor(model)
-        base = optimiser.learning_rate
-        is_schedule = isinstance(base, keras.optimizers.schedules.LearningRateSchedule)
-        self.learning_rate = SteeredLearningRate(
-            base if is_schedule else float(base), model.compute_dtype
-        )
+        self.learning_rate = SteeredLearningRate.of(optimiser)
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
+        self.advance = tf.function(self._advance, reduce_retracing=True)
         self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
@@ -112,8 +117,7 @@ class TrainingGraph:
         mine = [self.best_value, self.stale, self.learning_rate.factor, *self.best]
         return [*self.model.variables, *self.optimiser.variables, *mine]
 
-    @tf.function(reduce_retracing=True)
-    def advance(
+    def _advance(
         self,
         first: tf.Tensor,
         count: tf.Tensor,
@@ -164,7 +168,7 @@ class TrainingGraph:
             moments = self.compressor.moments(self.validation)
             value = information(moments.C, moments.dμ_dθ)
             row += self._row(moments, value)
-        learning_rate = tf.cast(self.learning_rate(self.optimiser.iterations), tf.float64)
+        learning_rate = self.learning_rate(self.optimiser.iterations)
         row = tf.concat([*row, learning_rate[None]], 0)
         return row, value.log_det_F, found.gradient
 
@@ -182,7 +186,7 @@ class TrainingGraph:
     def unpack(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Turn rows into named columns and matrices; validation columns are NaN without one."""
         columns, matrices = {"loss": rows[:, 0]}, {}
-        p, s = self.training.n_params, self.model.output_shape[-1]
+        p, s = self.training.n_params, self.compressor.width(self.training)
         at = 1
         for prefix in ("", "val_")[: 1 + (self.validation is not None)]:
             columns |= _scalars(rows[:, at : at + 4], prefix)

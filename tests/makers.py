@@ -16,13 +16,13 @@ def small_network(seed=3, dtype="float32", outputs=2, shape=(10,)):
     return networks.dense(shape, outputs, hidden=(16, 16), dtype=dtype, seed=seed)
 
 
-def small_imnn(n_s=SIZE, n_d=SIZE, **changes):
+def small_imnn(**changes):
     """Return an IMNN of the Gaussian problem, fast to train, that prints nothing."""
     problem = problems.gaussian()
-    fiducial, derivative, validation_fiducial, validation_derivative = gaussian_data(n_s, n_d)
+    fiducial, derivative, validation_fiducial, validation_derivative = gaussian_data()
     arguments = {
-        "n_s": n_s,
-        "n_d": n_d,
+        "n_s": SIZE,
+        "n_d": SIZE,
         "n_params": 2,
         "n_summaries": 2,
         "θ_fid": problem.θ_fid,

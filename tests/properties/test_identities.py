@@ -32,7 +32,7 @@ def test_estimates_on_their_own_set(seed, dtype, n_summaries):
     noise = random.normal(size=(200, 1, 1, 6))
     signs = np.array([-0.5, 0.5])[:, None, None]
     derivative = noise + signs * (δθ[:, None] * shift)
-    summariser = Summariser(model)
+    summariser = Summariser(model, dtype)
     x = summariser(fiducial)
     d = summariser(derivative.reshape(-1, 6)).reshape(200, 2, 2, n_summaries)
     estimator = Estimator(summariser, fisher_statistics(x, d, δθ), θ_fid, (6,))
