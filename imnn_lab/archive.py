@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks, storage
+from imnn_lab.adaptation import refresh_normalisation
 from imnn_lab.estimator import Estimator
-from imnn_lab.normalisation import refresh_normalisation
 from imnn_lab.results import FisherStatistics, History
 from imnn_lab.settings import Settings
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 import imnn_lab
+from imnn_lab import quiet
 
 PROBLEMS = {
     "nile": "the annual flow of the Nile 1871-1970, a real observation",
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command is None:
         _parser().print_help()
         return 0
-    quiet_tensorflow()
+    quiet.import_tensorflow()
     from imnn_lab.demo import demo
 
     try:
@@ -32,13 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Interrupted; nothing is half-written.", file=sys.stderr)
         return 130
     return 0
-
-
-def quiet_tensorflow() -> None:
-    """Silence TensorFlow's start-up chatter; to be called before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,3 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulations and the network")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,13 +13,15 @@ is one function of the data for all simulations of an iteration.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from imnn_lab.fisher import Moments, moments
+from imnn_lab.fisher import Moments, fisher_statistics, moments
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.arrays import ArraySource
 
@@ -75,6 +77,21 @@ class Compressor:
             self._traced[source] = traced.get_concrete_function()
         μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
         return FisherStatistics(μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d)
+
+    def pooled_statistics(self, source: ArraySource) -> tuple[FisherStatistics, FisherStatistics]:
+        """Return the statistics of a source, and the same with C over all its simulations.
+
+        The simulations above and below enter C about their own means; they share seeds, so that
+        they count as n_d more simulations.
+        """
+        traced = tf.function(lambda: self._summaries(source, training=False))
+        x, d = source.split(traced.get_concrete_function()())
+        found = fisher_statistics(x.numpy(), d.numpy(), source.δθ)
+        around = d.numpy().astype(np.float64).reshape(source.n_d, -1, x.shape[-1])
+        around = (around - around.mean(0)).reshape(-1, x.shape[-1])
+        C = around.T @ around / (len(around) * (1 - 1 / source.n_d))
+        C = (source.n_s * found.C + source.n_d * C) / (source.n_s + source.n_d)
+        return found, dataclasses.replace(found, C=C)
 
     def gradient(self, source: ArraySource, loss: Loss) -> Gradient:
         """Return a loss of the moments and its gradient, regularisers of the layers included."""

@@ -22,8 +22,8 @@ class Case:
     observation: np.ndarray
     story: str
     n_s: int
-    patience: int = 100
-    n_iterations: int = 400
+    patience: int = 20
+    n_iterations: int = 40
 
 
 def demo(name: str, output: str, seed: int) -> None:

@@ -88,7 +88,7 @@ def fisher_statistics(
     found = moments(
         tf.convert_to_tensor(summaries),
         tf.convert_to_tensor(derivative_summaries),
-        None if δθ is None else tf.constant(δθ, tf.float64),
+        None if δθ is None else tf.cast(δθ, tf.float64),
     )
     μ, C, dμ_dθ = (tensor.numpy() for tensor in found)
     return FisherStatistics(μ, C, dμ_dθ, n_s=len(summaries), n_d=len(derivative_summaries))

@@ -24,7 +24,7 @@ from imnn_lab.sources import checked_arrays, sources
 from imnn_lab.sources.arrays import ArraySource as Source
 from imnn_lab.trainer import Network, Trainer, arrays_of
 
-DEFAULT_LEARNING_RATE = 1e-3
+DEFAULT_LEARNING_RATE = 3e-4
 
 
 class IMNN:

@@ -1,31 +1,26 @@
 """Networks that suit kinds of data: `dense`, `convolutional`, `deep_set`.
 
-Each starts with a `keras.layers.Normalization` layer that an `IMNN` adapts to its training set and
-ends in a linear `Dense` layer, which an `IMNN` starts in closed form.
+Each gives its last layer, a linear `Dense` layer that an `IMNN` starts in closed form, features of
+several kinds side by side: simple ones of which many problems have their score (the values, their
+squares, their power), and learned ones behind them. Ahead of these the values are brought to a
+common scale and to a Gaussian distribution, one monotone function a channel, so that neither skewed
+nor heavy-tailed data need care. `imnn_lab.adaptation` fills these layers from a training set.
+
+Groups of features have unit variance times a `weight`: the ridge of the last layer holds back those
+of small weight, of which there are many and of which each is worth little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.layers import ACTIVATION, UNITS, Layers, Tensor, cell_side, positions, power
 
-ACTIVATION = "gelu"
-
-
-class _Initialisers:
-    """Seeded initialisers, one a layer: the same `seed` gives the same network."""
-
-    def __init__(self, seed: int | None) -> None:
-        checked = checks.seed_or_none("seed", seed)
-        self._seeds = np.random.SeedSequence(checked)
-
-    def __call__(self) -> keras.initializers.Initializer:
-        (child,) = self._seeds.spawn(1)
-        return keras.initializers.GlorotUniform(seed=int(child.generate_state(1)[0] >> 1))
+LEARNED, LOCAL = 0.03, 0.3
+MOST_VALUES, MOST_SQUARES, MOST_MODES = 1024, 256, 512
 
 
 def dense(
@@ -36,6 +31,9 @@ def dense(
     seed: int | None = None,
 ) -> keras.Model:
     """Fully connected network, for data in which every value has its own meaning.
+
+    The values, whitened, and their squares stand beside the hidden layers (up to 256 values; up to
+    1024 the values alone).
 
     Parameters
     ----------
@@ -50,98 +48,18 @@ def dense(
     seed : int, optional
         Makes the initial weights reproducible.
     """
-    inputs, initial = keras.Input(tuple(input_shape), dtype=dtype), _Initialisers(seed)
-    x = keras.layers.Flatten(dtype=dtype)(inputs)
-    x = keras.layers.Normalization(axis=-1, dtype=dtype)(x)
-    for width in hidden:
-        x = keras.layers.Dense(width, ACTIVATION, kernel_initializer=initial(), dtype=dtype)(x)
-    outputs = keras.layers.Dense(n_summaries, kernel_initializer=initial(), dtype=dtype)(x)
-    return keras.Model(inputs, outputs, name="dense")
-
-
-def convolutional(
-    input_shape: Sequence[int],
-    n_summaries: int,
-    filters: Sequence[int] = (32, 32, 32),
-    kernel_size: int = 5,
-    hidden: Sequence[int] = (64,),
-    pooling: str = "average",
-    coordinates: bool = False,
-    dtype: str = "float32",
-    seed: int | None = None,
-) -> keras.Model:
-    """Convolutional network, for series (length, channels) and images (height, width, channels).
-
-    Parameters
-    ----------
-    input_shape : sequence of int
-        Shape of one simulation, channels last.
-    n_summaries : int
-        How many summaries the network gives.
-    filters : sequence of int
-        Channels of the convolutions (GELU).
-    kernel_size : int
-        Length of the sides of the convolution kernels.
-    hidden : sequence of int
-        Widths of the dense layers behind the pooling (GELU).
-    pooling : str
-        "average" takes the mean over all positions and so forgets where a feature was: right for
-        stationary data. "flatten" keeps every position.
-    coordinates : bool
-        Whether to add the position along each axis as channels.
-    dtype : str
-        "float32" or "float64".
-    seed : int, optional
-        Makes the initial weights reproducible.
-    """
-    _check_pooling(pooling)
-    inputs, initial = keras.Input(tuple(input_shape), dtype=dtype), _Initialisers(seed)
-    n_axes = _spatial_axes(input_shape)
-    convolution = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}[n_axes]
-    x = keras.layers.Normalization(axis=-1, dtype=dtype)(inputs)
-    if coordinates:
-        x = keras.layers.Concatenate(dtype=dtype)([x, *_positions(inputs, n_axes, dtype)])
-    for channels in filters:
-        x = convolution(
-            channels,
-            kernel_size,
-            padding="same",
-            activation=ACTIVATION,
-            kernel_initializer=initial(),
-            dtype=dtype,
-        )(x)
-    if pooling == "average":
-        x = {1: keras.layers.GlobalAveragePooling1D, 2: keras.layers.GlobalAveragePooling2D}[
-            n_axes
-        ](dtype=dtype)(x)
-    else:
-        x = keras.layers.Flatten(dtype=dtype)(x)
-    for width in hidden:
-        x = keras.layers.Dense(width, ACTIVATION, kernel_initializer=initial(), dtype=dtype)(x)
-    outputs = keras.layers.Dense(n_summaries, kernel_initializer=initial(), dtype=dtype)(x)
-    return keras.Model(inputs, outputs, name="convolutional")
-
-
-def _check_pooling(pooling):
-    pass
-
-
-def _spatial_axes(s):
-    return len(s) - 1
-
-
-def _positions(inputs, n_axes: int, dtype: str) -> Iterator[object]:
-    """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""
-    shape = tuple(inputs.shape[1:])
-    nothing = keras.layers.Rescaling(0.0, dtype=dtype)(inputs)
-    for axis in range(n_axes):
-        along = [1] * len(shape)
-        along[axis] = shape[axis]
-        grid = np.broadcast_to(np.linspace(-1, 1, shape[axis]).reshape(along), shape)
-        axes = tuple(range(1, len(shape) + 1))
-        yield keras.layers.Normalization(
-            axis=axes, mean=(-grid).tolist(), variance=1.0, dtype=dtype
-        )(nothing)
+    inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)
+    values = layers.bounded(layers.Flatten()(inputs))
+    width = values.shape[-1]
+    white, simple = values, [values] if width <= MOST_VALUES else []
+    if width <= MOST_SQUARES:
+        gaussian, _ = layers.gaussian(layers.Reshape((width, 1))(values))
+        gaussian = layers.Flatten()(gaussian)
+        white = layers.adapted(layers.Dense, width, name="whitening")(gaussian)
+        principal = layers.adapted(layers.Dense, width, name="principal")(white)
+        simple = [white, values, layers.square(gaussian), layers.square(principal)]
+    groups = {"simple": (1.0, simple), "learned": (LEARNED, layers.hidden(white, hidden))}
+    return keras.Model(inputs, layers.readout(groups, n_summaries), name="dense")
 
 
 def deep_set(
@@ -154,17 +72,118 @@ def deep_set(
 ) -> keras.Model:
     """Deep set (Zaheer et al. 2017), for exchangeable data: the order of the values is no matter.
 
-    One network sees each entry along the first axis, the mean over the entries is taken, and a
-    second network sees the mean.
+    One network (widths `each`) sees each entry along the first axis, the mean over the entries is
+    taken, and a second network (widths `hidden`) sees the mean. Other parameters as for `dense`.
     """
     shape = tuple(input_shape)
-    inputs, initial = keras.Input(shape, dtype=dtype), _Initialisers(seed)
-    x = keras.layers.Reshape((shape[0], -1), dtype=dtype)(inputs)
-    x = keras.layers.Normalization(axis=-1, dtype=dtype)(x)
-    for width in each:
-        x = keras.layers.Dense(width, ACTIVATION, kernel_initializer=initial(), dtype=dtype)(x)
-    x = keras.layers.GlobalAveragePooling1D(dtype=dtype)(x)
-    for width in hidden:
-        x = keras.layers.Dense(width, ACTIVATION, kernel_initializer=initial(), dtype=dtype)(x)
-    outputs = keras.layers.Dense(n_summaries, kernel_initializer=initial(), dtype=dtype)(x)
-    return keras.Model(inputs, outputs, name="deep_set")
+    inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
+    values = layers.bounded(layers.Reshape((shape[0], -1))(inputs))
+    gaussian, units = layers.gaussian(values)
+    pairs = min(values.shape[-1] * (values.shape[-1] + 1) // 2, 2 * UNITS)
+    squares = layers.square(layers.adapted(layers.Dense, pairs, name="directions")(gaussian))
+    learned = layers.hidden(layers.joined([gaussian, squares, units]), each)
+
+    def mean(name: str, parts: Sequence[Tensor]) -> Tensor:
+        return layers.standard(name, [layers.GlobalAveragePooling1D()(layers.joined(parts))])
+
+    moments = mean("moments", [values, gaussian, squares])
+    units, learned = mean("units", [units]), mean("each", learned)
+    behind = layers.hidden(layers.joined([moments, units, learned]), hidden)
+    groups = {
+        "simple": (1.0, [moments, layers.square(moments)]),
+        "local": (LOCAL, [units]),
+        "learned": (LEARNED, [learned, *behind]),
+    }
+    return keras.Model(inputs, layers.readout(groups, n_summaries), name="deep_set")
+
+
+def convolutional(
+    input_shape: Sequence[int],
+    n_summaries: int,
+    filters: Sequence[int] = (32, 32),
+    kernel_size: int | None = None,
+    hidden: Sequence[int] = (64,),
+    pooling: str = "average",
+    coordinates: bool = False,
+    dtype: str = "float32",
+    seed: int | None = None,
+) -> keras.Model:
+    """Convolutional network, for series (length, channels) and images (height, width, channels).
+
+    The first convolution is linear, with the principal components of patches as filters; those
+    behind it have the size 1 and then 3, with stride 2. Beside them stands the power spectrum, in
+    the modes that suit the data along each axis.
+
+    Other parameters are as for `dense`; simulations have their channels last.
+
+    Parameters
+    ----------
+    filters : sequence of int
+        Channels of the convolutions behind the first (GELU).
+    kernel_size : int, optional
+        Length of the sides of the first kernels; 15 for series and 5 for images by default,
+        or the shortest side.
+    hidden : sequence of int
+        Widths of the dense layers behind the pooling (GELU).
+    pooling : str
+        "average" takes the mean over all positions and so forgets where a feature was: right for
+        stationary data. "flatten" keeps positions as well.
+    coordinates : bool
+        Whether positions matter: adds the position along each axis as channels, and shows the
+        values at every position (averaged over cells where they are many) to the last layer.
+    """
+    n_axes = _spatial_axes(input_shape, pooling)
+    inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)
+    size = kernel_size or min({1: 15, 2: 5}[n_axes], *input_shape[:-1])
+    convolution = {1: layers.Conv1D, 2: layers.Conv2D}[n_axes]
+    overall = {1: layers.GlobalAveragePooling1D, 2: layers.GlobalAveragePooling2D}[n_axes]
+    average = {1: layers.AveragePooling1D, 2: layers.AveragePooling2D}[n_axes]
+    values = layers.bounded(inputs)
+    gaussian, units = layers.gaussian(values)
+    n_first = min(size**n_axes * input_shape[-1], 32)
+    x = layers.adapted(convolution, n_first, size, padding="same", name="patches")(gaussian)
+    squares = layers.square(x)
+    if coordinates:
+        x = layers.joined([x, *positions(inputs, n_axes, dtype)])
+    learned = []
+    for i, channels in enumerate(filters):
+        form = {"kernel_size": 3, "strides": 2, "padding": "same"} if i else {"kernel_size": 1}
+        x = convolution(
+            channels, activation=ACTIVATION, kernel_initializer=layers.initial(), **form
+        )(x)
+        learned.append(x)
+
+    def mean(name: str, parts: Sequence[Tensor]) -> Tensor:
+        return layers.standard(name, [overall()(part) for part in parts])
+
+    at_positions = []
+    if coordinates or pooling == "flatten":
+        cells = [
+            average(cell_side(input_shape), padding="same")(part) for part in (values, gaussian)
+        ]
+        at_positions = [layers.Flatten()(part) for part in cells]
+    where = [layers.Flatten()(average(2, padding="same")(x))] if pooling == "flatten" else []
+    pooled = [mean("moments", [values, gaussian]), mean("local", [units, squares])]
+    if max(input_shape[:-1]) <= MOST_MODES:
+        pooled.append(layers.standard("power", [power(layers, gaussian, n_axes)]))
+    learned = mean("channels", learned)
+    behind = layers.hidden(layers.joined([*pooled, learned]), hidden)
+    groups = {
+        "positions": (1.0, at_positions),
+        "pooled": (0.1 if at_positions else 1.0, pooled),
+        "learned": (LEARNED, [learned, *behind, *where]),
+    }
+    return keras.Model(inputs, layers.readout(groups, n_summaries), name="convolutional")
+
+
+def _spatial_axes(input_shape: Sequence[int], pooling: str) -> int:
+    n_axes = len(input_shape) - 1
+    if n_axes not in (1, 2):
+        expected = "be (length, channels) or (height, width, channels)"
+        remedy = "Add an axis of length 1 for a single channel."
+        message = checks.wording("`input_shape`", expected, tuple(input_shape), remedy)
+        raise ValueError(message)
+    if pooling not in ("average", "flatten"):
+        message = checks.wording("`pooling`", "be 'average' or 'flatten'", repr(pooling))
+        raise ValueError(message)
+    return n_axes

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from imnn_lab import checks, networks, warm_start
+from imnn_lab.adaptation import adapt
 from imnn_lab.compression import Compressor, all_layers
-from imnn_lab.normalisation import adapt_normalisation
 from imnn_lab.settings import Settings
 from imnn_lab.sources.arrays import ArraySource as Source
 
@@ -64,7 +64,7 @@ def prepared_network(
     It is `model` itself where its linear last layer could take the whitening, otherwise `model`
     with a fixed `Dense` layer behind it.
     """
-    adapt_normalisation(model, training.fiducial.numpy())
+    adapt(model, training.fiducial.numpy())
     layer = warm_start.last_dense_layer(model)
     if settings.warm_start and layer is not None:
         warm_start.start(layer, model, training, validation, whitened=settings.whiten)

@@ -1,14 +1,17 @@
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-import matplotlib.pyplot as plt
 import pytest
+
+from imnn_lab import quiet
+
+quiet.import_tensorflow()
 
 
 @pytest.fixture(autouse=True)
 def no_open_figures():
     yield
+    import matplotlib.pyplot as plt
+
     plt.close("all")

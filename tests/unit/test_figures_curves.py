@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from imnn_lab.figures.curves import thinned, training_curves
+from imnn_lab.results import History, SteeringMark
+
+
+def history(n=10):
+    made, iterations = History(), np.arange(n)
+    names = ("det_F", "val_det_F", "det_C", "det_Cinv", "val_det_C", "val_det_Cinv", "reg", "r")
+    columns = dict.fromkeys(names, 1.0 + iterations) | {"iteration": iterations}
+    columns["val_reg"] = np.full(n, np.nan)
+    made.append(columns, {})
+    made.mark(SteeringMark(4, "λ", 5.0, 10.0, 3))
+    return made
+
+
+def test_description_holds_what_the_history_holds():
+    described = training_curves(history(), known_det_fisher=50)
+    det_F, det_C, regulariser = described.axes
+    assert [line.name for line in det_F.lines] == ["training", "validation"]
+    np.testing.assert_array_equal(det_F.lines[0].y, np.arange(1, 11))
+    assert det_F.reference == (("known", 50.0),)
+    assert det_C.reference == (("1", 1.0),)
+    assert [line.name for line in regulariser.lines] == ["Λ2, training", "r, training"]
+    assert described.marks[0].iteration == 4
+    assert len(training_curves(history(), regulariser=False).axes) == 2
+
+
+@pytest.mark.parametrize("n", [3, 100, 9999, 200_000])
+def test_thinning_keeps_extremes_and_ends(n):
+    y = np.random.default_rng(0).normal(size=n)
+    x, thin = thinned(np.arange(n), y, 1000)
+    assert len(x) <= 1000
+    assert {y.min(), y.max(), y[0], y[-1]} <= set(thin)
+    assert (np.diff(x) > 0).all()
