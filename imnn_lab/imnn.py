@@ -73,7 +73,7 @@ class IMNN:
     at_once : int, optional
         How many simulations are in the network at once; None chooses by the size of the network.
     map_fn : callable, optional
-        Preprocessing of a simulation.
+        Preprocessing of a simulation; not there yet, refused unless None.
     check_shape : bool
         False skips the check of the shapes of the data.
     verbose : bool
@@ -142,6 +142,11 @@ class IMNN:
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d,
         )  # fmt: skip
+        if map_fn is not None:
+            raise NotImplementedError(
+                "`map_fn` must be None: preprocessing while training is not there yet. "
+                "Map the simulations before you pass them."
+            )
         place = _place(directory, filename)
         saves = checks.boolean("save", save)
         if place is None and (checks.boolean("load", load) or saves or weights is not None):
