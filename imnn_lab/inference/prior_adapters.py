@@ -127,13 +127,17 @@ class SampledPrior(Prior):
         return np.where(np.isnan(values), -np.inf, values)
 
     def _draw(self, n: int, generator: np.random.Generator) -> Structure:
-        if self._seed is None:
-            return self.distribution.sample(n)
-        name, stateless = self._seed
-        if name != "seed":
-            return self.distribution.sample(n, **{name: generator})
-        seed: Any = generator.integers(2**31, size=2, dtype=np.int32)
-        return self.distribution.sample(n, seed=seed if stateless else int(seed[0]))
+        options: dict[str, Any] = {}
+        if self._seed is not None:
+            name, stateless = self._seed
+            pair = generator.integers(2**31, size=2, dtype=np.int32)
+            seed: Any = pair if stateless else int(pair[0])
+            options = {name: seed if name == "seed" else generator}
+        drawn = self.distribution.sample(n, **options)
+        model = getattr(self.distribution, "model", None)
+        if isinstance(drawn, Mapping) and isinstance(model, Mapping) and set(model) == set(drawn):
+            return {key: drawn[key] for key in model}  # as the user wrote it, not as it was drawn
+        return drawn
 
 
 def probed_bounds(prior: Any, n_params: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from imnn_lab.inference.population import Population
 
@@ -21,14 +21,11 @@ class Stopping:
         No iteration starts that could take one target beyond so many simulations.
     max_seconds : float, optional
         No iteration starts after so many seconds.
-    asked : callable, optional
-        No iteration starts once ``asked()`` is true.
     """
 
     criterion: float
     max_simulations: int | None = None
     max_seconds: float | None = None
-    asked: Callable[[], bool] = field(default=lambda: False)
 
     def reason(self, population: Population, proposals: int, seconds: float) -> str | None:
         """Return why to stop after a population, or None to go on.
@@ -46,15 +43,16 @@ class Stopping:
         budget = self.max_simulations
         if budget is not None and population.simulations + proposals > budget:
             return "max_simulations"
-        if self.max_seconds is not None and seconds >= self.max_seconds:
-            return "max_seconds"
-        return "asked" if self.asked() else None
+        late = self.max_seconds is not None and seconds >= self.max_seconds
+        return "max_seconds" if late else None
 
 
 def until_stopped(
     start: Population, populations: Iterator[Population], rules: Stopping, proposals: int
 ) -> Iterator[tuple[Population, str | None]]:
     """Yield populations, each with the reason to stop after it; the last one has a reason.
+
+    Whoever consumes them may stop at any other.
 
     Parameters
     ----------

@@ -109,7 +109,8 @@ class PopulationMonteCarlo(Particles):
         max_seconds : float, keyword only
             Wall time for each target.
         callback : callable, keyword only
-            ``callback(population, target_index)`` after each iteration; stops when it returns True.
+            ``callback(population, target_index)`` after each iteration; when it returns True, the
+            run stops.
 
         Returns
         -------
@@ -188,8 +189,8 @@ class PopulationMonteCarlo(Particles):
         return self.populations
 
     def _move_target(self, i: int, schedule: Schedule, limits: Limits, bar: Any) -> None:
-        start, asked = self._populations[i][-1], self._stop.is_set
-        rules = Stopping(schedule.criterion, limits.max_simulations, limits.max_seconds, asked)
+        start = self._populations[i][-1]
+        rules = Stopping(schedule.criterion, limits.max_simulations, limits.max_seconds)
         model = self._model(schedule.at_once, schedule.save_sims, show=False)
         seeds = np.random.SeedSequence(
             schedule.seeds.entropy, spawn_key=(*schedule.seeds.spawn_key, i)
@@ -201,10 +202,14 @@ class PopulationMonteCarlo(Particles):
         before = 0
         for population, reason in until_stopped(start, moving, rules, proposals):
             bar.update(population.simulations - before)
-            bar.set_postfix(ϵ=f"{population.ε:.3g}", acceptance=f"{population.acceptance:.3f}")
+            bar.set_postfix(
+                refresh=False, ϵ=f"{population.ε:.3g}", acceptance=f"{population.acceptance:.3f}"
+            )
             before = population.simulations
             if population is not start:
                 self._populations[i] = thinned([*self._populations[i], population])
             if limits.callback is not None and limits.callback(population, i):
                 self._stop.set()
-            self._stopped[i] = reason or "interrupted"
+            self._stopped[i] = reason or ("asked" if self._stop.is_set() else "interrupted")
+            if self._stop.is_set():
+                return
