@@ -144,7 +144,7 @@ def probed_bounds(prior: Any, n_params: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the bounds of a prior's support by asking where its density vanishes.
 
     From a few draws, each parameter moves outwards while the others stay; a change from finite to
-    −∞ within a thousand widths of the draws is a bound, found by bisection.
+    −∞ within a thousand widths of the draws is a bound, found by section.
     """
     draws = np.asarray(prior.sample(256, np.random.default_rng(0)))
     width = np.maximum(np.ptp(draws, axis=0), 1e-12)
@@ -162,20 +162,23 @@ def probed_bounds(prior: Any, n_params: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _edge(prior: Any, starts: np.ndarray, axis: int, step: float) -> np.ndarray:
-    """Return where the density vanishes along an axis, for each start; infinite if nowhere."""
-    inside, outside = np.zeros(len(starts)), np.ones(len(starts))
+    """Return where the density vanishes along an axis, for each start; infinite if nowhere.
 
-    def finite(fraction: np.ndarray) -> np.ndarray:
-        moved = starts.copy()
-        moved[:, axis] += fraction * step
-        return np.isfinite(prior.log_prob(moved))
+    Each round cuts the interval in 32, so that a slow density is evaluated a few times only.
+    """
 
-    endless = finite(outside)
-    for _ in range(64):
-        middle = (inside + outside) / 2
-        there = finite(middle)
-        inside, outside = np.where(there, middle, inside), np.where(there, outside, middle)
-    return np.where(endless, np.inf, starts[:, axis] + inside * step)
+    def finite(fractions: np.ndarray) -> np.ndarray:
+        moved = np.repeat(starts, fractions.shape[1], axis=0)
+        moved[:, axis] += fractions.reshape(-1) * step
+        return np.isfinite(prior.log_prob(moved)).reshape(fractions.shape)
+
+    inside, width = np.zeros((len(starts), 1)), 1.0
+    endless = finite(inside + 1)[:, 0]
+    for _ in range(0 if endless.all() else 10):
+        width /= 32
+        there = finite(inside + width * np.arange(1, 32))
+        inside = inside + width * np.logical_and.accumulate(there, axis=1).sum(1, keepdims=True)
+    return np.where(endless, np.inf, starts[:, axis] + inside[:, 0] * step)
 
 
 def _stated_bounds(distribution: Any, n: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -218,4 +221,4 @@ def _like(example: Structure, leaves: list[np.ndarray]) -> Structure:
 
 def _one_each(values: Any, n: int) -> np.ndarray:
     """Sum the log densities of independent parameters: shape (n, ...) to (n,)."""
-    return np.asarray(values, np.float64).reshape(n, -1).sum(axis=1)
+    return np.asarray(values, np.float64).reshape(n, -1 if n else 1).sum(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,13 @@ class Particles(SimulatedInference):
 
     PMC: Callable[..., Any]
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._populations: list[list[Population]] = []
-        self._stopped: list[str] = []
+    @cached_property
+    def _populations(self) -> list[list[Population]]:
+        return []
+
+    @cached_property
+    def _stopped(self) -> list[str]:
+        return []
 
     @property
     def iterations(self) -> list[list[Population]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,11 @@ class PopulationMonteCarlo(Particles):
         verbose.
     """
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._stop = threading.Event()
-        self._schedule: Schedule | None = None
+    _schedule: Schedule | None = None
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> list[Population]:
-        """Run; see `PMC`."""
-        return self.PMC(*arguments, **keywords)
+    @cached_property
+    def _stop(self) -> threading.Event:
+        return threading.Event()
 
     def PMC(
         self,
@@ -138,6 +136,8 @@ class PopulationMonteCarlo(Particles):
         starts = self._starts(draws, initial, schedule, tqdm_notebook)
         self._schedule, self._populations = schedule, [[start] for start in starts]
         return self._move(schedule, ends, tqdm_notebook)
+
+    __call__ = PMC
 
     def resume(
         self, criterion: float | None = None, tqdm_notebook: bool | None = None, **limits: Any

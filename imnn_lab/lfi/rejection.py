@@ -45,10 +45,8 @@ class ApproximateBayesianComputation(AcceptedDraws):
     The attribute `stopped` says why `get_min_accepted` stopped: "accepted" or "max_draws".
     """
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._from_prior = False
-        self.stopped: str | None = None
+    _from_prior = False
+    stopped: str | None = None
 
     def __call__(
         self,
