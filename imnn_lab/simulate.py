@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.progress import progress_bar
+from imnn_lab.bars import progress_bar
 from imnn_lab.simulations import Batch, Shape, SimulatedBatch, shape_of, simulate_batch, spawn_seeds
 
 __all__ = ["Batch", "SimulatedBatch", "SimulationError", "batches", "default_size", "simulate"]

@@ -55,7 +55,7 @@ class Draws:
 class Target:
     """The estimate from observed data, and the metric in which others are near to it.
 
-    The distance is ρ = sqrt(Δᵀ F Δ) with Δ = θ̂ − θ̂_target, the Mahalanobis distance with
+    The distance is ρ = sqrt(Δ·F Δ) with Δ = θ̂ − θ̂_target, the Mahalanobis distance with
     the Fisher matrix as inverse covariance.
 
     Parameters

@@ -42,7 +42,7 @@ class ForwardModel:
     save_sims : str, optional
         Simulations are written to ``<save_sims>_000000.npz``, ... beside their parameters.
     bar : callable, optional
-        Makes the progress bar, see `imnn_lab.progress`.
+        Makes the progress bar, see `imnn_lab.bars`.
     """
 
     simulator: Callable[..., Any]

@@ -1,6 +1,6 @@
 """The Gaussian approximation: a Gaussian likelihood with the Fisher matrix, times the prior.
 
-    ln L = −½ (θ − θ̂)ᵀ F (θ − θ̂) − ½ ln((2π)^p det F⁻¹)
+    ln L = −½ (θ − θ̂)·F (θ − θ̂) − ½ ln((2π)^p det F⁻¹)
 
 The posterior is L π / Z with Z = ∫ L π. Marginals need no grid over the other parameters: the
 marginal of L is Gaussian, and what the prior does to it is its mean over the conditional Gaussian

@@ -8,7 +8,8 @@ the deterministic mixture (Cornuet, Marin, Mira & Robert 2012), over everything 
     w(θ) = π(θ) / (n_0 π(θ) + Σ_t n_t q_t(θ)),
 
 recomputed for all particles in each iteration. Proposals outside the prior are not simulated, but
-counted in n_t: so no mixture needs a normalising constant.
+counted in n_t: so no mixture needs a normalising constant. A mixture serves until a fifth of the
+particles have moved; so there are few of them, and evaluating all stays cheap.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.priors import Prior
 from imnn_lab.inference.proposal import Proposal, kernel_mixture
+
+RENEWAL = 0.2  # of the particles must have moved before a new proposal is worth its cost
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ class Population:
         n_0, failed draws included.
     proposals : tuple of Proposal
         q_1, q_2, ... with their n_t.
+    latest : ndarray, shape (draws,)
+        Density of the last of them at the particles.
+    moved : int
+        Proposals nearer than ε since the last of them was made.
     acceptance : float
-        Fraction of this iteration's simulated proposals nearer than the previous ϵ.
+        Fraction of this iteration's simulated proposals nearer than the previous ε.
     simulations, failed : int
         Simulations so far, and how many of them failed.
     failure : str or None
@@ -60,6 +67,8 @@ class Population:
     mixture: np.ndarray
     prior_draws: int
     proposals: tuple[Proposal, ...]
+    latest: np.ndarray
+    moved: int
     acceptance: float
     simulations: int
     failed: int
@@ -84,7 +93,7 @@ class Population:
     def posterior(self, labels: tuple[str, ...], prior: Prior | None = None) -> Posterior:
         """Return the particles as weighted samples of the posterior."""
         properties = {
-            "ϵ": self.ε,
+            "ε": self.ε,
             "acceptance": self.acceptance,
             "iterations": self.iteration,
             "simulations": self.simulations,
@@ -131,6 +140,8 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         draws.num_draws * np.exp(log_prior),
         draws.num_draws,
         (),
+        np.zeros(len(nearest)),
+        0,
         1.0,
         draws.num_draws,
         draws.num_failed,
@@ -169,51 +180,68 @@ def next_population(
     """Propose, simulate, weight, and keep the nearest."""
     for_proposals, for_simulations = seeds.spawn(2)
     rng = np.random.default_rng(for_proposals)
-    count, kernel_scale = moves.proposals(population.size), moves.kernel_scale
-    proposal = kernel_mixture(population.parameters, population.weights, count, rng, kernel_scale)
-    proposed = proposal.sample(rng)
+    population = _with_proposal(population, rng, moves.kernel_scale)
+    count = moves.proposals(population.size)
+    proposed = population.proposals[-1].sample(count, rng)
     inside = np.isfinite(prior.log_prob(proposed))
     draws = model.draws(proposed[inside], for_simulations)
-    return _pooled(population, draws, target, prior, proposal)
+    return _pooled(_counted(population, count), draws, target, prior)
 
 
-def _pooled(
-    population: Population, draws: Draws, target: Target, prior: Prior, proposal: Proposal
+def _with_proposal(
+    population: Population, rng: np.random.Generator, kernel_scale: float
 ) -> Population:
+    """Return the population with a new proposal, once enough particles have moved for one."""
+    if population.proposals and population.moved < RENEWAL * population.size:
+        return population
+    proposal = kernel_mixture(population.parameters, population.weights, rng, kernel_scale)
+    return replace(
+        population,
+        proposals=(*population.proposals, proposal),
+        latest=proposal.density(population.parameters),
+        moved=0,
+    )
+
+
+def _counted(population: Population, count: int) -> Population:
+    """Return the population with so many draws more from its last proposal."""
+    last = population.proposals[-1]
+    return replace(
+        population,
+        proposals=(*population.proposals[:-1], replace(last, count=last.count + count)),
+        mixture=population.mixture + count * population.latest,
+    )
+
+
+def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) -> Population:
     """Return the nearest of the population and the new draws, with the weights of all."""
     distances = target.distances(draws.estimates)
     nearer = distances < population.ε
     parameters = draws.parameters[nearer]
     log_prior = prior.log_prob(parameters)
-    proposals = (*population.proposals, proposal)
+    densities = [proposal.density(parameters) for proposal in population.proposals]
     mixture = population.prior_draws * np.exp(log_prior)
-    for past in population.proposals:
-        mixture += past.count * past.density(parameters)
-    pool = [
-        np.concatenate(pair)
-        for pair in (
-            (population.parameters, parameters),
-            (population.estimates, draws.estimates[nearer]),
-            (population.distances, distances[nearer]),
-            (population.log_prior, log_prior),
-            (population.mixture, mixture),
-        )
-    ]
-    nearest = _nearest(pool[2], population.size)
-    kept = [column[nearest] for column in pool]
+    for proposal, density in zip(population.proposals, densities, strict=True):
+        mixture += proposal.count * density
+    arriving = {
+        "parameters": parameters,
+        "estimates": draws.estimates[nearer],
+        "distances": distances[nearer],
+        "log_prior": log_prior,
+        "mixture": mixture,
+        "latest": densities[-1],
+    }
+    pool = {name: np.append(getattr(population, name), v, axis=0) for name, v in arriving.items()}
+    nearest = _nearest(pool["distances"], population.size)
     return replace(
         population,
         iteration=population.iteration + 1,
-        parameters=kept[0],
-        estimates=kept[1],
-        distances=kept[2],
-        log_prior=kept[3],
-        mixture=kept[4] + proposal.count * proposal.density(kept[0]),
-        proposals=proposals,
+        moved=population.moved + int(nearer.sum()),
         acceptance=float(nearer.sum() / draws.num_draws) if draws.num_draws else 0.0,
         simulations=population.simulations + draws.num_draws,
         failed=population.failed + draws.num_failed,
         failure=population.failure or draws.failure,
+        **{name: column[nearest] for name, column in pool.items()},
     )
 
 

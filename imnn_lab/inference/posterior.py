@@ -33,7 +33,7 @@ class Posterior:
     bounds : ndarray, shape (2, n_params), optional
         Bounds of the prior, possibly infinite.
     properties : mapping, optional
-        What produced the samples, for the summary: ϵ, acceptance, simulations, ...
+        What produced the samples, for the summary: ε, acceptance, simulations, ...
     """
 
     parameters: np.ndarray
@@ -69,7 +69,7 @@ class Posterior:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Weighted covariance, shape (n_params, n_params), unbiased: Σ W ΔΔᵀ / (1 − ΣW²)."""
+        """Weighted covariance, shape (n_params, n_params), unbiased: Σ W Δ⊗Δ / (1 − ΣW²)."""
         spread = 1 - np.sum(self.weights**2)
         if len(self) < 2 or spread <= 0:
             return np.full((self.n_params, self.n_params), np.nan)
@@ -104,7 +104,7 @@ class Posterior:
         if not len(self):
             raise ValueError(
                 checks.wording(
-                    "A posterior", "have samples to draw from", "none", "Accept more: raise ϵ."
+                    "A posterior", "have samples to draw from", "none", "Accept more: raise ε."
                 )
             )
         generator = np.random.default_rng(rng)

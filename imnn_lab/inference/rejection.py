@@ -1,9 +1,9 @@
 """Approximate Bayesian computation: keep the draws whose estimates are near the target's.
 
-The distance is ρ = sqrt(Δᵀ F Δ), Δ = θ̂ − θ̂_target; draws with ρ < ϵ are samples of the posterior up
-to a widening: for a linear Gaussian model their covariance is F⁻¹(1 + ϵ²/(n_params + 2)).
+The distance is ρ = sqrt(Δ·F Δ), Δ = θ̂ − θ̂_target; draws with ρ < ε are samples of the posterior up
+to a widening: for a linear Gaussian model their covariance is F⁻¹(1 + ε²/(n_params + 2)).
 The linear regression adjustment (Beaumont, Zhang & Balding 2002, equations 3 to 6) takes most of it
-away: θ − βᵀΔ with β from a regression weighted by the Epanechnikov kernel 1 − (ρ/ϵ)².
+away: θ − β·Δ with β from a regression weighted by the Epanechnikov kernel 1 − (ρ/ε)².
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Acceptance:
             )
         bounds = None if prior is None else np.stack([prior.low, prior.high])
         properties = {
-            "ϵ": self.ε,
+            "ε": self.ε,
             "acceptance": self.rate,
             "simulations": self.draws.num_draws,
             "failed": self.draws.num_failed,
@@ -96,7 +96,7 @@ def accept(
     quantile: float | None = None,
     nearest: int | None = None,
 ) -> Acceptance:
-    """Accept the draws with ρ < ϵ, or the given fraction, or the given number of nearest ones.
+    """Accept the draws with ρ < ε, or the given fraction, or the given number of nearest ones.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def accept(
         If not exactly one of the three is given.
     """
     if sum(choice is not None for choice in (ε, quantile, nearest)) != 1:
-        received = f"ϵ={ε}, quantile={quantile}, nearest={nearest}"
-        raise ValueError(checks.wording("`accept_reject`", "get ϵ, quantile or nearest", received))
+        received = f"ε={ε}, quantile={quantile}, nearest={nearest}"
+        raise ValueError(checks.wording("`accept_reject`", "get ε, quantile or nearest", received))
     differences, distances = target.differences(draws.estimates), target.distances(draws.estimates)
     if quantile is not None:
         nearest = max(1, round(quantile * len(distances)))
@@ -151,7 +151,7 @@ def until_accepted(
     max_draws: int,
     start: Sequence[Draws] = (),
 ) -> tuple[Draws, str]:
-    """Take draws until every target has enough within ϵ, or the budget of simulations is spent.
+    """Take draws until every target has enough within ε, or the budget of simulations is spent.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def regression_adjusted(
         received = f"{np.count_nonzero(weights)}"
         expected = f"have at least {needed} accepted draws"
         raise ValueError(
-            checks.wording("The regression adjustment", expected, received, "Raise ϵ.")
+            checks.wording("The regression adjustment", expected, received, "Raise ε.")
         )
     design = np.column_stack([np.ones(len(differences)), differences])
     root = np.sqrt(weights)[:, None]

@@ -16,7 +16,7 @@ class Stopping:
     Parameters
     ----------
     criterion : float
-        Fraction of an iteration's proposals nearer than the previous ϵ at which to stop.
+        Fraction of an iteration's proposals nearer than the previous ε at which to stop.
     max_simulations : int, optional
         No iteration starts that could take one target beyond so many simulations.
     max_seconds : float, optional

@@ -43,9 +43,9 @@ class DrawAttributes:
             If it has not been called since the last draws.
         """
         if self._acceptances is None:
-            remedy = "Call ABC.accept_reject(ϵ), or pass ϵ along."
+            remedy = "Call ABC.accept_reject(ε), or pass ε along."
             expected = "know which draws to accept"
-            raise RuntimeError(checks.wording("The ABC", expected, "draws without ϵ", remedy))
+            raise RuntimeError(checks.wording("The ABC", expected, "draws without ε", remedy))
         return self._acceptances
 
     @property

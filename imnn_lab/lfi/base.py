@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.bars import progress_bar
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
 from imnn_lab.inference.draws import Target
 from imnn_lab.inference.forward import ForwardModel, as_estimates
@@ -21,7 +22,6 @@ from imnn_lab.inference.prior_adapters import as_prior
 from imnn_lab.inference.summary import Summary
 from imnn_lab.lfi import views
 from imnn_lab.lfi.arguments import as_fisher, as_fraction, as_labels, as_target_data
-from imnn_lab.progress import progress_bar
 
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 

@@ -42,7 +42,7 @@ class GaussianApproximation(Inference):
     """
 
     def log_prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
-        """Return the log likelihood, −½ ΔᵀFΔ − ½ ln((2π)^n_params det F⁻¹).
+        """Return the log likelihood, −½ Δ·FΔ − ½ ln((2π)^n_params det F⁻¹).
 
         Parameters
         ----------

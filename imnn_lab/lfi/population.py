@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.bars import progress_bar
 from imnn_lab.inference.population import (
     Moves,
     Population,
@@ -21,7 +22,6 @@ from imnn_lab.inference.rejection import prior_draws
 from imnn_lab.inference.stopping import Stopping, thinned, until_stopped
 from imnn_lab.lfi.arguments import as_fraction, as_percentile
 from imnn_lab.lfi.particles import Particles
-from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError
 
 Callback = Callable[[Population, int], Any]
@@ -203,7 +203,7 @@ class PopulationMonteCarlo(Particles):
         for population, reason in until_stopped(start, moving, rules, proposals):
             bar.update(population.simulations - before)
             bar.set_postfix(
-                refresh=False, ϵ=f"{population.ε:.3g}", acceptance=f"{population.acceptance:.3f}"
+                refresh=False, ε=f"{population.ε:.3g}", acceptance=f"{population.acceptance:.3f}"
             )
             before = population.simulations
             if population is not start:

@@ -14,9 +14,9 @@ from imnn_lab.lfi.arguments import as_fraction
 
 
 class ApproximateBayesianComputation(AcceptedDraws):
-    """Draw from the prior, simulate, and accept what lies within ϵ of the target.
+    """Draw from the prior, simulate, and accept what lies within ε of the target.
 
-    Draws are kept: another ϵ costs no simulation.
+    Draws are kept: another ε costs no simulation.
 
     Parameters
     ----------
@@ -115,19 +115,19 @@ class ApproximateBayesianComputation(AcceptedDraws):
     def accept_reject(
         self, ε: float | None = None, *, quantile: float | None = None, nearest: int | None = None
     ) -> list[Acceptance]:
-        """Accept the draws within ϵ of each target; no simulation is made.
+        """Accept the draws within ε of each target; no simulation is made.
 
         Parameters
         ----------
         ε : float, optional
-            Radius ϵ of acceptance, in standard deviations of the estimate.
+            Radius ε of acceptance, in standard deviations of the estimate.
         quantile : float, optional, keyword only
             Accept this fraction of the draws instead.
         nearest : int, optional, keyword only
             Accept this many of the draws instead.
         """
         if ε is not None:
-            ε = checks.number("ϵ", ε, above=0)
+            ε = checks.number("ε", ε, above=0)
         if quantile is not None:
             quantile = as_fraction("quantile", quantile)
         if nearest is not None:
@@ -155,7 +155,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
         Parameters
         ----------
         ε : float
-            Radius ϵ of acceptance.
+            Radius ε of acceptance.
         accepted : int
             How many each target needs.
         min_draws : int
@@ -166,7 +166,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
             Simulations after which to stop all the same; `stopped` says which it was.
         """
         self._refuse_changed_estimator()
-        ε = checks.number("ϵ", ε, above=0)
+        ε = checks.number("ε", ε, above=0)
         size = checks.integer("min_draws", min_draws, 1)
         model = self._model(at_once, save_sims, tqdm_notebook)
         kept = self._draws if self._from_prior else None

@@ -23,7 +23,7 @@ def problem(shape, seed):
 @given(sizes, seeds)
 @settings(deadline=None)
 def test_distance_does_not_depend_on_the_parametrisation(shape, seed):
-    """θ' = Jθ turns F into J⁻ᵀFJ⁻¹ and leaves ρ as it is."""
+    """θ → Jθ, with the Fisher matrix transformed likewise, leaves ρ as it is."""
     estimates, F, rng = problem(shape, seed)
     J = rng.normal(size=F.shape) + 3 * np.eye(len(F))
     inverse = np.linalg.inv(J)

@@ -138,27 +138,27 @@ def test_abc(ABC, tmp_path):
 
 def test_get_min_accepted(ABC):
     ABC.get_min_accepted(
-        ϵ=1.0, accepted=10, min_draws=100, at_once=True, save_sims=None, tqdm_notebook=False
+        ε=1.0, accepted=10, min_draws=100, at_once=True, save_sims=None, tqdm_notebook=False
     )
     assert (ABC.num_accepted >= 10).all()
 
 
 def test_abc_posterior(ABC):
     values = ABC.posterior(
-        bins=[10, 12], ranges=[[-2, 2], [-2, 3]], ϵ=1.0, draws=2000, accepted=None, at_once=True
+        bins=[10, 12], ranges=[[-2, 2], [-2, 3]], ε=1.0, draws=2000, accepted=None, at_once=True
     )
     assert values.shape == (2, 10, 12)
     np.testing.assert_allclose(values.sum(axis=(1, 2)) * 0.4 * 5 / 12, [1, 1])
-    assert ABC.posterior(ϵ=1.0, accepted=20).shape == (2, 20, 20)
+    assert ABC.posterior(ε=1.0, accepted=20).shape == (2, 20, 20)
     assert ABC.posterior().shape == (2, 20, 20)
 
 
 def test_abc_plots(ABC):
-    ABC.plot(smoothing=1, bins=10, ranges=None, ϵ=1.0, draws=2000, color="black")
+    ABC.plot(smoothing=1, bins=10, ranges=None, ε=1.0, draws=2000, color="black")
     ABC.plot()
     for axes in ("parameter_estimate", "parameter_parameter", "estimate_estimate"):
         ABC.scatter_plot(axes, 0.1)
-        ABC.scatter_plot(axes=axes, rejected=1.0, ϵ=0.5, s=1)
+        ABC.scatter_plot(axes=axes, rejected=1.0, ε=0.5, s=1)
 
 
 def test_saved_simulations(prior):
@@ -213,7 +213,7 @@ def test_unbounded_priors_work_everywhere(prior):
     GA.plot()
     both = (target_data, normal, Fisher, get_estimate, lambda p: simulator(p, None))
     ABC, PMC = LFI.ApproximateBayesianComputation(*both), LFI.PopulationMonteCarlo(*both)
-    assert np.isfinite(ABC.posterior(ϵ=1.0, draws=2000)).all()
+    assert np.isfinite(ABC.posterior(ε=1.0, draws=2000)).all()
     assert np.isfinite(PMC.posterior(None, None, 100, 200, 0.2)).all()
     ABC.plot()
     PMC.plot()

@@ -7,7 +7,7 @@ from imnn_lab.inference import Uniform
 
 
 class LinearGaussian:
-    """Data d = Aθ + n with n ~ N(0, N): F = AᵀN⁻¹A, θ̂ = F⁻¹AᵀN⁻¹d ~ N(θ, F⁻¹).
+    """Data d = Aθ + n with n ~ N(0, N): F = A'N⁻¹A, θ̂ = F⁻¹A'N⁻¹d ~ N(θ, F⁻¹).
 
     The prior is U(−6, 6), or reaches so many standard deviations to either side of the estimate.
     """
@@ -41,6 +41,6 @@ class LinearGaussian:
         return kind(*arguments, self.simulate, verbose=False, **options)
 
     def whitened_variance(self, covariance, ε):
-        """Tr(F Σ)/n_params in units of 1 + ϵ²/(n_params + 2): one for a right posterior."""
+        """Tr(F Σ)/n_params in units of 1 + ε²/(n_params + 2): one for a right posterior."""
         p = len(self.F)
         return np.trace(self.F @ covariance) / p / (1 + ε**2 / (p + 2))

@@ -21,7 +21,7 @@ def unweighted_covariance(population):
     ("p", "draws", "criterion"), [(1, 2000, 0.05), (2, 2000, 0.03), (5, 2000, 0.05)]
 )
 def test_whitened_variance(p, draws, criterion):
-    """The mean of six seeds is 1 + ϵ²/(p+2) within 8 %."""
+    """The mean of six seeds is 1 + ε²/(p+2) within 8 %."""
     problem = LinearGaussian(p, seed=p)
     right, ignored = [], []
     for seed in SEEDS:
@@ -57,7 +57,7 @@ def test_at_the_edge_of_the_prior():
         ignored.append(population.parameters.mean())
         assert population.ε < 0.2  # widens the variance by 1.3 % at the most
     # Twenty runs of about 950 effective samples: standard errors 0.62/sqrt(19,000) = 0.0045 and
-    # 0.0032, the ϵ-ball adds 0.003: five standard errors and that are 0.025 and 0.019.
+    # 0.0032, the ε-ball adds 0.003: five standard errors and that are 0.025 and 0.019.
     mean, sd = np.mean(moments, axis=0)
     assert mean == pytest.approx(exact.mean(), abs=0.025)
     assert sd == pytest.approx(exact.std(), abs=0.019)

@@ -41,13 +41,13 @@ def test_mean_and_covariance_of_the_accepted(case):
     problem, ABC, ε = case
     p, (posterior,) = len(problem.F), ABC.samples()
     n = len(posterior)
-    # Whitened means have standard error sqrt((1 + ϵ²/(p+2))/n); five of them, p at a time.
+    # Whitened means have standard error sqrt((1 + ε²/(p+2))/n); five of them, p at a time.
     whitened = np.linalg.cholesky(problem.F).T @ (posterior.mean - problem.estimate_of_target)
     assert np.abs(whitened).max() < 5 * np.sqrt((1 + ε**2 / (p + 2)) / n)
     # Tr(FΣ)/p of n Gaussian samples has relative error sqrt(2/(pn)); five of them.
     tolerance = 5 * np.sqrt(2 / (p * n))
     assert problem.whitened_variance(posterior.covariance, ε) == pytest.approx(1, abs=tolerance)
-    # Control: without the widening by the ϵ-ball the variance does not fit.
+    # Control: without the widening by the ε-ball the variance does not fit.
     assert abs(problem.whitened_variance(posterior.covariance, 0.0) - 1) > tolerance
 
 

@@ -89,10 +89,10 @@ def test_mixture_of_many_ancestors_is_what_is_sampled_from():
     rng = np.random.default_rng(0)
     parameters = rng.normal(size=(5000, 1))
     weights = np.exp(-0.5 * (parameters[:, 0] - 1) ** 2)
-    q = kernel_mixture(parameters, weights / weights.sum(), 200_000, rng, 2.0)
+    q = kernel_mixture(parameters, weights / weights.sum(), rng, 2.0)
     assert len(q.ancestors) == 1000
     edges = np.linspace(-3, 4, 36)
-    counts, _ = np.histogram(q.sample(rng), edges)
+    counts, _ = np.histogram(q.sample(200_000, rng), edges)
     fine = (edges[:-1, None] + np.diff(edges)[0] * (np.arange(10) + 0.5) / 10).reshape(-1, 1)
     expected = 200_000 * q.density(fine).reshape(-1, 10).mean(axis=1) * np.diff(edges)
     # Poisson counts: 35 bins, none beyond 4 standard deviations (probability 0.2 %)
@@ -178,7 +178,7 @@ def test_percentile_sets_how_many_move():
     assert [Moves(None).proposals(n) for n in (50, 100, 1000)] == [1, 1, 10]
     PMC = make(targets=[(0.3, -0.2)])
     PMC(100, 200, 0.0, None, max_simulations=300)
-    assert PMC.iterations[0][-1].proposals[-1].count == 1
+    assert (np.diff([p.simulations for p in PMC.iterations[0]]) <= 1).all()
 
 
 def test_failures_are_counted():

@@ -11,7 +11,7 @@ COPIES = RNG.integers(0, 4, 2000)
 
 
 def weighted():
-    return Posterior(θ, COPIES.astype(float), ("$\\mu$", "b", "c"), properties={"ϵ": 0.5})
+    return Posterior(θ, COPIES.astype(float), ("$\\mu$", "b", "c"), properties={"ε": 0.5})
 
 
 def test_weights_act_like_copies():
@@ -41,7 +41,7 @@ def test_table():
     assert summary.columns == ("mean", "sd", "median", "5%", "95%")
     text = str(summary)
     assert "effective samples" in text
-    assert "ϵ 0.5" in text
+    assert "ε 0.5" in text
     latex = summary.to_latex()
     assert latex.startswith("\\begin{tabular}{lrrrrr}")
     assert "$\\mu$ & " in latex

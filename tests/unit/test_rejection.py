@@ -78,12 +78,12 @@ def test_another_distance_costs_no_simulation():
 def test_greek_keywords_in_any_spelling():
     ABC = make()
     ABC(1000)
-    ABC.accept_reject(**{"ϵ": 1.0})
+    ABC.accept_reject(**{"\u03f5": 1.0})
     first = ABC.num_accepted
-    ABC.accept_reject(ϵ=1.0)
+    ABC.accept_reject(ε=1.0)
     np.testing.assert_array_equal(first, ABC.num_accepted)
     with pytest.raises(TypeError, match="once"):
-        ABC.accept_reject(**{"ϵ": 1.0, "ε": 2.0})
+        ABC.accept_reject(**{"\u03f5": 1.0, "ε": 2.0})
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -101,7 +101,7 @@ def test_none_and_one_accepted(number):
     assert np.isnan(posterior.mean).all() == (number == 0)
     assert str(ABC.summary()[0])
     if number == 0:
-        with pytest.raises(ValueError, match="raise ϵ"):
+        with pytest.raises(ValueError, match="raise ε"):
             posterior.sample(3)
 
 
@@ -243,9 +243,9 @@ def test_asked_too_early():
         (lambda ABC: ABC(np.zeros((3, 3)), predrawn=True), "`draws` must be parameters"),
         (lambda ABC: ABC(10, at_once=0), "`at_once` must"),
         (lambda ABC: ABC(10, save_sims=3), "`save_sims` must"),
-        (lambda ABC: ABC.accept_reject(-1.0), "`ϵ` must"),
-        (lambda ABC: ABC.accept_reject(), "ϵ, quantile or nearest"),
-        (lambda ABC: ABC.accept_reject(1.0, nearest=3), "ϵ, quantile or nearest"),
+        (lambda ABC: ABC.accept_reject(-1.0), "`ε` must"),
+        (lambda ABC: ABC.accept_reject(), "ε, quantile or nearest"),
+        (lambda ABC: ABC.accept_reject(1.0, nearest=3), "ε, quantile or nearest"),
         (lambda ABC: ABC.accept_reject(quantile=2.0), "`quantile` must"),
         (lambda ABC: ABC.get_min_accepted(1.0, 0), "`accepted` must"),
         (lambda ABC: ABC.posterior(bins=(3, 3, 3), ε=1.0), "`bins` must"),
@@ -300,3 +300,22 @@ def test_results_are_posteriors(tmp_path):
     np.testing.assert_array_equal(read.parameters, posterior.parameters)
     assert (read.labels, dict(read.properties)) == (("$a$", "b"), dict(posterior.properties))
     assert ABC.sample(5, 0).shape == (2, 5, 2)
+
+
+def test_data_with_summaries_known_alongside():
+    def both(parameters, seed):
+        data = simulator(parameters, seed)
+        return data[:, :1], data[:, 1]
+
+    def estimate_from(pair):
+        data, known = pair
+        return np.column_stack([data, known])
+
+    target = (np.array([[0.3], [1.0]]), np.array([-0.2, 0.0]))
+    ABC = LFI.ApproximateBayesianComputation(
+        target, Uniform([-4, -4], [4, 4]), F, estimate_from, both, seed=1, verbose=False
+    )
+    ABC(2000)
+    np.testing.assert_array_equal(ABC.target_estimates, [[0.3, -0.2], [1.0, 0.0]])
+    assert ABC.num_failed == 0
+    assert ABC.estimates.shape == (2000, 2)

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 import numpy as np
 import pytest
 
-from imnn_lab.progress import progress_bar
+from imnn_lab.bars import progress_bar
 from imnn_lab.simulate import SimulationError, batches, default_size, in_order, simulate
 from imnn_lab.simulations import Batch, simulate_batch, spawn_seeds, takes_seed
 
@@ -222,3 +222,21 @@ def test_bars(capsys):
     assert "32.0/32.0" in capsys.readouterr().err
     run(np.copy, bar=progress_bar(False))
     assert capsys.readouterr() == ("", "")
+
+
+def test_inference_loads_neither_tensorflow_nor_matplotlib():
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    import imnn_lab
+
+    code = (
+        "import sys, imnn_lab; imnn_lab.LFI.PopulationMonteCarlo; "
+        "print([m for m in ('tensorflow', 'keras', 'matplotlib', 'arviz') if m in sys.modules])"
+    )
+    root = Path(imnn_lab.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "[]"
