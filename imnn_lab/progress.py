@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tqdm
-import tqdm.auto
+
+from imnn_lab.bars import tqdm_class
 
 if TYPE_CHECKING:
     from imnn_lab.run import Run
-
-
-def tqdm_class(notebook: bool | None = None) -> Any:
-    """Return tqdm's class for a notebook (True), a terminal (False), or whatever this is (None)."""
-    if notebook is None:
-        return tqdm.auto.tqdm
-    if notebook:
-        from tqdm.notebook import tqdm as notebook_tqdm
-
-        return notebook_tqdm
-    return tqdm.tqdm
 
 
 class ProgressBar:

@@ -71,7 +71,7 @@ def _draw_panel(
             _draw_curve(axes, layer, properties)
         elif isinstance(layer, Contours):
             _draw_contours(axes, layer, properties)
-        else:
+        elif len(layer.x):
             _draw_points(axes, layer, properties)
     for value in panel.x_truth:
         axes.axvline(value, color=TRUTH, linewidth=0.8, linestyle=":")

@@ -41,10 +41,10 @@ def test_all_arguments_by_position(tmp_path, monkeypatch):
         filename, at_once, map_fn, check_shape, verbose,
         tf.float32, tf.int32,
     )  # fmt: skip
-    n_iterations, λ, ϵ, reset, patience = 20, 10.0, 0.1, True, 10
+    n_iterations, λ, ε, reset, patience = 20, 10.0, 0.1, True, 10
     min_iterations, checkpoint, tqdm_notebook, weight_file = 5, 5, False, "weights"
     imnn.fit(
-        n_iterations, λ, ϵ, reset, patience, min_iterations, checkpoint, tqdm_notebook, weight_file
+        n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, tqdm_notebook, weight_file
     )
     keys = ["det_F", "det_C", "det_Cinv", "dμ_dθ", "reg", "r"]
     keys += ["val_det_F", "val_det_C", "val_det_Cinv", "val_dμ_dθ"]

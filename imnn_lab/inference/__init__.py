@@ -1,0 +1,46 @@
+"""Likelihood-free inference from an estimate, a Fisher matrix, a simulator and a prior.
+
+Nothing here knows a network: any estimator, any prior and any simulator will do.
+"""
+
+from imnn_lab.inference.density import Density
+from imnn_lab.inference.draws import Draws, Target
+from imnn_lab.inference.forward import ForwardModel
+from imnn_lab.inference.gaussian import GaussianPosterior
+from imnn_lab.inference.population import (
+    Moves,
+    Population,
+    first_population,
+    population_monte_carlo,
+)
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.prior_adapters import as_prior
+from imnn_lab.inference.priors import Independent, Prior, TruncatedNormal, Uniform
+from imnn_lab.inference.rejection import Acceptance, accept, prior_draws, until_accepted
+from imnn_lab.inference.stopping import Stopping, until_stopped
+from imnn_lab.inference.summary import Summary
+
+__all__ = [
+    "Acceptance",
+    "Density",
+    "Draws",
+    "ForwardModel",
+    "GaussianPosterior",
+    "Independent",
+    "Moves",
+    "Population",
+    "Posterior",
+    "Prior",
+    "Stopping",
+    "Summary",
+    "Target",
+    "TruncatedNormal",
+    "Uniform",
+    "accept",
+    "as_prior",
+    "first_population",
+    "population_monte_carlo",
+    "prior_draws",
+    "until_accepted",
+    "until_stopped",
+]

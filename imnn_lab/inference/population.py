@@ -1,0 +1,249 @@
+"""Population Monte Carlo: weighted particles that move towards the target.
+
+Start with draws from the prior and keep the nearest `draws` of them. In each iteration propose new
+particles from a mixture of Gaussian kernels around the population, simulate each once, pool them
+with those kept and keep the nearest (Lenormand, Jabot & Deffuant 2013). The weights are those of
+the deterministic mixture (Cornuet, Marin, Mira & Robert 2012), over everything ever drawn from,
+
+    w(θ) = π(θ) / (n_0 π(θ) + Σ_t n_t q_t(θ)),
+
+recomputed for all particles in each iteration. Proposals outside the prior are not simulated, but
+counted in n_t: so no mixture needs a normalising constant. A mixture serves until a fifth of the
+particles have moved; so there are few of them, and evaluating all stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imnn_lab.inference.draws import Draws, Target
+from imnn_lab.inference.forward import ForwardModel
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.priors import Prior
+from imnn_lab.inference.proposal import Proposal, kernel_mixture
+
+RENEWAL = 0.2  # of the particles must have moved before a new proposal is worth its cost
+
+
+@dataclass(frozen=True)
+class Population:
+    """The particles after an iteration, and all that the next one needs.
+
+    Attributes
+    ----------
+    iteration : int
+        0 for the draws from the prior.
+    size : int
+        Number of particles to keep; there are fewer while too few simulations succeeded.
+    parameters, estimates : ndarray, shape (draws, n_params)
+    distances : ndarray, shape (draws,)
+    log_prior, mixture : ndarray, shape (draws,)
+        ln π(θ), and the weights' denominator n_0 π(θ) + Σ_t n_t q_t(θ).
+    prior_draws : int
+        n_0, failed draws included.
+    proposals : tuple of Proposal
+        q_1, q_2, ... with their n_t.
+    latest : ndarray, shape (draws,)
+        Density of the last of them at the particles.
+    moved : int
+        Proposals nearer than ε since the last of them was made.
+    acceptance : float
+        Fraction of this iteration's simulated proposals nearer than the previous ε.
+    simulations, failed : int
+        Simulations so far, and how many of them failed.
+    failure : str or None
+        What the first failure said.
+    """
+
+    iteration: int
+    size: int
+    parameters: np.ndarray
+    estimates: np.ndarray
+    distances: np.ndarray
+    log_prior: np.ndarray
+    mixture: np.ndarray
+    prior_draws: int
+    proposals: tuple[Proposal, ...]
+    latest: np.ndarray
+    moved: int
+    acceptance: float
+    simulations: int
+    failed: int
+    failure: str | None = None
+
+    @property
+    def ε(self) -> float:
+        """Distance of the farthest particle; infinite while there are fewer than `size`."""
+        return float(self.distances.max()) if len(self.distances) == self.size else np.inf
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Normalised weights, shape (draws,)."""
+        weights = np.exp(self.log_prior) / self.mixture
+        return weights / weights.sum()
+
+    @property
+    def effective_samples(self) -> float:
+        """Effective sample size 1/ΣW²."""
+        return float(1 / np.sum(self.weights**2)) if len(self.distances) else 0.0
+
+    def posterior(self, labels: tuple[str, ...], prior: Prior | None = None) -> Posterior:
+        """Return the particles as weighted samples of the posterior."""
+        properties = {
+            "ε": self.ε,
+            "acceptance": self.acceptance,
+            "iterations": self.iteration,
+            "simulations": self.simulations,
+            "failed": self.failed,
+        }
+        bounds = None if prior is None else np.stack([prior.low, prior.high])
+        return Posterior(self.parameters, self.weights, labels, bounds, properties)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How a population moves.
+
+    Parameters
+    ----------
+    percentile : float or None
+        Percentage of the particles kept while the others move; None moves a hundredth of them.
+    kernel_scale : float
+        Covariance of the proposal's kernels, in units of the particles' covariance.
+    """
+
+    percentile: float | None = 75.0
+    kernel_scale: float = 2.0
+
+    def proposals(self, draws: int) -> int:
+        """Return how many particles to propose in an iteration."""
+        if self.percentile is None:
+            return max(1, draws // 100)
+        return max(1, round((100 - self.percentile) / self.percentile * draws))
+
+
+def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> Population:
+    """Return the nearest `keep` of draws from the prior."""
+    distances = target.distances(draws.estimates)
+    nearest = _nearest(distances, keep)
+    log_prior = prior.log_prob(draws.parameters[nearest])
+    return Population(
+        0,
+        keep,
+        draws.parameters[nearest],
+        draws.estimates[nearest],
+        distances[nearest],
+        log_prior,
+        draws.num_draws * np.exp(log_prior),
+        draws.num_draws,
+        (),
+        np.zeros(len(nearest)),
+        0,
+        1.0,
+        draws.num_draws,
+        draws.num_failed,
+        draws.failure,
+    )
+
+
+def population_monte_carlo(
+    population: Population,
+    target: Target,
+    prior: Prior,
+    model: ForwardModel,
+    seeds: np.random.SeedSequence,
+    moves: Moves,
+) -> Iterator[Population]:
+    """Yield one population after another, for ever, from any population on.
+
+    The random numbers of an iteration depend on the seeds and its number alone: going on from a
+    population gives what an uninterrupted run would have given.
+    """
+    while True:
+        key = (*seeds.spawn_key, population.iteration + 1)
+        own = np.random.SeedSequence(seeds.entropy, spawn_key=key)
+        population = next_population(population, target, prior, model, own, moves)
+        yield population
+
+
+def next_population(
+    population: Population,
+    target: Target,
+    prior: Prior,
+    model: ForwardModel,
+    seeds: np.random.SeedSequence,
+    moves: Moves,
+) -> Population:
+    """Propose, simulate, weight, and keep the nearest."""
+    for_proposals, for_simulations = seeds.spawn(2)
+    rng = np.random.default_rng(for_proposals)
+    population = _with_proposal(population, rng, moves.kernel_scale)
+    count = moves.proposals(population.size)
+    proposed = population.proposals[-1].sample(count, rng)
+    inside = np.isfinite(prior.log_prob(proposed))
+    draws = model.draws(proposed[inside], for_simulations)
+    return _pooled(_counted(population, count), draws, target, prior)
+
+
+def _with_proposal(
+    population: Population, rng: np.random.Generator, kernel_scale: float
+) -> Population:
+    """Return the population with a new proposal, once enough particles have moved for one."""
+    if population.proposals and population.moved < RENEWAL * population.size:
+        return population
+    proposal = kernel_mixture(population.parameters, population.weights, rng, kernel_scale)
+    return replace(
+        population,
+        proposals=(*population.proposals, proposal),
+        latest=proposal.density(population.parameters),
+        moved=0,
+    )
+
+
+def _counted(population: Population, count: int) -> Population:
+    """Return the population with so many draws more from its last proposal."""
+    last = population.proposals[-1]
+    return replace(
+        population,
+        proposals=(*population.proposals[:-1], replace(last, count=last.count + count)),
+        mixture=population.mixture + count * population.latest,
+    )
+
+
+def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) -> Population:
+    """Return the nearest of the population and the new draws, with the weights of all."""
+    distances = target.distances(draws.estimates)
+    nearer = distances < population.ε
+    parameters = draws.parameters[nearer]
+    log_prior = prior.log_prob(parameters)
+    densities = [proposal.density(parameters) for proposal in population.proposals]
+    mixture = population.prior_draws * np.exp(log_prior)
+    for proposal, density in zip(population.proposals, densities, strict=True):
+        mixture += proposal.count * density
+    arriving = {
+        "parameters": parameters,
+        "estimates": draws.estimates[nearer],
+        "distances": distances[nearer],
+        "log_prior": log_prior,
+        "mixture": mixture,
+        "latest": densities[-1],
+    }
+    pool = {name: np.append(getattr(population, name), v, axis=0) for name, v in arriving.items()}
+    nearest = _nearest(pool["distances"], population.size)
+    return replace(
+        population,
+        iteration=population.iteration + 1,
+        moved=population.moved + int(nearer.sum()),
+        acceptance=float(nearer.sum() / draws.num_draws) if draws.num_draws else 0.0,
+        simulations=population.simulations + draws.num_draws,
+        failed=population.failed + draws.num_failed,
+        failure=population.failure or draws.failure,
+        **{name: column[nearest] for name, column in pool.items()},
+    )
+
+
+def _nearest(distances: np.ndarray, keep: int) -> np.ndarray:
+    return np.argsort(distances, kind="stable")[:keep]

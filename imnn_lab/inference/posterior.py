@@ -1,0 +1,217 @@
+"""Weighted samples of a posterior, and all that is read from them.
+
+Every mean, covariance, quantile and histogram uses the weights W (ΣW = 1); their effective number
+is ESS = 1/ΣW² (Kish 1965).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks, storage
+from imnn_lab.inference import density
+from imnn_lab.inference.density import Density
+from imnn_lab.inference.summary import Summary
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Weighted samples of the parameters.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (n, n_params)
+    weights : ndarray, shape (n,)
+        Not negative; they are normalised to sum to one.
+    labels : sequence of str
+        A name for each parameter.
+    bounds : ndarray, shape (2, n_params), optional
+        Bounds of the prior, possibly infinite.
+    properties : mapping, optional
+        What produced the samples, for the summary: ε, acceptance, simulations, ...
+    """
+
+    parameters: np.ndarray
+    weights: np.ndarray
+    labels: tuple[str, ...]
+    bounds: np.ndarray | None = None
+    properties: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        total = np.sum(self.weights)
+        if len(self.parameters) and not total > 0:
+            raise ValueError(checks.wording("`weights`", "have a positive sum", total))
+        object.__setattr__(self, "weights", self.weights / total if total > 0 else self.weights)
+        object.__setattr__(self, "labels", tuple(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return self.parameters.shape[1]
+
+    @property
+    def effective_samples(self) -> float:
+        """Effective sample size 1/ΣW²; zero without samples."""
+        return float(1 / np.sum(self.weights**2)) if len(self) else 0.0
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Weighted mean, shape (n_params,); NaN without samples."""
+        return self.weights @ self.parameters if len(self) else np.full(self.n_params, np.nan)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Weighted covariance, shape (n_params, n_params), unbiased: Σ W Δ⊗Δ / (1 − ΣW²)."""
+        spread = 1 - np.sum(self.weights**2)
+        if len(self) < 2 or spread <= 0:
+            return np.full((self.n_params, self.n_params), np.nan)
+        Δ = self.parameters - self.mean
+        return (self.weights[:, None] * Δ).T @ Δ / spread
+
+    @property
+    def sd(self) -> np.ndarray:
+        """Standard deviations, shape (n_params,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def median(self) -> np.ndarray:
+        """Weighted median, shape (n_params,)."""
+        return self.quantile(0.5)
+
+    def quantile(self, q: float | Sequence[float]) -> np.ndarray:
+        """Return weighted quantiles, shape np.shape(q) + (n_params,)."""
+        levels = np.asarray(q, np.float64)
+        if not len(self):
+            return np.full((*levels.shape, self.n_params), np.nan)
+        columns = [weighted_quantile(c, self.weights, levels) for c in self.parameters.T]
+        return np.stack(columns, axis=-1)
+
+    def interval(self, mass: float = 0.68) -> np.ndarray:
+        """Return the equal-tailed credible interval, shape (2, n_params)."""
+        mass = checks.number("mass", mass, above=0, below=1)
+        return self.quantile([(1 - mass) / 2, (1 + mass) / 2])
+
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw n samples by their weights, shape (n, n_params); `rng` is a Generator or a seed."""
+        if not len(self):
+            raise ValueError(
+                checks.wording(
+                    "A posterior", "have samples to draw from", "none", "Accept more: raise ε."
+                )
+            )
+        generator = np.random.default_rng(rng)
+        return self.parameters[
+            generator.choice(len(self), checks.integer("n", n, 0), p=self.weights)
+        ]
+
+    def ranges(self, ranges: Any = None) -> list[tuple[float, float]]:
+        """Return the range of each parameter.
+
+        Where `ranges` (n_params pairs) leaves one out or is None, it is where the samples lie,
+        widened by a tenth and cut at the prior's bounds.
+        """
+        given = [None] * self.n_params if ranges is None else list(ranges)
+        return [
+            self._range(i) if pair is None else (float(pair[0]), float(pair[1]))
+            for i, pair in enumerate(given)
+        ]
+
+    def _range(self, i: int) -> tuple[float, float]:
+        column = self.parameters[:, i] if len(self) else np.zeros(1)
+        low, high = float(column.min()), float(column.max())
+        margin = 0.1 * (high - low) or 0.5 * max(1.0, abs(low))
+        bounds = (-np.inf, np.inf) if self.bounds is None else self.bounds[:, i]
+        low, high = max(low - margin, bounds[0]), min(high + margin, bounds[1])
+        return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+    def marginal(
+        self, i: int, j: int | None = None, *, bins: int | None = None, ranges: Any = None
+    ) -> Density:
+        """Return the histogram of one parameter or of two.
+
+        Parameters
+        ----------
+        i, j : int
+            Indices of the parameters.
+        bins : int, optional
+            Bins along each; by default as many as the effective sample size resolves.
+        ranges : sequence of pairs, optional
+            Range of every parameter of the posterior.
+        """
+        chosen = [i] if j is None else [i, j]
+        bins = bins or default_bins(self.effective_samples, len(chosen))
+        limits = self.ranges(ranges)
+        edges = density.bin_edges([bins] * len(chosen), [limits[k] for k in chosen])
+        return density.histogram(self.parameters[:, chosen], self.weights, edges)
+
+    def summary(self, mass: float = 0.68) -> Summary:
+        """Return the table of mean, standard deviation, median and credible interval."""
+        properties = {"samples": len(self), "effective samples": self.effective_samples}
+        columns = (self.mean, self.sd, self.median, *self.interval(mass))
+        return Summary(
+            self.labels, mass, np.stack(columns, axis=1), properties | dict(self.properties)
+        )
+
+    def to_arviz(self, n: int = 4000, rng: Any = 0) -> Any:
+        """Return arviz.InferenceData with n samples drawn by their weights (ArviZ has none)."""
+        import arviz
+
+        drawn = self.sample(n, rng)
+        named = {label: drawn[None, :, i] for i, label in enumerate(self.labels)}
+        return arviz.from_dict(posterior=named)
+
+    def to_getdist(self) -> Any:
+        """Return getdist.MCSamples with the weights."""
+        import getdist
+
+        sides = np.full((2, self.n_params), np.nan) if self.bounds is None else self.bounds
+        limits = [[None if not np.isfinite(b) else float(b) for b in pair] for pair in sides.T]
+        names = [f"p{i}" for i in range(self.n_params)]
+        return getdist.MCSamples(
+            samples=self.parameters,
+            weights=self.weights / self.weights.max(),
+            names=names,
+            labels=[label.strip("$") for label in self.labels],
+            ranges=dict(zip(names, limits, strict=True)),
+        )
+
+    def to_npz(self, path: Path | str) -> None:
+        """Write the samples, weights, labels, bounds and properties atomically."""
+        arrays = {"parameters": self.parameters, "weights": self.weights}
+        if self.bounds is not None:
+            arrays["bounds"] = self.bounds
+        about = {"labels": list(self.labels), "properties": dict(self.properties)}
+        storage.write_npz(path, arrays | {"about": storage.pack(about)})
+
+    @staticmethod
+    def from_npz(path: Path | str) -> Posterior:
+        """Read what `to_npz` wrote."""
+        arrays = storage.read_npz(path)
+        about = storage.unpack(arrays["about"])
+        return Posterior(
+            arrays["parameters"],
+            arrays["weights"],
+            tuple(about["labels"]),
+            arrays.get("bounds"),
+            about["properties"],
+        )
+
+
+def default_bins(effective: float, n: int) -> int:
+    """Return how many bins for n parameters so many effective samples resolve (from 5 to 60)."""
+    return int(np.clip(2 * max(effective, 1.0) ** (1 / (n + 2)), 5, 60))
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return quantiles of weighted values, interpolating the cumulative weight at its midpoints."""
+    order = np.argsort(values, kind="stable")
+    sorted_weights = weights[order]
+    return np.interp(q, np.cumsum(sorted_weights) - sorted_weights / 2, values[order])

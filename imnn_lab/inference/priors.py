@@ -1,0 +1,171 @@
+"""Prior distributions: what inference needs of one, and those that ship.
+
+A prior has `n_params`, bounds `low` and `high` (which may be infinite), ``sample(n, rng)`` and
+``log_prob(θ)``, −∞ outside its support. `imnn_lab.inference.as_prior` turns others into one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from imnn_lab import checks
+
+
+def as_generator(rng: Any) -> np.random.Generator:
+    """Return a NumPy generator: the one given, or a new one from a seed (None draws one)."""
+    return np.random.default_rng(rng)
+
+
+class Prior(ABC):
+    """What inference asks of a prior.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (n_params,)
+        Bounds of the support, possibly infinite.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return len(self.low)
+
+    @abstractmethod
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
+
+    @abstractmethod
+    def log_prob(self, θ: Any) -> np.ndarray:
+        """Return the log density at parameters of shape (n, n_params), shape (n,)."""
+
+
+class Uniform(Prior):
+    """Independent uniform distributions.
+
+    Parameters
+    ----------
+    low, high : array-like, shape (n_params,)
+        Bounds, both part of the support.
+
+    Raises
+    ------
+    ValueError
+        If the bounds are not finite, differ in length, or low is not below high.
+    """
+
+    def __init__(self, low: Any, high: Any) -> None:
+        self.low, self.high = _bounds(low, high)
+        checks.finite("low", self.low)
+        checks.finite("high", self.high)
+
+    def __repr__(self) -> str:
+        return f"Uniform(low={self.low.tolist()}, high={self.high.tolist()})"
+
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
+        return as_generator(rng).uniform(self.low, self.high, (n, self.n_params))
+
+    def log_prob(self, θ: Any) -> np.ndarray:
+        """Return −Σ ln(high − low) inside the bounds and −∞ outside."""
+        θ = np.asarray(θ, dtype=np.float64)
+        inside = ((θ >= self.low) & (θ <= self.high)).all(axis=-1)
+        return np.where(inside, -np.log(self.high - self.low).sum(), -np.inf)
+
+
+class TruncatedNormal(Prior):
+    """Independent normal distributions, cut off at bounds.
+
+    Parameters
+    ----------
+    mean, sd : array-like, shape (n_params,)
+        Mean and standard deviation before the cut.
+    low, high : array-like, shape (n_params,)
+        Bounds; infinite ones are allowed.
+
+    Raises
+    ------
+    ValueError
+        If a standard deviation is not positive, or the bounds do not fit.
+    """
+
+    def __init__(self, mean: Any, sd: Any, low: Any = -np.inf, high: Any = np.inf) -> None:
+        self.mean = np.atleast_1d(np.asarray(checks.real_array("mean", mean), np.float64))
+        shape = self.mean.shape
+        self.sd = np.broadcast_to(np.asarray(checks.real_array("sd", sd), np.float64), shape)
+        self.low, self.high = _bounds(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+        if not (self.sd > 0).all():
+            raise ValueError(checks.wording("`sd`", "be positive", self.sd.tolist()))
+        cut = ((self.low - self.mean) / self.sd, (self.high - self.mean) / self.sd)
+        self._distribution = stats.truncnorm(*cut, loc=self.mean, scale=self.sd)
+
+    def __repr__(self) -> str:
+        numbers = [getattr(self, name).tolist() for name in ("mean", "sd", "low", "high")]
+        return "TruncatedNormal(mean={}, sd={}, low={}, high={})".format(*numbers)
+
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
+        return self._distribution.rvs((n, self.n_params), random_state=as_generator(rng))
+
+    def log_prob(self, θ: Any) -> np.ndarray:
+        """Return the log density, shape (n,)."""
+        return self._distribution.logpdf(np.asarray(θ, dtype=np.float64)).sum(axis=-1)
+
+
+class Independent(Prior):
+    """Independent priors side by side.
+
+    Parameters
+    ----------
+    parts : sequence of Prior
+        Their parameters follow one another in this order.
+    """
+
+    def __init__(self, parts: Sequence[Prior]) -> None:
+        self.parts = tuple(parts)
+        self.low = np.concatenate([part.low for part in parts])
+        self.high = np.concatenate([part.high for part in parts])
+
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
+        generator = as_generator(rng)
+        return np.concatenate([part.sample(n, generator) for part in self.parts], axis=1)
+
+    def log_prob(self, θ: Any) -> np.ndarray:
+        """Return the sum of the parts' log densities, shape (n,)."""
+        ends = np.cumsum([part.n_params for part in self.parts])[:-1]
+        pieces = np.split(np.asarray(θ, dtype=np.float64), ends, axis=-1)
+        terms = [part.log_prob(piece) for part, piece in zip(self.parts, pieces, strict=True)]
+        return np.sum(terms, axis=0)
+
+
+def is_flat(prior: Prior) -> bool:
+    """Tell whether a prior is constant inside finite bounds (seen at 32 draws and the corners)."""
+    if isinstance(prior, Uniform):
+        return True
+    if not (np.isfinite(prior.low).all() and np.isfinite(prior.high).all()):
+        return False
+    width = prior.high - prior.low
+    unit = np.random.default_rng(0).random((32, prior.n_params))
+    inside = prior.low + width * (1e-6 + (1 - 2e-6) * np.round(unit))
+    values = prior.log_prob(np.concatenate([inside, prior.low + width * unit]))
+    return bool(np.ptp(values) < 1e-5) if np.isfinite(values).all() else False
+
+
+def _bounds(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
+    low, high = (
+        np.atleast_1d(np.asarray(checks.real_array(name, value), np.float64))
+        for name, value in (("low", low), ("high", high))
+    )
+    if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+        received = f"low = {low.tolist()}, high = {high.tolist()}"
+        expected = "be vectors of one length with low < high for every parameter"
+        raise ValueError(checks.wording("The bounds of a prior", expected, received))
+    return low, high

@@ -1,0 +1,229 @@
+"""Approximate Bayesian computation: keep the draws whose estimates are near the target's.
+
+The distance is ρ = sqrt(Δ·F Δ), Δ = θ̂ − θ̂_target; draws with ρ < ε are samples of the posterior up
+to a widening: for a linear Gaussian model their covariance is F⁻¹(1 + ε²/(n_params + 2)).
+The linear regression adjustment (Beaumont, Zhang & Balding 2002, equations 3 to 6) takes most of it
+away: θ − β·Δ with β from a regression weighted by the Epanechnikov kernel 1 − (ρ/ε)².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.inference.draws import Draws, Target
+from imnn_lab.inference.forward import ForwardModel
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.priors import Prior
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Which draws are accepted for one target.
+
+    Attributes
+    ----------
+    draws : Draws
+    target : Target
+    differences : ndarray, shape (n, n_params)
+        θ̂ − θ̂_target of every draw.
+    distances : ndarray, shape (n,)
+        ρ of every draw.
+    accepted : ndarray of bool, shape (n,)
+    ε : float
+        Radius within which draws are accepted.
+    """
+
+    draws: Draws
+    target: Target
+    differences: np.ndarray
+    distances: np.ndarray
+    accepted: np.ndarray
+    ε: float
+
+    @property
+    def num_accepted(self) -> int:
+        """Number of accepted draws."""
+        return int(self.accepted.sum())
+
+    @property
+    def num_rejected(self) -> int:
+        """Number of draws whose simulation succeeded and that are not accepted."""
+        return int((~self.accepted).sum())
+
+    @property
+    def rate(self) -> float:
+        """Accepted draws as a fraction of all, failed ones included."""
+        return self.num_accepted / self.draws.num_draws if self.draws.num_draws else 0.0
+
+    def posterior(
+        self, labels: Sequence[str], prior: Prior | None = None, adjust: bool = False
+    ) -> Posterior:
+        """Return the accepted draws as samples of the posterior.
+
+        Parameters
+        ----------
+        labels : sequence of str
+        prior : Prior, optional
+            Supplies the bounds.
+        adjust : bool
+            Apply the regression adjustment; samples then have the kernel's weights.
+        """
+        parameters = self.draws.parameters[self.accepted]
+        weights = np.ones(len(parameters))
+        if adjust:
+            parameters, weights = regression_adjusted(
+                parameters, self.differences[self.accepted], self.distances[self.accepted], self.ε
+            )
+        bounds = None if prior is None else np.stack([prior.low, prior.high])
+        properties = {
+            "ε": self.ε,
+            "acceptance": self.rate,
+            "simulations": self.draws.num_draws,
+            "failed": self.draws.num_failed,
+        }
+        return Posterior(parameters, weights, tuple(labels), bounds, properties)
+
+
+def accept(
+    draws: Draws,
+    target: Target,
+    *,
+    ε: float | None = None,
+    quantile: float | None = None,
+    nearest: int | None = None,
+) -> Acceptance:
+    """Accept the draws with ρ < ε, or the given fraction, or the given number of nearest ones.
+
+    Parameters
+    ----------
+    draws : Draws
+    target : Target
+    ε : float, optional
+        Radius.
+    quantile : float, optional
+        Fraction of the draws to accept, at least one of them.
+    nearest : int, optional
+        Number of draws to accept, at most as many as there are.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of the three is given.
+    """
+    if sum(choice is not None for choice in (ε, quantile, nearest)) != 1:
+        received = f"ε={ε}, quantile={quantile}, nearest={nearest}"
+        raise ValueError(checks.wording("`accept_reject`", "get ε, quantile or nearest", received))
+    differences, distances = target.differences(draws.estimates), target.distances(draws.estimates)
+    if quantile is not None:
+        nearest = max(1, round(quantile * len(distances)))
+    if nearest is not None:
+        accepted, ε = _nearest(distances, min(nearest, len(distances)))
+    else:
+        accepted = distances < ε
+    return Acceptance(draws, target, differences, distances, accepted, float(ε))  # type: ignore[arg-type]
+
+
+def rounds(
+    model: ForwardModel, prior: Prior, size: int, seeds: np.random.SeedSequence
+) -> Iterator[Draws]:
+    """Yield draws from the prior, `size` at a time, for ever; each round has its own seed."""
+    while True:
+        (seed,) = seeds.spawn(1)
+        yield prior_draws(model, prior, size, seed)
+
+
+def prior_draws(model: ForwardModel, prior: Prior, n: int, seeds: np.random.SeedSequence) -> Draws:
+    """Draw n parameters from the prior and simulate once at each."""
+    for_parameters, for_simulations = seeds.spawn(2)
+    parameters = prior.sample(n, np.random.default_rng(for_parameters))
+    return model.draws(parameters, for_simulations)
+
+
+def until_accepted(
+    arriving: Iterator[Draws],
+    targets: Sequence[Target],
+    ε: float,
+    accepted: int,
+    max_draws: int,
+    start: Sequence[Draws] = (),
+) -> tuple[Draws, str]:
+    """Take draws until every target has enough within ε, or the budget of simulations is spent.
+
+    Parameters
+    ----------
+    arriving : iterator of Draws
+    targets : sequence of Target
+    ε : float
+    accepted : int
+        Draws that each target needs.
+    max_draws : int
+        Simulations after which to stop all the same, those of `start` included.
+    start : sequence of Draws
+        Draws that are there already.
+
+    Returns
+    -------
+    Draws
+        All of them, `start` included.
+    str
+        Why it stopped: "accepted" or "max_draws".
+    """
+    parts, counts, drawn = [], np.zeros(len(targets), int), 0
+
+    def take(part: Draws) -> None:
+        nonlocal counts, drawn
+        parts.append(part)
+        drawn += part.num_draws
+        counts = counts + [(t.distances(part.estimates) < ε).sum() for t in targets]
+
+    for part in start:
+        take(part)
+    while counts.min() < accepted and drawn < max_draws:
+        take(next(arriving))
+    if not parts:
+        take(next(arriving))
+    return Draws.joined(parts), "accepted" if counts.min() >= accepted else "max_draws"
+
+
+def regression_adjusted(
+    parameters: np.ndarray, differences: np.ndarray, distances: np.ndarray, ε: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return parameters moved to where their estimates would be the target's, and their weights.
+
+    Parameters
+    ----------
+    parameters, differences : ndarray, shape (n, n_params)
+    distances : ndarray, shape (n,)
+    ε : float
+
+    Raises
+    ------
+    ValueError
+        If there are too few draws to regress on.
+    """
+    needed = parameters.shape[1] + 2
+    weights = np.clip(1 - (distances / ε) ** 2, 0, None)
+    if np.count_nonzero(weights) < needed:
+        received = f"{np.count_nonzero(weights)}"
+        expected = f"have at least {needed} accepted draws"
+        raise ValueError(
+            checks.wording("The regression adjustment", expected, received, "Raise ε.")
+        )
+    design = np.column_stack([np.ones(len(differences)), differences])
+    root = np.sqrt(weights)[:, None]
+    coefficients, *_ = np.linalg.lstsq(root * design, root * parameters, rcond=None)
+    return parameters - differences @ coefficients[1:], weights
+
+
+def _nearest(distances: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+    """Return which k are nearest, and the distance of the farthest of them."""
+    accepted = np.zeros(len(distances), bool)
+    if k == 0:
+        return accepted, 0.0
+    chosen = np.argpartition(distances, k - 1)[:k]
+    accepted[chosen] = True
+    return accepted, float(distances[chosen].max())

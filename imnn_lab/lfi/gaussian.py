@@ -1,0 +1,180 @@
+"""The seed-compatible façade of the Gaussian approximation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.inference.density import Density, Marginals, common_ranges
+from imnn_lab.inference.gaussian import GaussianPosterior
+from imnn_lab.inference.grids import as_grid, as_sizes, regular_mesh
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.summary import Summary
+from imnn_lab.lfi import views
+from imnn_lab.lfi.base import Inference
+
+
+class GaussianApproximation(Inference):
+    """Gaussian approximation of the posterior: mean θ̂, covariance F⁻¹, times the prior.
+
+    Parameters
+    ----------
+    target_data : array-like, shape (n_targets,) + input_shape
+        Observed data.
+    prior : TFP or scipy.stats distribution, list of those, or any object with sample and log_prob
+        See `imnn_lab.inference.as_prior`.
+    Fisher : array-like, shape (n_params, n_params)
+        Symmetric and positive definite.
+    get_estimate : callable
+        Data (n,) + input_shape → estimates (n, n_params).
+    labels : sequence of str, optional
+        A name for each parameter.
+    seed : int, optional, keyword only
+        Seed of `sample`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or sign, or they do not fit one another.
+    """
+
+    def log_prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
+        """Return the log likelihood, −½ Δ·FΔ − ½ ln((2π)^n_params det F⁻¹).
+
+        Parameters
+        ----------
+        grid : meshgrid, array of shape (n, n_params), or one point, optional
+            Where to evaluate.
+        gridsize : int or sequence of int, optional
+            Points along each parameter of a meshgrid over `grid_ranges` (20 each by default), when
+            no grid is given.
+
+        Returns
+        -------
+        ndarray, shape (n_targets,) + shape of the mesh, (n_targets, n) or (n_targets,)
+
+        Raises
+        ------
+        ValueError
+            If the grid has another shape, or more than 10⁷ points.
+        """
+        read = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
+        values = [target.log_likelihood(read.points) for target in self.gaussian]
+        return np.stack([value.reshape(read.shape) for value in values])
+
+    def prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
+        """Return the likelihood; see `log_prob`."""
+        return np.exp(self.log_prob(grid, gridsize))
+
+    def log_posterior(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
+        """Return the log posterior, ln likelihood + ln prior − ln evidence; see `log_prob`.
+
+        On a meshgrid of cells v it is normalised there, Σ posterior · v = 1; at an array of points
+        or at one point by the integral over the prior.
+        """
+        read = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
+        values = []
+        for target in self.gaussian:
+            value = target.log_unnormalised(read.points)
+            if read.cells is None:
+                value = value - target.log_evidence
+            elif np.isfinite(value).any():
+                largest = value.max()
+                value = value - largest - np.log(np.exp(value - largest) @ read.cells)
+            values.append(value.reshape(read.shape))
+        return np.stack(values)
+
+    def posterior(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
+        """Return the posterior density; see `log_posterior`."""
+        return np.exp(self.log_posterior(grid, gridsize))
+
+    def grid(self, gridsize: Any = None) -> list[np.ndarray]:
+        """Return the meshgrid (indexing "ij") over `grid_ranges`, 20 points each by default."""
+        return regular_mesh(self.grid_ranges, as_sizes("gridsize", gridsize, self.n_params, 20))
+
+    @property
+    def grid_ranges(self) -> list[tuple[float, float]]:
+        """The prior's bounds; where infinite, θ̂ ± 5 standard deviations of all targets."""
+        automatic = common_ranges(self.gaussian)
+        sides = zip(self.prior.low, self.prior.high, automatic, strict=True)
+        return [
+            (float(a) if np.isfinite(a) else pair[0], float(b) if np.isfinite(b) else pair[1])
+            for a, b, pair in sides
+        ]
+
+    def marginal(
+        self, i: int, j: int | None = None, *, bins: int | None = None, ranges: Any = None
+    ) -> list[Density]:
+        """Return each target's posterior of one parameter or of two, without any larger grid."""
+        chosen = [checks.integer(name, k, 0) for name, k in (("i", i), ("j", j)) if k is not None]
+        if max(chosen) >= self.n_params or len(set(chosen)) < len(chosen):
+            expected = f"be different indices below n_params = {self.n_params}"
+            raise ValueError(checks.wording("`i` and `j`", expected, chosen))
+        return [target.marginal(*chosen, bins=bins, ranges=ranges) for target in self.gaussian]
+
+    def interval(self, mass: float = 0.68) -> np.ndarray:
+        """Return equal-tailed credible intervals, shape (n_targets, 2, n_params)."""
+        return np.stack([target.interval(mass) for target in self.gaussian])
+
+    def samples(self, n: int = 10_000) -> list[Posterior]:
+        """Return n equally weighted samples of each target's posterior."""
+        seeds = self._next_seeds().spawn(self.n_targets)
+        return [t.samples(n, s) for t, s in zip(self.gaussian, seeds, strict=True)]
+
+    def sample(self, n: int) -> np.ndarray:
+        """Draw from each target's posterior, shape (n_targets, n, n_params)."""
+        return np.stack([p.parameters for p in self.samples(checks.integer("n", n, 1))])
+
+    def summary(self, mass: float = 0.68) -> list[Summary]:
+        """Return the table of each target: mean, sd, median, credible interval."""
+        return [posterior.summary(mass) for posterior in self.samples(100_000)]
+
+    def plot_Fisher(self, figsize: tuple[float, float] | None = None, **kwargs: Any) -> Any:
+        """Draw the inverse Fisher matrix, and its ellipses around the targets' estimates."""
+        from imnn_lab.figures import ellipses, static
+
+        names = views.named(self.gaussian, "F⁻¹")
+        matrices = dict.fromkeys(names, self.Fisher)
+        described = ellipses.fisher(matrices, list(self.target_estimates), self.labels)
+        return static.draw(described, figsize=figsize, **kwargs)
+
+    def plot(
+        self,
+        grid: Any = None,
+        gridsize: Any = None,
+        *,
+        truth: Any = None,
+        overlay: Mapping[str, Marginals] | None = None,
+        masses: Sequence[float] = (0.68, 0.95),
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the posterior as a corner plot and return the figure.
+
+        Parameters
+        ----------
+        grid, gridsize
+            A meshgrid, whose extent and size the marginals then have; or their size.
+        truth : parameter vector or sequence of those, optional
+            Where to draw lines.
+        overlay : mapping from name to posterior, optional
+            Drawn over this one, for example ``{"ABC": ABC.samples()[0]}``.
+        masses : sequence of float
+            Probability masses that the contours enclose.
+        **kwargs
+            figure, figsize, and properties of matplotlib lines.
+        """
+        ranges: Any = None
+        if grid is not None:
+            read = as_grid(grid, self.n_params)
+            ranges = list(zip(read.points.min(axis=0), read.points.max(axis=0), strict=True))
+            gridsize = gridsize or (read.shape if read.cells is not None else None)
+        bins = None if gridsize is None else as_sizes("gridsize", gridsize, self.n_params, 20)
+        options = {"truth": truth, "overlay": overlay, "masses": masses, **kwargs}
+        posteriors: dict[str, Marginals] = views.named(self.gaussian, "Gaussian approximation")
+        return views.corner(posteriors, self.labels, bins=bins, ranges=ranges, **options)
+
+
+__all__ = ["GaussianApproximation", "GaussianPosterior"]

@@ -1,0 +1,79 @@
+"""Weighted samples: moments, tables, other libraries' objects."""
+
+import numpy as np
+import pytest
+
+from imnn_lab.inference import Posterior
+
+RNG = np.random.default_rng(0)
+θ = RNG.normal(size=(2000, 3)) @ np.diag([1.0, 2.0, 0.5]) + [0, 1, 2]
+COPIES = RNG.integers(0, 4, 2000)
+
+
+def weighted():
+    return Posterior(θ, COPIES.astype(float), ("$\\mu$", "b", "c"), properties={"ε": 0.5})
+
+
+def test_weights_act_like_copies():
+    posterior, copies = weighted(), np.repeat(θ, COPIES, axis=0)
+    np.testing.assert_allclose(posterior.mean, copies.mean(axis=0))
+    np.testing.assert_allclose(posterior.covariance, np.cov(copies.T), rtol=2e-3)
+    np.testing.assert_allclose(
+        posterior.quantile([0.1, 0.5, 0.9]), np.quantile(copies, [0.1, 0.5, 0.9], axis=0), atol=0.02
+    )
+    one = posterior.marginal(1, bins=10, ranges=[None, (-5, 7), None])
+    counts, _ = np.histogram(copies[:, 1], 10, (-5, 7))
+    np.testing.assert_allclose(one.values, counts / counts.sum() / 1.2)
+    assert posterior.effective_samples == pytest.approx(COPIES.sum() ** 2 / (COPIES**2).sum())
+
+
+def test_equal_weights_are_ordinary_moments():
+    posterior = Posterior(θ, np.ones(2000), ("a", "b", "c"))
+    np.testing.assert_allclose(posterior.covariance, np.cov(θ.T))
+    np.testing.assert_allclose(posterior.median, np.median(θ, axis=0), atol=1e-12)
+    assert posterior.effective_samples == pytest.approx(2000)
+    assert posterior.interval(0.9).shape == (2, 3)
+
+
+def test_table():
+    summary = weighted().summary(0.9)
+    assert summary.table.shape == (3, 5)
+    assert summary.columns == ("mean", "sd", "median", "5%", "95%")
+    text = str(summary)
+    assert "effective samples" in text
+    assert "ε 0.5" in text
+    latex = summary.to_latex()
+    assert latex.startswith("\\begin{tabular}{lrrrrr}")
+    assert "$\\mu$ & " in latex
+    assert "95\\%" in latex
+
+
+def test_arviz():
+    pytest.importorskip("arviz")
+    data = weighted().to_arviz(8000)
+    # 8,000 draws from 2,000 particles: standard errors 0.011 σ; five of them
+    np.testing.assert_allclose(data.posterior["b"].mean(), weighted().mean[1], atol=0.11)
+
+
+def test_getdist():
+    pytest.importorskip("getdist")
+    chains = weighted().to_getdist()
+    np.testing.assert_allclose(chains.getMeans(), weighted().mean)
+    assert [p.label for p in chains.paramNames.names] == ["\\mu", "b", "c"]
+
+
+def test_draws_follow_the_weights():
+    drawn = weighted().sample(5000, 1)
+    # standard error of the mean: σ sqrt(1/5000); five of them
+    np.testing.assert_allclose(drawn.mean(axis=0), weighted().mean, atol=5 * 2 / np.sqrt(5000))
+
+
+def test_ten_parameters():
+    posterior = Posterior(RNG.normal(size=(500, 10)), np.ones(500), tuple("abcdefghij"))
+    assert posterior.marginal(9, 2).values.shape[0] >= 5
+    assert posterior.summary().table.shape == (10, 5)
+
+
+def test_weights_must_have_a_sum():
+    with pytest.raises(ValueError, match="`weights` must have a positive sum"):
+        Posterior(θ, np.zeros(2000), ("a", "b", "c"))
