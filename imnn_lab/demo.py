@@ -1,17 +1,25 @@
-"""The demonstration: simulate, train, compress an observation, compare with the exact answer."""
+"""The demonstration: simulate, train, compress an observation, infer, compare with the truth."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from imnn_lab import networks, problems, storage
+from imnn_lab import demo_posteriors, networks, problems, storage
 from imnn_lab.figures import curves, ellipses, static, static_curves
 from imnn_lab.imnn import IMNN
+from imnn_lab.inference import Posterior, Uniform
 from imnn_lab.problems import Problem
+
+PRIORS = {
+    "gaussian": Uniform([-3, 0.1], [3, 5]),
+    "slope": Uniform([3], [5]),
+    "field": Uniform([0.3, -0.5], [2, 1.5]),
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,7 @@ class Case:
     problem: Problem
     observation: np.ndarray
     story: str
+    prior: Uniform
     n_s: int
     patience: int = 20
     n_iterations: int = 40
@@ -49,8 +58,11 @@ def demo(name: str, output: str, seed: int) -> None:
     imnn = trained(problem, sets, case, seed)
     report = comparison(imnn, case)
     print(report)
+    found = demo_posteriors.posteriors(imnn, problem, case.observation, case.prior, seed)
+    posteriors = demo_posteriors.table(found)
+    print(f"\n{posteriors}")
     place = Path(output)
-    _write(place, imnn, case, report)
+    _write(place, imnn, case, f"{report}\n\n{posteriors}", found)
     print(f"The saved network, its history and figures are in {place}{'/'}")
 
 
@@ -97,15 +109,18 @@ def _case(name: str, seed: int) -> Case:
             f"The Nile's annual flow at Aswan, {years[0]}-{years[-1]} (10^8 m^3), as a stationary "
             "first-order autoregressive series."
         )
-        return Case(problems.autoregressive(), flow[:, None], story, n_s=1000)
+        prior = Uniform([600, 0, 80], [1200, 0.95, 250])
+        return Case(problems.autoregressive(), flow[:, None], story, prior, n_s=1000)
     make = {"gaussian": problems.gaussian, "slope": problems.slope, "field": problems.field_2d}
     problem = make[name]()
     observation = problem.simulations(1, seed=10_000 + seed)[0]
     story = f"The problem {name!r}: {(make[name].__doc__ or '').splitlines()[0]}"
-    return Case(problem, observation, story, n_s=2000 if name == "field" else 1000)
+    return Case(problem, observation, story, PRIORS[name], 2000 if name == "field" else 1000)
 
 
-def _write(place: Path, imnn: IMNN, case: Case, report: str) -> None:
+def _write(
+    place: Path, imnn: IMNN, case: Case, report: str, found: Mapping[str, Posterior]
+) -> None:
     imnn.save(place / "imnn")
     with storage.aside(place / "report.txt") as path:
         path.write_text(f"{case.story}\n\n{report}\n", encoding="utf-8")
@@ -128,6 +143,9 @@ def _write(place: Path, imnn: IMNN, case: Case, report: str) -> None:
             )
         ),
     }
+    drawings["posteriors"] = static.draw(demo_posteriors.description(found))
+    for name, posterior in found.items():
+        posterior.to_npz(place / f"posterior-{name.split(',')[0].replace(' ', '-')}.npz")
     for name, figure in drawings.items():
         for suffix in ("png", "pdf"):
             with storage.aside(place / f"{name}.{suffix}") as path:
