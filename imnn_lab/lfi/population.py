@@ -81,7 +81,7 @@ class PopulationMonteCarlo(Particles):
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
         *,
-        kernel_scale: float = 2.0,
+        kernel_scale: float = 1.0,
         **limits: Any,
     ) -> list[Population]:
         """Draw from the prior, keep the nearest, and move them until it becomes difficult.
