@@ -9,7 +9,7 @@ import pytest
 
 from imnn_lab import IMNN, networks, problems
 
-pytestmark = [pytest.mark.statistical, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.statistical
 
 CASES = {
     # name: (problem, network, input_shape, n, fresh, asked of the untrained, of the trained)

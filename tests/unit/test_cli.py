@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import IMNN, __version__, cli
+from imnn_lab.inference import Posterior
 
 COMMAND = [sys.executable, "-m", "imnn_lab.cli"]
 
@@ -47,13 +48,17 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     started = time.time()
     for _ in range(1 + (problem == "gaussian")):  # the second replaces what the first wrote
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=250
+            command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=400
         )
         assert done.returncode == 0, done.stderr
     place = tmp_path / "imnn-lab-demo"
     names = {path.name for path in place.iterdir()}
-    figures = {f"{name}.{end}" for name in ("training", "fisher") for end in ("png", "pdf")}
-    assert names == figures | {"history.csv", "report.txt", "imnn"}
+    figures = {
+        f"{name}.{end}" for name in ("training", "fisher", "posteriors") for end in ("png", "pdf")
+    }
+    methods = ("ABC", "PMC", "Gaussian-approximation", "exact")
+    samples = {f"posterior-{name}.npz" for name in methods}
+    assert names == figures | samples | {"history.csv", "report.txt", "imnn"}
     assert all(p.stat().st_mtime >= started - 1 and p.stat().st_size for p in place.iterdir())
     assert "exact likelihood" in done.stdout
     assert "oneDNN" not in done.stderr, "TensorFlow's start-up chatter is silenced"
@@ -63,6 +68,13 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     with (place / "history.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["det_F"]) for row in rows], loaded.history["det_F"])
+    exact, ours = (
+        Posterior.from_npz(place / f"posterior-{name}.npz")
+        for name in ("exact", "Gaussian-approximation")
+    )
+    # A network that keeps most of the information shifts the posterior by less than its width.
+    assert (np.abs(ours.mean - exact.mean) < exact.sd).all()
+    np.testing.assert_allclose(ours.sd, exact.sd, rtol=0.35)
     if problem == "nile":
         # The exact maximum-likelihood values, to the digits printed.
         assert all(word in done.stdout for word in ("919.6", "0.5063", "145.3", "0.001339"))

@@ -21,3 +21,4 @@ def test_the_python_of_the_readme_runs(capsys):
     assert run.has_ended
     assert names["imnn"].F.shape == (2, 2)
     assert "stopped" in capsys.readouterr().out
+    assert names["ABC"].num_accepted[0] == 500
