@@ -25,6 +25,8 @@ from imnn_lab.fisher import Moments, fisher_statistics, moments
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.arrays import ArraySource
 
+COMFORTABLE_VALUES = 2**27
+
 
 class Gradient(NamedTuple):
     """Moments of the summaries, the loss of them, and its gradient by the trainable weights."""
@@ -159,6 +161,19 @@ class Compressor:
             tf.zeros_like(variable) if part is None else tf.convert_to_tensor(part)
             for part, variable in zip(gradient, self._variables, strict=True)
         ]
+
+
+def comfortable_chunk(model: keras.Model) -> int | None:
+    """Return how many simulations fill about half a gigabyte with what a model makes of them.
+
+    None where that cannot be told (a subclass of `keras.Model`), or where the model must see all
+    simulations together.
+    """
+    if not getattr(model, "inputs", None) or not Compressor(model).is_plain:
+        return None
+    outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
+    values = sum(int(np.prod(output.shape[1:])) for output in outputs)
+    return max(1, COMFORTABLE_VALUES // max(1, values))
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:

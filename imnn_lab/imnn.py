@@ -12,7 +12,7 @@ import tqdm
 
 from imnn_lab import checks, preparation
 from imnn_lab.archive import Archive
-from imnn_lab.compression import Compressor
+from imnn_lab.compression import Compressor, comfortable_chunk
 from imnn_lab.estimator import Estimator
 from imnn_lab.fisher import fisher_statistics
 from imnn_lab.progress import ProgressBar
@@ -195,6 +195,9 @@ class IMNN:
         network = self._default_network() if model is None else model
         network = preparation.checked_network(network, self.settings)
         _check_chunks(network, training)
+        for source in (training, validation):
+            if source is not None:
+                source.limit(comfortable_chunk(network))
         network = preparation.prepared_network(network, self.settings, training, validation)
         config = keras.optimizers.serialize(copied)
         return Network(self.settings, network, copied, config, arrays_of(network.variables))

@@ -42,12 +42,18 @@ class ArraySource:
             casting="same_kind",
         )
         self.simulations = tf.constant(stacked)
-        self.at_once = min(at_once or len(stacked), len(stacked))
+        self._is_given = at_once is not None
+        self.at_once: int = min(at_once or len(stacked), len(stacked))
 
     @property
     def size(self) -> int:
         """Number of simulations, n_s + 2 n_d n_params."""
         return self.n_s + 2 * self.n_d * self.n_params
+
+    def limit(self, at_once: int | None) -> None:
+        """Set how many simulations are in the network at once, where the user has not."""
+        if at_once is not None and not self._is_given:
+            self.at_once = min(at_once, self.size)
 
     @property
     def in_chunks(self) -> bool:

@@ -5,7 +5,7 @@ import tensorflow as tf
 from makers import small_network
 
 from imnn_lab import problems
-from imnn_lab.compression import Compressor
+from imnn_lab.compression import Compressor, comfortable_chunk
 from imnn_lab.fisher import information
 from imnn_lab.sources.arrays import ArraySource
 
@@ -99,3 +99,15 @@ def test_weights_that_do_nothing_have_a_zero_gradient():
 
     gradient = Compressor(model_with(Idle(dtype="float64"))).gradient(source(), value).gradient
     np.testing.assert_array_equal(gradient[2], np.zeros(3))
+
+
+def test_large_sets_are_cut_by_what_the_network_makes_of_them():
+    model = model_with(keras.layers.Dense(1000, dtype="float64"))
+    assert comfortable_chunk(model) == 2**27 // (16 + 1000 + 2)
+    assert comfortable_chunk(model_with(keras.layers.Dropout(0.1, dtype="float64"))) is None
+    mine = source()
+    mine.limit(40)
+    assert mine.in_chunks
+    given = source(at_once=100)
+    given.limit(40)
+    assert given.at_once == 100
