@@ -16,6 +16,7 @@ _PLACES = {
     "History": ("imnn_lab.results", "History"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
     "LFI": ("imnn_lab.lfi", None),
+    "campaign": ("imnn_lab.campaign", None),
     "networks": ("imnn_lab.networks", None),
     "problems": ("imnn_lab.problems", None),
 }

@@ -73,24 +73,33 @@ class SimulatedBatch:
         Those that succeeded, in order; None if there are none.
     failure : str or None
         Traceback or description of the first failure.
+    failures : tuple of str
+        The same of every call that failed: of a batch with a seed for each simulation, one for each
+        simulation that is not there. Empty for a batch that failed as a whole, outside its calls.
     """
 
     batch: Batch
     succeeded: np.ndarray
     simulations: Simulations | None
     failure: str | None = None
+    failures: tuple[str, ...] = ()
 
 
 def simulate_batch(
     simulator: Callable[..., Any], batch: Batch, shape: Shape | None = None
 ) -> SimulatedBatch:
     """Simulate one batch here and now; exceptions of the simulator are kept, not raised."""
-    pieces = [piece for call in batch.calls() for piece in _attempts(simulator, call, shape)]
-    failures = [piece.failure for piece in pieces if piece.failure is not None]
+    pieces: list[SimulatedBatch] = []
+    for call in batch.calls():
+        for piece in _attempts(simulator, call, shape):
+            pieces.append(piece)
+            if shape is None and piece.simulations is not None:
+                shape = shape_of(piece.simulations)  # the others are held to it
+    failures = tuple(piece.failure for piece in pieces if piece.failure is not None)
     parts = [piece.simulations for piece in pieces if piece.simulations is not None]
     succeeded = np.concatenate([piece.succeeded for piece in pieces])
     simulations = concatenate(parts) if parts else None
-    return SimulatedBatch(batch, succeeded, simulations, failures[0] if failures else None)
+    return SimulatedBatch(batch, succeeded, simulations, next(iter(failures), None), failures)
 
 
 def concatenate(parts: list[Simulations]) -> Simulations:

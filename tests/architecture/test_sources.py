@@ -30,7 +30,9 @@ def test_the_control_is_noticed():
     assert unstable("λ\u03f5") == {"\u03f5"}
 
 
-@pytest.mark.parametrize("module", ["imnn_lab", "imnn_lab.cli", "imnn_lab.problems"])
+@pytest.mark.parametrize(
+    "module", ["imnn_lab", "imnn_lab.cli", "imnn_lab.problems", "imnn_lab.campaign"]
+)
 def test_light_modules_load_nothing_heavy(module):
     code = (
         f"import sys, {module}; "
