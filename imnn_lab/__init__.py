@@ -15,6 +15,7 @@ _PLACES = {
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
     "History": ("imnn_lab.results", "History"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
+    "TFRecords": ("imnn_lab.sources.records", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
     "networks": ("imnn_lab.networks", None),

@@ -46,13 +46,17 @@ class IMNN:
         Full width of the central difference: derivative simulations sit at θ_fid ± δθ/2.
     input_shape : tuple of int
         Shape of one simulation.
-    fiducial : array, shape (n_s,) + input_shape
-        Simulations at θ_fid for training.
-    derivative : array, shape (n_d, 2, n_params) + input_shape
+    fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
+        Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
+        (simulation, seed) for seeds 0 to n_s − 1; files are those of `TFRecords`; a dataset has
+        elements (simulation, seed). What is not an array is read into memory once (`cache`).
+    derivative : array of shape (n_d, 2, n_params) + input_shape, or another of these kinds
         Simulations below (``[:, 0]``) and above (``[:, 1]``) θ_fid in each parameter, all of one
-        row made from the same seed.
-    validation_fiducial, validation_derivative : array or None
-        The same for validation, of any number. Without them the best weights are those with the
+        row made from the same seed. A callable ``derivative(seed, derivative, parameter)`` yields
+        (simulation, (seed, derivative, parameter)), as do the elements of a dataset.
+    validation_fiducial, validation_derivative : the same, or None
+        The same for validation; arrays of any number, other kinds of n_s and n_d simulations or
+        `validation_n_s` and `validation_n_d`. Without them the best weights are those with the
         largest det F of the training set, which overestimates the information.
     model : keras.Model, optional
         Network from input_shape to n_summaries; None picks one from `imnn_lab.networks`. It is
@@ -89,7 +93,11 @@ class IMNN:
     seed : int, optional
         Makes the network chosen for model=None reproducible.
     validation_n_s, validation_n_d : int, optional
-        Numbers of validation simulations; None takes what the arrays hold.
+        Numbers of validation simulations; None takes what the arrays hold, and n_s and n_d for
+        other kinds of data.
+    cache : str
+        Where simulations that are not given as arrays are kept: "memory", or "auto", which is
+        memory for less than 1 GiB and refuses more. "disk" and None are not there yet.
 
     Attributes
     ----------
@@ -99,7 +107,12 @@ class IMNN:
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape, sign or range, before any work starts.
+        If an argument is of the wrong type, shape, sign or range, before any work starts; or if
+        simulations are missing, there twice, damaged or not finite, by index or file.
+    FileNotFoundError, RuntimeError
+        If a file of simulations is not there, or a function of them raises.
+    NotImplementedError
+        If the simulations are too large for memory, see `cache`.
     """
 
     @checks.greek_keywords
@@ -135,12 +148,13 @@ class IMNN:
         seed: int | None = None,
         validation_n_s: int | None = None,
         validation_n_d: int | None = None,
+        cache: str | None = "auto",
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
             input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
-            validation_n_s=validation_n_s, validation_n_d=validation_n_d,
+            validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
         )  # fmt: skip
         if map_fn is not None:
             raise NotImplementedError(
@@ -471,8 +485,8 @@ class IMNN:
             Where it was saved.
         model : keras.Model, optional
             A network like the saved one, needed where Keras cannot load it without its code.
-        fiducial, derivative, validation_fiducial, validation_derivative : array, optional
-            The data, as for `IMNN`.
+        fiducial, derivative, validation_fiducial, validation_derivative : optional
+            The data, of any kind that `IMNN` takes.
         """
         place = Path(checks.text("directory", directory))
         archive = Archive.read(place)

@@ -34,6 +34,7 @@ class Settings:
     warm_start: bool
     whiten: bool
     seed: int | None
+    cache: str = "auto"
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -70,6 +71,7 @@ class Settings:
             dtype=_type_name("dtype", given["dtype"], DTYPES),
             itype=_type_name("itype", given["itype"], ("int32", "int64")),
             seed=checks.seed_or_none("seed", given["seed"]),
+            cache=_cache(given.get("cache", "auto")),
         )
 
     @classmethod
@@ -107,6 +109,21 @@ def _shape(value: Any) -> tuple[int, ...]:
             checks.wording("`input_shape`", "have at least one axis, none empty", shape, remedy)
         )
     return shape
+
+
+def _cache(value: Any) -> str:
+    if value is None or value == "disk":
+        raise NotImplementedError(
+            checks.wording(
+                "`cache`",
+                'be "auto" or "memory"',
+                repr(value),
+                "Training from simulations that are read again every iteration is not there yet.",
+            )
+        )
+    if value not in ("auto", "memory"):
+        raise ValueError(checks.wording("`cache`", 'be "auto" or "memory"', repr(value)))
+    return str(value)
 
 
 def _type_name(name: str, value: Any, allowed: tuple[str, ...]) -> str:

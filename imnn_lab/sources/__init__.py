@@ -7,10 +7,15 @@ import warnings
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.settings import Settings
+from imnn_lab.sources import datasets, generators, record_files
 from imnn_lab.sources.arrays import ArraySource
+from imnn_lab.sources.collection import Found, Layout, collected
+
+LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
 AXES = {
     "fiducial": "(n_s,) + input_shape",
@@ -56,27 +61,75 @@ def as_source(
 
     Parameters
     ----------
-    fiducial : array-like, shape (n_s,) + input_shape
+    fiducial : array-like of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at the fiducial parameters.
-    derivative : array-like, shape (n_d, 2, n_params) + input_shape
+    derivative : the same, of shape (n_d, 2, n_params) + input_shape
         Seed-matched simulations below and above the fiducial parameters.
     settings : Settings
         The clean settings of an IMNN.
     n_s, n_d : int or None
-        How many simulations there must be; None takes what the arrays hold.
+        How many simulations there must be; None takes what arrays hold, and for other kinds the
+        numbers of training.
     prefix : str
         What the names of the arguments start with, for messages.
 
     Raises
     ------
-    TypeError, ValueError
-        If an array has the wrong type or shape, is empty, or holds non-finite numbers.
+    TypeError, ValueError, RuntimeError, FileNotFoundError
+        If simulations have the wrong type or shape, are missing, too many or not finite, or cannot
+        be made or read; see `generators`, `record_files` and `datasets`.
+    NotImplementedError
+        If what has to be read is 1 GiB or more and ``cache="auto"``.
     """
     δθ = np.array(settings.δθ)
+    layouts = (
+        Layout(f"{prefix}fiducial", (n_s or settings.n_s,)),
+        Layout(f"{prefix}derivative", (n_d or settings.n_d, 2, settings.n_params)),
+    )
+    fiducial, derivative = _in_memory((fiducial, derivative), layouts, settings)
     arrays = checked_arrays(
         fiducial, derivative, n_s, n_d, δθ, settings.input_shape, settings.check_shape, prefix
     )
     return ArraySource(*arrays, δθ, settings.dtype, settings.at_once)
+
+
+def _in_memory(
+    data: tuple[Any, Any], layouts: tuple[Layout, Layout], settings: Settings
+) -> tuple[Any, Any]:
+    """Read what is not an array into one; arrays are left as they are."""
+    found = [
+        _simulations(value, layout, settings) for value, layout in zip(data, layouts, strict=True)
+    ]
+    size = sum(
+        layout.size * math.prod(settings.input_shape) * np.dtype(settings.dtype).itemsize
+        for layout, simulations in zip(layouts, found, strict=True)
+        if simulations is not None
+    )
+    if size >= LIMIT and settings.cache == "auto":
+        names = " and ".join(f"`{layout.name}`" for layout in layouts)
+        expected = f'be smaller than {LIMIT / 2**30:g} GiB when cache="auto"'
+        remedy = (
+            "Training from simulations that are read again every iteration is not there yet. "
+            'Pass cache="memory" if they fit in memory.'
+        )
+        received = f"{size / 2**30:.3g} GiB to be read"
+        raise NotImplementedError(checks.wording(names, expected, received, remedy))
+    fiducial, derivative = (
+        value if simulations is None else collected(simulations, layout, settings)
+        for value, layout, simulations in zip(data, layouts, found, strict=True)
+    )
+    return fiducial, derivative
+
+
+def _simulations(value: Any, layout: Layout, settings: Settings) -> Found | None:
+    """Return the simulations of data that are not an array, to be read one after another."""
+    if isinstance(value, tf.data.Dataset):
+        return datasets.simulations(value, layout)
+    if record_files.are_files(value):
+        return record_files.simulations(value, layout, settings)
+    if callable(value):
+        return generators.simulations(value, layout)
+    return None
 
 
 def checked_arrays(

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab import IMNN, problems
+from imnn_lab import IMNN, TFRecords, problems
 
 problem = problems.gaussian()
 n_s, n_d, n_params, n_summaries, input_shape = 200, 200, 2, 2, (10,)
@@ -83,4 +83,43 @@ def test_optional_arguments_are_optional():
     imnn = IMNN(n_s, n_d, n_params, n_summaries, θ_fid, δθ, input_shape,
                 fiducial, derivative, None, None, verbose=False)  # fmt: skip
     imnn.fit(2)
+    assert imnn.statistics_from == "training"
+
+
+def test_the_loaders_of_the_description():
+    def fiducial_loader(seed):
+        yield fiducial[seed], seed
+
+    def derivative_loader(seed, derivative_, parameter):
+        yield derivative[seed, derivative_, parameter], (seed, derivative_, parameter)
+
+    def validation_fiducial_loader(seed):
+        yield validation_fiducial[seed], seed
+
+    def validation_derivative_loader(seed, derivative, parameter):
+        yield (
+            validation_derivative[seed, derivative, parameter],
+            (seed, derivative, parameter),
+        )
+
+    imnn = IMNN(n_s, n_d, n_params, n_summaries, θ_fid, δθ, input_shape,
+                fiducial_loader, derivative_loader,
+                validation_fiducial_loader, validation_derivative_loader,
+                at_once=100, verbose=False)  # fmt: skip
+    imnn.fit(1)
+    assert imnn.validation.n_s == n_s
+
+
+def test_records_of_the_description(tmp_path):
+    writer = TFRecords(record_size=0.01, padding=5)
+    loaders = [lambda seed: fiducial[seed], lambda *index: derivative[index]]
+    files = [
+        writer.write_record(n_s, loaders[0], True, None, False, str(tmp_path), None),
+        writer.write_record(n_d, loaders[1], False, n_params, False, str(tmp_path), None),
+    ]
+    names = [sorted(map(str, tmp_path.glob(f"{kind}_*"))) for kind in ("fiducial", "derivative")]
+    assert files == names
+    imnn = IMNN(n_s, n_d, n_params, n_summaries, θ_fid, δθ, input_shape,
+                *files, None, None, verbose=False)  # fmt: skip
+    imnn.fit(1)
     assert imnn.statistics_from == "training"

@@ -1,0 +1,67 @@
+"""tf.data.Dataset objects as data: one labelled simulation for each element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from imnn_lab import checks
+from imnn_lab.sources.collection import Found, Index, Layout, as_index
+
+
+def simulations(dataset: tf.data.Dataset, layout: Layout) -> Found:
+    """Go through a dataset of (simulation, seed) or (simulation, (seed, derivative, parameter)).
+
+    Parameters
+    ----------
+    dataset : tf.data.Dataset
+        In any order, not batched.
+    layout : Layout
+        The set.
+
+    Yields
+    ------
+    tuple
+        Index, simulation, and where it stood.
+
+    Raises
+    ------
+    TypeError
+        If the elements have another structure.
+    RuntimeError
+        If reading fails.
+    """
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        raise _wrong_elements(layout, spec)
+    elements = dataset.as_numpy_iterator()
+    count = 0
+    while (element := _next(elements, layout, count)) is not None:
+        simulation, label = element
+        yield _index(layout, label), simulation, f" (element {count})"
+        count += 1
+
+
+def _next(elements: Any, layout: Layout, count: int) -> tuple[Any, Any] | None:
+    try:
+        return next(elements, None)
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}"
+        message = checks.wording(f"`{layout.name}`: element {count}", "be readable", received)
+        raise RuntimeError(message) from error
+
+
+def _index(layout: Layout, label: Any) -> Index:
+    parts = label if isinstance(label, tuple) else np.asarray(label)
+    index = as_index(tuple(parts) if np.ndim(parts) else parts)
+    if index is None or len(index) != len(layout.counts):
+        raise _wrong_elements(layout, checks.describe(label))
+    return index
+
+
+def _wrong_elements(layout: Layout, received: Any) -> TypeError:
+    expected = f"have elements (simulation, {layout.label}) with integer labels"
+    remedy = "A dataset must not be batched; label each simulation."
+    return TypeError(checks.wording(f"`{layout.name}`", expected, received, remedy))

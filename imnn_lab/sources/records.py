@@ -1,0 +1,178 @@
+"""TFRecord files: write simulations once, read them for every training (`record_files`).
+
+An example holds the features data (the bytes of the simulation, little-endian), seed and, for
+derivatives, derivative and parameter, as imnn-tf 0.2.0 writes them (float32 always). Added here are
+dtype and shape, which imnn-tf passes over; a file without them is float32 of any shape.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from imnn_lab import checks, storage
+from imnn_lab.bars import progress_bar
+from imnn_lab.sources import generators
+from imnn_lab.sources.collection import AXES, Index, Layout, checked_simulation
+
+SUFFIX = ".tfrecords"
+FRAME = 16  # bytes that the format adds to each example: its length and two checksums
+INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+DTYPES = ("bool", "float16", "float32", "float64", *INTEGERS)
+
+
+class TFRecords:
+    """A writer of simulations to TFRecord files.
+
+    Parameters
+    ----------
+    record_size : float
+        Largest size of a file in MB (10⁶ bytes); one simulation at least goes into each.
+    padding : int
+        Number of digits of the files' numbers: 5 gives ``fiducial_00000.tfrecords``.
+    verbose : bool
+        False shows no progress.
+    """
+
+    def __init__(self, record_size: float = 150, padding: int = 5, *, verbose: bool = True) -> None:
+        self.record_size = checks.number("record_size", record_size, above=0) * 1e6
+        self.padding = checks.integer("padding", padding, 1)
+        self.verbose = checks.boolean("verbose", verbose)
+
+    def write_record(
+        self,
+        n_sims: int,
+        get_simulation: Callable[..., Any],
+        fiducial: bool = True,
+        n_params: int | None = None,
+        validation: bool = False,
+        directory: str | Path | None = None,
+        filename: str | None = None,
+    ) -> list[str]:
+        """Write simulations to files, which appear together when all are written.
+
+        Parameters
+        ----------
+        n_sims : int
+            Number of seeds.
+        get_simulation : callable
+            ``get_simulation(seed)``, or ``get_simulation(seed, derivative, parameter)`` for
+            derivatives, returns a simulation as an array; all have the same shape and dtype, which
+            are kept. The generators that IMNN takes will do as well.
+        fiducial : bool
+            Whether these are fiducial simulations; otherwise derivatives.
+        n_params : int, optional
+            Number of parameters, needed for derivatives.
+        validation : bool
+            Whether the default name of the files starts with ``validation_``.
+        directory : str or Path, optional
+            Where to write (default: the current directory); made if it is not there.
+        filename : str, optional
+            Start of the names of the files, used as it is; default ``fiducial`` or ``derivative``.
+
+        Returns
+        -------
+        list of str
+            The files, to be passed to IMNN.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If a simulation fails, has another shape or dtype than the first, or is not finite; the
+            error names its index. Files of that name are then as they were.
+        """
+        layout = _layout(n_sims, checks.boolean("fiducial", fiducial), n_params)
+        if not callable(get_simulation):
+            received = checks.describe(get_simulation)
+            raise TypeError(checks.wording("`get_simulation`", "be callable", received))
+        kind = "fiducial" if fiducial else "derivative"
+        kind = f"validation_{kind}" if checks.boolean("validation", validation) else kind
+        name = kind if filename is None else checks.text("filename", filename)
+        place = Path() if directory is None else Path(checks.text("directory", directory))
+        bar = progress_bar(self.verbose)(total=layout.size, desc=name)
+        with bar as shown, contextlib.ExitStack() as stack:
+            files = _Files(place / name, self.record_size, self.padding, stack)
+            for example in _examples(get_simulation, layout):
+                files.write(example)
+                shown.update(1)
+        files.warn_of_others()
+        return [str(path) for path in files.paths]
+
+
+class _Files:
+    """Numbered files of a limited size, moved into place together when `stack` ends well."""
+
+    def __init__(self, stem: Path, size: float, padding: int, stack: contextlib.ExitStack) -> None:
+        self.paths: list[Path] = []
+        self._stem, self._limit, self._padding, self._stack = stem, size, padding, stack
+        self._writer: Any = None
+        self._size = 0
+
+    def write(self, example: bytes) -> None:
+        size = len(example) + FRAME
+        if self._writer is None or self._size + size > self._limit:
+            self._open()
+        self._writer.write(example)
+        self._size += size
+
+    def _path(self, number: int) -> Path:
+        return self._stem.with_name(f"{self._stem.name}_{number:0{self._padding}d}{SUFFIX}")
+
+    def _open(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        path = self._path(len(self.paths))
+        place = self._stack.enter_context(storage.aside(path))
+        self._writer, self._size = tf.io.TFRecordWriter(str(place)), 0
+        self._stack.callback(self._writer.close)
+        self.paths.append(path)
+
+    def warn_of_others(self) -> None:
+        """Warn of a file that an earlier, longer set left behind."""
+        other = self._path(len(self.paths))
+        if other.exists():
+            warnings.warn(
+                f"{str(other)!r} is of an earlier set and does not belong to the "
+                f"{len(self.paths)} files just written. Remove it, or pass IMNN the list that "
+                "write_record returned.",
+                stacklevel=3,
+            )
+
+
+def _layout(n_sims: Any, fiducial: bool, n_params: Any) -> Layout:
+    n = checks.integer("n_sims", n_sims, 1)
+    if fiducial:
+        return Layout("get_simulation", (n,))
+    remedy = "Derivatives (fiducial=False) need the number of parameters."
+    return Layout("get_simulation", (n, 2, checks.integer("n_params", n_params, 1, remedy)))
+
+
+def _examples(function: Callable[..., Any], layout: Layout) -> Iterator[bytes]:
+    first: np.ndarray | None = None
+    for index, value, _ in generators.simulations(function, layout):
+        array = checked_simulation(layout.at(index), value)
+        if array.dtype.name not in DTYPES:
+            array = array.astype(np.float64)
+        first = array if first is None else first
+        if (array.shape, array.dtype) != (first.shape, first.dtype):
+            expected = f"be like the first simulation, {checks.describe(first)}"
+            raise ValueError(checks.wording(layout.at(index), expected, checks.describe(array)))
+        yield _example(index, array)
+
+
+def _example(index: Index, array: np.ndarray) -> bytes:
+    data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    feature = {
+        "data": tf.train.Feature(bytes_list=tf.train.BytesList(value=[data])),
+        "dtype": tf.train.Feature(bytes_list=tf.train.BytesList(value=[array.dtype.name.encode()])),
+        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=array.shape)),
+    }
+    for axis, i in zip(AXES, index, strict=False):
+        feature[axis] = tf.train.Feature(int64_list=tf.train.Int64List(value=[i]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
