@@ -216,7 +216,8 @@ def test_spawned_processes_give_the_same(expected):
 
 
 def test_dask_workers_give_the_same(expected, tmp_path):
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     with (
         distributed.LocalCluster(
             n_workers=2,

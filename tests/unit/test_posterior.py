@@ -49,14 +49,12 @@ def test_table():
 
 
 def test_arviz():
-    pytest.importorskip("arviz")
     data = weighted().to_arviz(8000)
     # 8,000 draws from 2,000 particles: standard errors 0.011 σ; five of them
     np.testing.assert_allclose(data.posterior["b"].mean(), weighted().mean[1], atol=0.11)
 
 
 def test_getdist():
-    pytest.importorskip("getdist")
     chains = weighted().to_getdist()
     np.testing.assert_allclose(chains.getMeans(), weighted().mean)
     assert [p.label for p in chains.paramNames.names] == ["\\mu", "b", "c"]

@@ -82,7 +82,8 @@ def test_a_simulator_that_cannot_be_sent_is_named(processes):
 
 
 def test_two_dask_workers(tmp_path):
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     with (
         distributed.LocalCluster(
             n_workers=2,
