@@ -2,11 +2,12 @@
 
     python tests/benchmarks/information.py
 
-For each case and seed (of the data and of the network): seconds to build, the best validation det F
-within 5 seconds from a built object, compilation included, and det F on fresh simulations of the
-network as built (warm start) and as trained. Asked of the Gaussian problem (exact det F 50), medians
-over 5 seeds: validation ≥ 45 within 5 s; fresh ≥ 43 (dense) and ≥ 47 (deep_set), of the warm start
-alone ≥ 42 and ≥ 46; of the others ≥ 0.95 (slope), 0.65 (field) and 0.80 (nile) of the exact det F.
+For each case and seed (of the data and of the network): seconds to build, the best validation
+det F within 5 seconds from a built object, compilation included, and det F on fresh simulations
+of the network as built (warm start) and as trained. Asked of the Gaussian problem (exact det F
+50), medians over 5 seeds: validation ≥ 45 within 5 s; fresh ≥ 43 (dense) and ≥ 47 (deep_set),
+of the warm start alone ≥ 42 and ≥ 46; of the others ≥ 0.95 (slope), 0.65 (field) and 0.80
+(nile) of the exact det F.
 """
 
 import argparse
