@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -75,7 +75,7 @@ class Compressor:
     def statistics(self, source: ArraySource) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
         if source not in self._traced:
-            traced = tf.function(lambda: self.moments(source))
+            traced = tf.function(lambda: self.moments(source), autograph=False)
             self._traced[source] = traced.get_concrete_function()
         μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
         return FisherStatistics(μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d)
@@ -86,7 +86,7 @@ class Compressor:
         The simulations above and below enter C about their own means; they share seeds, so that
         they count as n_d more simulations.
         """
-        traced = tf.function(lambda: self._summaries(source, training=False))
+        traced = tf.function(lambda: self._summaries(source, training=False), autograph=False)
         x, d = source.split(traced.get_concrete_function()())
         found = fisher_statistics(x.numpy(), d.numpy(), source.δθ)
         around = d.numpy().astype(np.float64).reshape(source.n_d, -1, x.shape[-1])
@@ -126,10 +126,14 @@ class Compressor:
     def _summaries(self, source: ArraySource, training: bool) -> tf.Tensor:
         if not source.in_chunks:
             return self.model(source.simulations, training=training)
-        starts = tf.range(0, source.size, source.at_once)
-        found = tf.TensorArray(source.simulations.dtype, size=len(starts), infer_shape=False)
-        for i in tf.range(len(starts)):
-            found = found.write(i, self.model(source.chunk(starts[i]), training=training))
+        dtype = source.simulations.dtype
+        found = tf.TensorArray(dtype, size=0, dynamic_size=True, infer_shape=False)
+
+        def add(start: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            part = self.model(source.chunk(start), training=training)
+            return start + source.at_once, found.write(start // source.at_once, part)
+
+        _, found = _over_chunks(source, add, found)
         return tf.ensure_shape(found.concat(), (source.size, self.width(source)))
 
     def _gradient_in_chunks(self, source: ArraySource, loss: Loss) -> Gradient:
@@ -142,13 +146,15 @@ class Compressor:
         with tf.GradientTape() as tape:
             penalty = tf.identity(self._penalty())
         total = self._filled(tape.gradient(penalty, self._variables))
-        for start in tf.range(0, source.size, source.at_once):
+
+        def add(start: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
             with tf.GradientTape() as tape:
                 part = self.model(source.chunk(start), training=True)
             weight = sensitivity[start : start + source.at_once]
             gradient = self._filled(tape.gradient(part, self._variables, output_gradients=weight))
-            total = [a + b for a, b in zip(total, gradient, strict=True)]
-        return Gradient(found, value, total)
+            return start + source.at_once, [a + b for a, b in zip(total, gradient, strict=True)]
+
+        return Gradient(found, value, _over_chunks(source, add, total)[1])
 
     def _penalty(self) -> tf.Tensor:
         return tf.add_n(
@@ -174,6 +180,11 @@ def comfortable_chunk(model: keras.Model) -> int | None:
     outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
     values = sum(int(np.prod(output.shape[1:])) for output in outputs)
     return max(1, COMFORTABLE_VALUES // max(1, values))
+
+
+def _over_chunks(source: ArraySource, step: Callable[..., Any], found: Any) -> tuple[Any, ...]:
+    """Run ``start, found = step(start, found)`` over the starts of all chunks."""
+    return tf.while_loop(lambda start, _: start < source.size, step, (tf.constant(0), found))
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:

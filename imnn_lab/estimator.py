@@ -29,7 +29,7 @@ class Summariser:
         self._weights = _values(model)
         takes_training = "training" in inspect.signature(model.call).parameters
         self._options = {"training": False} if takes_training else {}
-        self._call = tf.function(self._stateless, reduce_retracing=True)
+        self._call = tf.function(self._stateless, reduce_retracing=True, autograph=False)
 
     def refreshed(self) -> Summariser:
         """Return a summariser with the weights that the network has now."""

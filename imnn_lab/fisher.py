@@ -46,8 +46,8 @@ def mean_derivative(derivative_summaries: tf.Tensor, δθ: tf.Tensor | None) -> 
     """
     if δθ is None:
         return tf.reduce_mean(derivative_summaries, axis=0)
-    difference = tf.reduce_mean(derivative_summaries[:, 1] - derivative_summaries[:, 0], axis=0)
-    return difference / δθ[:, None]
+    lower, upper = tf.unstack(tf.reduce_mean(derivative_summaries, axis=0))
+    return (upper - lower) / δθ[:, None]
 
 
 def moments(summaries: tf.Tensor, derivative_summaries: tf.Tensor, δθ: tf.Tensor | None) -> Moments:

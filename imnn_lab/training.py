@@ -94,7 +94,8 @@ class TrainingGraph:
         self.learning_rate = SteeredLearningRate.of(optimiser)
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
-        self.advance = tf.function(self._advance, reduce_retracing=True)
+        # Nothing in here needs AutoGraph, which takes longer than all the rest of tracing.
+        self.advance = tf.function(self._advance, reduce_retracing=True, autograph=False)
         self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
@@ -129,30 +130,46 @@ class TrainingGraph:
 
         Returns the rows (n, width), where n < count if training ended, and the status.
         """
-        rows = tf.TensorArray(tf.float64, size=0, dynamic_size=True)
-        status = tf.constant(CONTINUES)
-        for k in tf.range(count):
+
+        def iterate(
+            k: tf.Tensor, status: tf.Tensor, rows: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
             row, value, gradient = self._observe()
-            rows = rows.write(tf.cast(k, tf.int32), row)
-            if not tf.reduce_all(tf.math.is_finite(row)):
-                status = tf.constant(NOT_FINITE)
-                break
-            self._compare(value)
-            if first + k >= min_iterations and self.stale >= patience:
-                status = tf.constant(PATIENCE)
-                break
-            if first + k < last:
-                self.optimiser.apply(gradient, self.model.trainable_variables)
+            is_finite = tf.reduce_all(tf.math.is_finite(row))
+            self._compare(value, is_finite)
+            is_over = (first + k >= min_iterations) & (self.stale >= patience)
+            status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
+            goes_on = (status == CONTINUES) & (first + k < last)
+            tf.cond(goes_on, lambda: self._update(gradient), tf.no_op)
+            return k + 1, status, rows.write(tf.cast(k, tf.int32), row)
+
+        _, status, rows = tf.while_loop(
+            lambda k, status, rows: (k < count) & (status == CONTINUES),
+            iterate,
+            (
+                tf.zeros((), tf.int64),
+                tf.constant(CONTINUES),
+                tf.TensorArray(tf.float64, size=0, dynamic_size=True),
+            ),
+        )
         return rows.stack(), status
 
-    def _compare(self, value: tf.Tensor) -> None:
-        if value > self.best_value:
-            self.best_value.assign(value)
-            self.stale.assign(tf.zeros((), tf.int64))
-            for best, weight in zip(self.best, self.model.weights, strict=True):
-                best.assign(weight.value)
-        else:
-            self.stale.assign_add(tf.ones((), tf.int64))
+    def _compare(self, value: tf.Tensor, is_finite: tf.Tensor) -> None:
+        """Keep the weights if they are the best so far."""
+        is_better = is_finite & (value > self.best_value)
+        tf.cond(is_better, lambda: self._keep(value), tf.no_op)
+        longer = self.stale + tf.cast(is_finite, tf.int64)
+        self.stale.assign(tf.where(is_better, tf.zeros((), tf.int64), longer))
+
+    def _keep(self, value: tf.Tensor) -> tf.Operation:
+        self.best_value.assign(value)
+        for best, weight in zip(self.best, self.model.weights, strict=True):
+            best.assign(weight.value)
+        return tf.no_op()
+
+    def _update(self, gradient: list[tf.Tensor]) -> tf.Operation:
+        self.optimiser.apply(gradient, self.model.trainable_variables)
+        return tf.no_op()
 
     def _observe(self) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Return one row of the history, the value that decides which weights are best, and the

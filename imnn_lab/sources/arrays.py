@@ -72,7 +72,8 @@ class ArraySource:
     def split(self, summaries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Split summaries (size, s) of all simulations: (n_s, s) and (n_d, 2, n_params, s)."""
         shape = (self.n_d, 2, self.n_params, summaries.shape[-1])
-        return summaries[: self.n_s], tf.reshape(summaries[self.n_s :], shape)
+        fiducial, derivative = tf.split(summaries, [self.n_s, -1])
+        return fiducial, tf.reshape(derivative, shape)
 
     def halves(self) -> tuple[ArraySource, ArraySource]:
         """Return two sources, each with half of the seeds."""
