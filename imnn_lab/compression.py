@@ -13,19 +13,22 @@ is one function of the data for all simulations of an iteration.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.fisher import Moments, fisher_statistics, moments
+from imnn_lab.fisher import Moments, moments
 from imnn_lab.results import FisherStatistics
-from imnn_lab.sources.arrays import ArraySource
+from imnn_lab.sources.feeds import Feed, Rows
+from imnn_lab.sources.source import Source
+from imnn_lab.sources.tangents import tangent
 
 COMFORTABLE_VALUES = 2**27
+FIRST = np.int64(0)
+NOT_ONCE = "The data did not give every simulation exactly once, as they did when first read."
 
 
 class Gradient(NamedTuple):
@@ -52,55 +55,55 @@ class Compressor:
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
         self._width: int | None = None
-        self._traced: dict[ArraySource, Callable[[], Moments]] = {}
+        self._traced: dict[Source, Callable[[], Moments]] = {}
 
     @property
     def is_plain(self) -> bool:
         """Whether training and inference are the same function of one simulation at a time."""
         return not self.seeds and not self.batch_normalisations
 
-    def moments(self, source: ArraySource) -> Moments:
+    def moments(self, source: Source, step: tf.Tensor = FIRST) -> Moments:
         """Return the moments of a source, with the network as it is used after training."""
-        return self._moments(source, self._summaries(source, training=False))
+        return self._moments(source, self._summaries(source, source.feed(step), training=False))
 
-    def _moments(self, source: ArraySource, summaries: tf.Tensor) -> Moments:
-        return moments(*source.split(summaries), source.δθ)
+    def _moments(self, source: Source, summaries: tf.Tensor) -> Moments:
+        stacked = source.stack(summaries, tf.range(source.size))
+        return moments(*source.split(stacked), source.δθ)
 
-    def width(self, source: ArraySource) -> int:
-        """Return the number of summaries."""
+    def compress(self, rows: Rows, training: bool) -> tf.Tensor:
+        """Return the summaries (k, s) of rows, or their derivatives where rows have tangents."""
+
+        def network(x: tf.Tensor) -> tf.Tensor:
+            return self.model(x, training=training)
+
+        if rows.tangents is None:
+            return network(rows.simulations)
+        return tangent(network, rows.simulations, rows.tangents)
+
+    def width(self, source: Source) -> int:
+        """Return the number of summaries, known ones included."""
         if self._width is None:
-            self._width = int(self.model(source.simulations[:1], training=False).shape[-1])
-        return self._width
+            one = tf.zeros((1, *source.input_shape), source.dtype)
+            self._width = int(self.model(one, training=False).shape[-1])
+        return self._width + source.n_external
 
-    def statistics(self, source: ArraySource) -> FisherStatistics:
+    def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
         if source not in self._traced:
             traced = tf.function(lambda: self.moments(source), autograph=False)
             self._traced[source] = traced.get_concrete_function()
         μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
-        return FisherStatistics(μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d)
+        return FisherStatistics(
+            μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d, n_external=source.n_external
+        )
 
-    def pooled_statistics(self, source: ArraySource) -> tuple[FisherStatistics, FisherStatistics]:
-        """Return the statistics of a source, and the same with C over all its simulations.
-
-        The simulations above and below enter C about their own means; they share seeds, so that
-        they count as n_d more simulations.
-        """
-        traced = tf.function(lambda: self._summaries(source, training=False), autograph=False)
-        x, d = source.split(traced.get_concrete_function()())
-        found = fisher_statistics(x.numpy(), d.numpy(), source.δθ)
-        around = d.numpy().astype(np.float64).reshape(source.n_d, -1, x.shape[-1])
-        around = (around - around.mean(0)).reshape(-1, x.shape[-1])
-        C = around.T @ around / (len(around) * (1 - 1 / source.n_d))
-        C = (source.n_s * found.C + source.n_d * C) / (source.n_s + source.n_d)
-        return found, dataclasses.replace(found, C=C)
-
-    def gradient(self, source: ArraySource, loss: Loss) -> Gradient:
+    def gradient(self, source: Source, loss: Loss, step: tf.Tensor = FIRST) -> Gradient:
         """Return a loss of the moments and its gradient, regularisers of the layers included."""
+        feed = source.feed(step)
         if source.in_chunks:
-            return self._gradient_in_chunks(source, loss)
+            return self._gradient_in_chunks(source, feed, loss)
         with tf.GradientTape() as tape:
-            found = self._training_moments(source)
+            found = self._training_moments(source, feed)
             value = loss(found)
             total = value + self._penalty()
         return Gradient(found, value, self._filled(tape.gradient(total, self._variables)))
@@ -109,35 +112,44 @@ class Compressor:
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.model.trainable_variables]
 
-    def _training_moments(self, source: ArraySource) -> Moments:
-        if self.is_plain:
-            return self._moments(source, self._summaries(source, training=True))
-        lower, upper = source.pairs()
+    def _training_moments(self, source: Source, feed: Feed) -> Moments:
+        if self.is_plain or source.is_exact:
+            return self._moments(source, self._summaries(source, feed, training=True))
+        (rows,) = feed.pieces
+        n_s, one = source.n_s, source.input_shape
+        fiducial, derivative = tf.split(rows.simulations, [n_s, -1])
+        pairs = tf.unstack(tf.reshape(derivative, (source.n_d, 2, source.n_params, *one)), axis=1)
         states = [tf.identity(seed.value) for seed in self.seeds]
-        with _statistics_over_first(source.n_s, self.batch_normalisations):
-            below = self.model(tf.concat([source.fiducial, lower], 0), training=True)
-            for seed, state in zip(self.seeds, states, strict=True):
-                seed.assign(state)
-            above = self.model(tf.concat([source.fiducial, upper], 0), training=True)
-        n_s = source.n_s
-        derivative = source.join_pairs(below[n_s:], above[n_s:])
-        return moments(below[:n_s], derivative, source.δθ)
+        found = []
+        with _statistics_over_first(n_s, self.batch_normalisations):
+            for side in pairs:
+                for seed, state in zip(self.seeds, states, strict=True):
+                    seed.assign(state)
+                rows = tf.concat([fiducial, tf.reshape(side, (-1, *one))], 0)
+                found.append(self.model(rows, training=True))
+        sides = [tf.reshape(x[n_s:], (source.n_d, source.n_params, x.shape[-1])) for x in found]
+        flat = tf.reshape(tf.stack(sides, axis=1), (-1, found[0].shape[-1]))
+        return self._moments(source, tf.concat([found[0][:n_s], flat], 0))
 
-    def _summaries(self, source: ArraySource, training: bool) -> tf.Tensor:
+    def _summaries(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        """Return the summaries (size, s) of all rows in their order."""
         if not source.in_chunks:
-            return self.model(source.simulations, training=training)
-        dtype = source.simulations.dtype
-        found = tf.TensorArray(dtype, size=0, dynamic_size=True, infer_shape=False)
+            return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
+        width = self.width(source) - source.n_external
 
-        def add(start: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            part = self.model(source.chunk(start), training=training)
-            return start + source.at_once, found.write(start // source.at_once, part)
+        def add(rows: Rows, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            at = rows.positions[:, None]
+            found = tf.tensor_scatter_nd_add(state[0], at, self.compress(rows, training))
+            return found, tf.tensor_scatter_nd_add(state[1], at, tf.ones_like(rows.positions))
 
-        _, found = _over_chunks(source, add, found)
-        return tf.ensure_shape(found.concat(), (source.size, self.width(source)))
+        nothing = tf.zeros((source.size, width), source.dtype), tf.zeros(source.size, tf.int32)
+        found, times = feed.fold(add, nothing)
+        once = tf.debugging.Assert(tf.reduce_all(times == 1), [NOT_ONCE])
+        with tf.control_dependencies([once]):
+            return tf.ensure_shape(tf.identity(found), (source.size, width))
 
-    def _gradient_in_chunks(self, source: ArraySource, loss: Loss) -> Gradient:
-        summaries = self._summaries(source, training=True)
+    def _gradient_in_chunks(self, source: Source, feed: Feed, loss: Loss) -> Gradient:
+        summaries = self._summaries(source, feed, training=True)
         with tf.GradientTape() as tape:
             tape.watch(summaries)
             found = self._moments(source, summaries)
@@ -145,16 +157,16 @@ class Compressor:
         sensitivity = tape.gradient(value, summaries)
         with tf.GradientTape() as tape:
             penalty = tf.identity(self._penalty())
-        total = self._filled(tape.gradient(penalty, self._variables))
+        total = tuple(self._filled(tape.gradient(penalty, self._variables)))
 
-        def add(start: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        def add(rows: Rows, total: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
             with tf.GradientTape() as tape:
-                part = self.model(source.chunk(start), training=True)
-            weight = sensitivity[start : start + source.at_once]
+                part = self.compress(rows, training=True)
+            weight = tf.gather(sensitivity, rows.positions)
             gradient = self._filled(tape.gradient(part, self._variables, output_gradients=weight))
-            return start + source.at_once, [a + b for a, b in zip(total, gradient, strict=True)]
+            return tuple(a + b for a, b in zip(total, gradient, strict=True))
 
-        return Gradient(found, value, _over_chunks(source, add, total)[1])
+        return Gradient(found, value, list(feed.fold(add, total)))
 
     def _penalty(self) -> tf.Tensor:
         return tf.add_n(
@@ -180,11 +192,6 @@ def comfortable_chunk(model: keras.Model) -> int | None:
     outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
     values = sum(int(np.prod(output.shape[1:])) for output in outputs)
     return max(1, COMFORTABLE_VALUES // max(1, values))
-
-
-def _over_chunks(source: ArraySource, step: Callable[..., Any], found: Any) -> tuple[Any, ...]:
-    """Run ``start, found = step(start, found)`` over the starts of all chunks."""
-    return tf.while_loop(lambda start, _: start < source.size, step, (tf.constant(0), found))
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.results import FisherStatistics
+from imnn_lab.sources.tangents import tangent
 
 BATCH_VALUES = 2**22
 
@@ -46,6 +49,25 @@ class Summariser:
         ]
         return np.concatenate(parts)
 
+    def derivatives(self, simulations: np.ndarray, tangents: np.ndarray) -> np.ndarray:
+        """Return the derivatives of the summaries, (n, p, n_summaries).
+
+        Parameters
+        ----------
+        simulations : array, shape (n,) + input_shape
+        tangents : array, shape (n, p) + input_shape
+            Derivatives of the simulations.
+        """
+        n, p = tangents.shape[:2]
+        shape = (p, *simulations.shape[1:])
+        batch = max(1, BATCH_VALUES // max(1, int(np.prod(shape)) * 64))
+        parts = []
+        for i in range(0, n, batch):
+            x = tf.constant(np.repeat(simulations[i : i + batch], p, axis=0), self.dtype)
+            flat = tf.constant(tangents[i : i + batch].reshape((-1, *shape[1:])), self.dtype)
+            parts.append(tangent(lambda x: self._call(x, self._weights), x, flat).numpy())
+        return np.concatenate(parts).reshape(n, p, -1)
+
     def _stateless(self, x: tf.Tensor, weights: list[list[tf.Tensor]]) -> tf.Tensor:
         return self.model.stateless_call(*weights, x, **self._options)[0]
 
@@ -68,6 +90,8 @@ class Estimator:
         Fiducial parameters.
     input_shape : tuple of int
         Shape of one simulation.
+    preprocess : callable, optional
+        What is done to each simulation first.
     """
 
     def __init__(
@@ -76,24 +100,35 @@ class Estimator:
         statistics: FisherStatistics,
         θ_fid: np.ndarray,
         input_shape: tuple[int, ...],
+        preprocess: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         self.summariser, self.statistics = summariser, statistics
-        self.θ_fid, self.input_shape = θ_fid, input_shape
+        self.θ_fid, self.input_shape, self.preprocess = θ_fid, input_shape, preprocess
 
-    def __call__(self, data: np.ndarray) -> np.ndarray:
+    def __call__(self, data: Any, external: Any = None) -> np.ndarray:
         """Return estimates: (n_params,) for one simulation, (n, n_params) for n of them.
+
+        Parameters
+        ----------
+        data : array of shape `input_shape` or (n,) + `input_shape`
+            Or a tuple of this and `external`.
+        external : array of shape (n_external,) or (n, n_external), optional
+            Known summaries of the data, where the network was trained beside such.
 
         Raises
         ------
         TypeError, ValueError
-            If `data` is not an array of shape `input_shape` or (n,) + `input_shape`.
+            If they have other shapes, or `external` is missing or too much.
         """
+        if external is None and self.statistics.n_external and _is_pair(data):
+            data, external = data
         batch, single = self._batch(data)
-        estimates = self.from_summaries(self.summariser(batch))
+        summaries = self._with_external(self.summariser(batch), external)
+        estimates = self.from_summaries(summaries)
         return estimates[0] if single else estimates
 
     def from_summaries(self, summaries: np.ndarray) -> np.ndarray:
-        """Return the estimates (n, n_params) of summaries (n, n_summaries)."""
+        """Return the estimates (n, n_params) of summaries (n, n_summaries), known ones first."""
         found = self.statistics
         return self.θ_fid + (summaries - found.μ) @ (found.Finv @ found.dμ_dθ @ found.Cinv).T
 
@@ -109,12 +144,36 @@ class Estimator:
         }
         return {name: array.astype(self.summariser.dtype) for name, array in named.items()}
 
-    def _batch(self, data: np.ndarray) -> tuple[np.ndarray, bool]:
+    def _with_external(self, summaries: np.ndarray, external: Any) -> np.ndarray:
+        n, width = len(summaries), self.statistics.n_external
+        if external is None and not width:
+            return summaries
+        if external is None or not width:
+            expected = f"hold {width} known summaries" if width else "be left out"
+            received = "nothing" if external is None else checks.describe(external)
+            remedy = "Known summaries are those that the network was trained beside."
+            raise ValueError(checks.wording("`external`", expected, received, remedy))
+        array = checks.real_array("external", external)
+        if array.shape not in {(n, width)} | ({(width,)} if n == 1 else set()):
+            expected = f"have shape (n, n_external) = {(n, width)}"
+            raise ValueError(checks.wording("`external`", expected, f"shape {array.shape}"))
+        return np.concatenate([array.reshape(n, width), summaries], axis=1)
+
+    def _batch(self, data: Any) -> tuple[np.ndarray, bool]:
         array = checks.real_array("data", data)
         shape = self.input_shape
         if array.shape == shape:
-            return array[None], True
+            return self._prepared(array[None]), True
         if array.shape[1:] == shape:
-            return array, False
+            return self._prepared(array), False
         expected = f"have shape input_shape = {shape} or (n,) + input_shape"
         raise ValueError(checks.wording("`data`", expected, f"shape {array.shape}"))
+
+    def _prepared(self, batch: np.ndarray) -> np.ndarray:
+        if self.preprocess is None:
+            return batch
+        return np.array([np.asarray(self.preprocess(one)) for one in batch]).reshape(batch.shape)
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, tuple | list) and len(data) == 2

@@ -59,11 +59,18 @@ def moments(summaries: tf.Tensor, derivative_summaries: tf.Tensor, δθ: tf.Tens
     return Moments(μ, C, mean_derivative(tf.cast(derivative_summaries, tf.float64), δθ))
 
 
-def information(C: tf.Tensor, dμ_dθ: tf.Tensor) -> Information:
-    """Return F and its companions; NaN, without an exception, where C or F is not positive."""
+def information(C: tf.Tensor, dμ_dθ: tf.Tensor, n_external: int = 0) -> Information:
+    """Return F and its companions; NaN, without an exception, where C or F is not positive.
+
+    The first `n_external` summaries are known: they count in F, but det C and Λ2 are those of the
+    network's summaries alone.
+    """
     L = tf.linalg.cholesky(C)
     whitened = tf.linalg.triangular_solve(L, tf.transpose(dμ_dθ))
     F = tf.matmul(whitened, whitened, transpose_a=True)
+    if n_external:
+        C = C[n_external:, n_external:]
+        L = tf.linalg.cholesky(C)
     identity = tf.eye(tf.shape(C)[0], dtype=C.dtype)
     distance = C - identity
     inverse_distance = tf.linalg.cholesky_solve(L, identity) - identity

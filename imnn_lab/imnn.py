@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics, History
 from imnn_lab.run import Plan, Run
 from imnn_lab.settings import Settings
-from imnn_lab.sources import checked_arrays, sources
-from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.sources import Data, Source, checked_arrays, known, sources
+from imnn_lab.sources.collection import Layout
+from imnn_lab.sources.preprocessing import takes_seed
 from imnn_lab.trainer import Network, Trainer, arrays_of
 
 DEFAULT_LEARNING_RATE = 3e-4
@@ -149,18 +151,17 @@ class IMNN:
         validation_n_s: int | None = None,
         validation_n_d: int | None = None,
         cache: str | None = "auto",
+        external: Any = None,
+        simulator: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
             input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
+            has_external=external is not None,
+            is_preprocessed=map_fn is not None and not takes_seed(map_fn),
         )  # fmt: skip
-        if map_fn is not None:
-            raise NotImplementedError(
-                "`map_fn` must be None: preprocessing while training is not there yet. "
-                "Map the simulations before you pass them."
-            )
         place = _place(directory, filename)
         saves = checks.boolean("save", save)
         if place is None and (checks.boolean("load", load) or saves or weights is not None):
@@ -169,7 +170,10 @@ class IMNN:
                 "Files go to directory/filename/."
             )
         archive = Archive.read(place) if load and place is not None else None
-        data = (fiducial, derivative, validation_fiducial, validation_derivative)
+        data = Data(
+            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
+            simulator,
+        )  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, place, saves)
         if weights is not None and place is not None:
             self._load_weights(_weights_path(place, checks.text("weights", weights)))
@@ -177,7 +181,7 @@ class IMNN:
     def _assemble(
         self,
         settings: Settings,
-        data: tuple[Any, Any, Any, Any],
+        data: Data,
         model: keras.Model | None,
         optimiser: keras.optimizers.Optimizer | None,
         archive: Archive | None,
@@ -192,6 +196,8 @@ class IMNN:
             self._network = _restored(archive, archive.model(place, model), optimiser)
         elif training is not None:
             self._network = self._prepared(model, optimiser, training, validation)
+        if self.settings.is_preprocessed:
+            self._network.preprocess = data.map_fn
         if training is not None:
             self._trainer = Trainer(self._network, training, validation, place, saves)
             if archive is None:
@@ -208,7 +214,7 @@ class IMNN:
         copied = _copied_optimiser(optimiser)
         network = self._default_network() if model is None else model
         network = preparation.checked_network(network, self.settings)
-        _check_chunks(network, training)
+        _check_layers(network, training)
         for source in (training, validation):
             if source is not None:
                 source.limit(comfortable_chunk(network))
@@ -389,45 +395,65 @@ class IMNN:
         return np.array(self.settings.θ_fid)
 
     @property
-    def δθ(self) -> np.ndarray:
-        """Full width of the central difference."""
-        return np.array(self.settings.δθ)
+    def δθ(self) -> np.ndarray | None:
+        """Full width of the central difference, None where derivatives are exact."""
+        return None if self.settings.δθ is None else np.array(self.settings.δθ)
 
     @property
     def estimator(self) -> Estimator:
         """The estimator with the present network and statistics; later fits do not change it."""
         return self._network.estimator
 
-    def get_estimate(self, data: Any) -> np.ndarray:
+    def get_estimate(self, data: Any, external: Any = None) -> np.ndarray:
         """Return estimates of the parameters.
 
         Parameters
         ----------
         data : array, shape input_shape or (n,) + input_shape
-            One simulation or observation, or several.
+            One simulation or observation, or several; or a tuple of this and `external`.
+        external : array, shape (n_external,) or (n, n_external), optional
+            Known summaries of the data, needed where the IMNN was made with such.
 
         Returns
         -------
         ndarray, shape (n_params,) or (n, n_params)
             θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ). While a fit runs it is that of the last one.
         """
-        return self.estimator(data)
+        return self.estimator(data, external)
 
-    def evaluate(self, fiducial: Any, derivative: Any) -> FisherStatistics:
+    def evaluate(self, fiducial: Any, derivative: Any, external: Any = None) -> FisherStatistics:
         """Return the statistics of other simulations, of any number, for the present network.
 
         Parameters
         ----------
         fiducial : array, shape (n_s,) + input_shape
+            As the network takes them: `map_fn` is not applied.
         derivative : array, shape (n_d, 2, n_params) + input_shape
+            Or (n_d, n_params) + input_shape for exact derivatives.
+        external : tuple of arrays, optional
+            Known summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
         """
-        fiducial, derivative = checked_arrays(
-            fiducial, derivative, None, None, self.δθ, self.settings.input_shape
+        settings, summariser = self.settings, self._network.summariser
+        is_exact = self.δθ is None
+        x, d = checked_arrays(
+            fiducial, derivative, None, None, settings.n_params, settings.input_shape, is_exact
         )
-        flat = derivative.reshape((-1, *self.settings.input_shape))
-        shape = (*derivative.shape[:3], self.settings.n_summaries)
-        summariser = self._network.summariser
-        return fisher_statistics(summariser(fiducial), summariser(flat).reshape(shape), self.δθ)
+        shape = d.shape[: d.ndim - len(settings.input_shape)]
+        if is_exact:
+            derivatives = summariser.derivatives(x[: len(d)], d)
+        else:
+            derivatives = summariser(d.reshape((-1, *settings.input_shape)))
+            derivatives = derivatives.reshape((*shape, -1))
+        summaries = [summariser(x), derivatives]
+        layouts = (Layout("fiducial", x.shape[:1]), Layout("derivative", shape))
+        t = known.known_summaries(known.parted(external)[:2], layouts, settings)
+        known.check_width(t, self.statistics.n_external)
+        if t is not None:
+            first, second = np.split(t, [len(x)])
+            pairs = (first, second.reshape((*shape, -1)))
+            summaries = [np.concatenate(p, -1) for p in zip(pairs, summaries, strict=True)]
+        found = fisher_statistics(summaries[0], summaries[1], self.δθ)
+        return replace(found, n_external=self.statistics.n_external)
 
     def plot(
         self,
@@ -476,6 +502,9 @@ class IMNN:
         derivative: Any = None,
         validation_fiducial: Any = None,
         validation_derivative: Any = None,
+        external: Any = None,
+        map_fn: Callable[..., Any] | None = None,
+        simulator: Callable[[Any, Any], Any] | None = None,
     ) -> IMNN:
         """Load a saved IMNN; give it its data again to go on with its training.
 
@@ -487,11 +516,16 @@ class IMNN:
             A network like the saved one, needed where Keras cannot load it without its code.
         fiducial, derivative, validation_fiducial, validation_derivative : optional
             The data, of any kind that `IMNN` takes.
+        external, map_fn, simulator : optional
+            The others of its arguments that are data or code, and are not saved.
         """
         place = Path(checks.text("directory", directory))
         archive = Archive.read(place)
         imnn = cls.__new__(cls)
-        data = (fiducial, derivative, validation_fiducial, validation_derivative)
+        data = Data(
+            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
+            simulator,
+        )  # fmt: skip
         imnn._assemble(archive.settings, data, model, None, archive, place)
         return imnn
 
@@ -590,9 +624,16 @@ def _copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
     return type(optimiser).from_config(optimiser.get_config())
 
 
-def _check_chunks(model: keras.Model, training: Source) -> None:
+def _check_layers(model: keras.Model, training: Source) -> None:
     """Refuse layers whose output depends on which simulations are in the network together."""
-    if training.in_chunks and not Compressor(model).is_plain:
+    compressor = Compressor(model)
+    if training.is_exact and compressor.batch_normalisations:
+        raise ValueError(
+            "`model` has BatchNormalization layers, whose statistics depend on the parameters as "
+            "well, which exact derivatives (δθ=None) of single simulations leave out. "
+            "Use LayerNormalization, or central differences."
+        )
+    if training.in_chunks and not compressor.is_plain:
         raise ValueError(
             "`model` has layers that draw random numbers or use statistics of the batch (Dropout, "
             "BatchNormalization), which need all simulations in the network at once. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -11,7 +12,9 @@ from imnn_lab import checks, networks, warm_start
 from imnn_lab.adaptation import adapt
 from imnn_lab.compression import Compressor, all_layers
 from imnn_lab.settings import Settings
-from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.sources.source import Source
+
+MOST_VALUES = 2**25  # of the simulations that layers are adapted to
 
 
 def default_network(settings: Settings) -> keras.Model:
@@ -64,7 +67,9 @@ def prepared_network(
     It is `model` itself where its linear last layer could take the whitening, otherwise `model`
     with a fixed `Dense` layer behind it.
     """
-    adapt(model, training.fiducial.numpy())
+    training = training.settled()
+    most = max(MOST_VALUES // math.prod(settings.input_shape), 100)
+    adapt(model, training.fiducial(most))
     layer = warm_start.last_dense_layer(model)
     if settings.warm_start and layer is not None:
         warm_start.start(layer, model, training, validation, whitened=settings.whiten)
@@ -74,11 +79,11 @@ def prepared_network(
 
 def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras.Model:
     found = Compressor(model).statistics(training)
-    A = warm_start.whiten(found.C)
+    A = warm_start.whiten(found.network_C)
     if A is None:
         remedy = "Two summaries may be copies of each other, or the network ignores its input."
         expected = "give summaries with a regular covariance for the training set"
-        received = f"a covariance with the diagonal {np.diag(found.C).tolist()}"
+        received = f"a covariance with the diagonal {np.diag(found.network_C).tolist()}"
         raise ValueError(checks.wording("`model`", expected, received, remedy))
     inputs = keras.Input(settings.input_shape, dtype=settings.dtype)
     layer = keras.layers.Dense(
@@ -86,5 +91,5 @@ def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras
     )
     result = keras.Model(inputs, layer(model(inputs)))
     layer.kernel.assign(A)
-    layer.bias.assign(-found.μ @ A)
+    layer.bias.assign(-found.μ[found.n_external :] @ A)
     return result

@@ -36,6 +36,8 @@ class FisherStatistics:
         Fisher information, in the inverse units of the parameters squared.
     n_s, n_d : int
         How many fiducial and derivative simulations they were estimated from.
+    n_external : int
+        How many summaries, the first ones, are known and not the network's.
     """
 
     μ: np.ndarray
@@ -43,6 +45,7 @@ class FisherStatistics:
     dμ_dθ: np.ndarray
     n_s: int = 0
     n_d: int = 0
+    n_external: int = 0
 
     @cached_property
     def F(self) -> np.ndarray:
@@ -76,20 +79,34 @@ class FisherStatistics:
         return float(np.exp(self.log_det_F))
 
     @property
+    def network_C(self) -> np.ndarray:
+        """Covariance of the network's summaries alone."""
+        return self.C[self.n_external :, self.n_external :]
+
+    @property
+    def without_network(self) -> FisherStatistics | None:
+        """Statistics of the known summaries alone, None where there are none."""
+        n = self.n_external
+        if not n:
+            return None
+        return FisherStatistics(self.μ[:n], self.C[:n, :n], self.dμ_dθ[:, :n], self.n_s, self.n_d)
+
+    @property
     def det_C(self) -> float:
-        """Determinant of the covariance."""
-        return float(np.exp(log_determinant(self.C)))
+        """Determinant of the covariance of the network's summaries."""
+        return float(np.exp(log_determinant(self.network_C)))
 
     @property
     def det_Cinv(self) -> float:
-        """Determinant of the inverse covariance."""
-        return float(np.exp(-log_determinant(self.C)))
+        """Determinant of the inverse covariance of the network's summaries."""
+        return float(np.exp(-log_determinant(self.network_C)))
 
     @property
     def Λ2(self) -> float:
-        """Distance of the covariance and its inverse from the identity."""
-        identity = np.eye(len(self.C))
-        return 0.5 * float(np.sum((self.C - identity) ** 2) + np.sum((self.Cinv - identity) ** 2))
+        """Distance of the covariance of the network's summaries, and of its inverse, from 1."""
+        C = self.network_C
+        identity = np.eye(len(C))
+        return 0.5 * float(np.sum((C - identity) ** 2) + np.sum((inverse(C) - identity) ** 2))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `from_arrays` needs to make the same statistics again."""
@@ -98,17 +115,19 @@ class FisherStatistics:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FisherStatistics:
         """Make statistics from the arrays of `arrays()`."""
-        μ, C, dμ_dθ, n_s, n_d = (arrays[name] for name in _FIELDS)
-        return cls(μ, C, dμ_dθ, int(n_s), int(n_d))
+        μ, C, dμ_dθ, *counts = (arrays[name] for name in _FIELDS if name in arrays)
+        return cls(μ, C, dμ_dθ, *(int(n) for n in counts))
 
     def __str__(self) -> str:
+        known = self.without_network
+        beside = f", {known.det_F:.6g} without the network" if known else ""
         return (
-            f"det F = {self.det_F:.6g}, det C = {self.det_C:.4g} "
+            f"det F = {self.det_F:.6g}{beside}, det C = {self.det_C:.4g} "
             f"(from {self.n_s} fiducial and {self.n_d} derivative simulations)"
         )
 
 
-_FIELDS = ("μ", "C", "dμ_dθ", "n_s", "n_d")
+_FIELDS = ("μ", "C", "dμ_dθ", "n_s", "n_d", "n_external")
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:

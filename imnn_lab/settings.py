@@ -22,7 +22,7 @@ class Settings:
     n_params: int
     n_summaries: int
     θ_fid: tuple[float, ...]
-    δθ: tuple[float, ...]
+    δθ: tuple[float, ...] | None
     input_shape: tuple[int, ...]
     validation_n_s: int | None
     validation_n_d: int | None
@@ -34,7 +34,9 @@ class Settings:
     warm_start: bool
     whiten: bool
     seed: int | None
-    cache: str = "auto"
+    cache: str | None = "auto"
+    simulation_seed: int = 0
+    is_preprocessed: bool = False
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -49,12 +51,12 @@ class Settings:
             name: checks.integer(name, given[name], 1) for name in ("n_params", "n_summaries")
         }
         counts |= {name: checks.integer(name, given[name], 2) for name in ("n_s", "n_d")}
-        _check_counts(counts)
+        _check_counts(counts, given.get("has_external", False))
         n_params = counts["n_params"]
-        δθ = checks.vector("δθ", given["δθ"], n_params)
-        if not (δθ > 0).all():
-            remedy = "δθ is the full width of the central difference, θ⁺ − θ⁻."
-            raise ValueError(checks.wording("`δθ`", "be positive", δθ.tolist(), remedy))
+        if given["δθ"] is None and counts["n_d"] > counts["n_s"]:
+            expected = f"be at most n_s = {counts['n_s']} where δθ is None"
+            remedy = "Exact derivatives are those of the first n_d fiducial simulations."
+            raise ValueError(checks.wording("`n_d`", expected, counts["n_d"], remedy))
         flags = ("check_shape", "verbose", "warm_start", "whiten")
         clean: dict[str, Any] = dict(counts)
         clean |= {
@@ -65,13 +67,15 @@ class Settings:
         return cls(
             **clean,
             θ_fid=tuple(checks.vector("θ_fid", given["θ_fid"], n_params).tolist()),
-            δθ=tuple(δθ.tolist()),
+            δθ=_widths(given["δθ"], n_params),
             input_shape=_shape(given["input_shape"]),
             at_once=checks.optional_integer("at_once", given["at_once"], 1),
             dtype=_type_name("dtype", given["dtype"], DTYPES),
             itype=_type_name("itype", given["itype"], ("int32", "int64")),
-            seed=checks.seed_or_none("seed", given["seed"]),
+            seed=(seed := checks.seed_or_none("seed", given["seed"])),
             cache=_cache(given.get("cache", "auto")),
+            simulation_seed=_any_seed() if seed is None else seed % 2**31,
+            is_preprocessed=given.get("is_preprocessed", False),
         )
 
     @classmethod
@@ -85,11 +89,25 @@ class Settings:
         return asdict(self)
 
 
-def _check_counts(counts: dict[str, int]) -> None:
+def _any_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0] % 2**31)
+
+
+def _widths(value: Any, n_params: int) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    δθ = checks.vector("δθ", value, n_params)
+    if not (δθ > 0).all():
+        remedy = "δθ is the full width of the central difference, θ⁺ − θ⁻."
+        raise ValueError(checks.wording("`δθ`", "be positive", δθ.tolist(), remedy))
+    return tuple(δθ.tolist())
+
+
+def _check_counts(counts: dict[str, int], has_external: bool) -> None:
     n_params, n_summaries, n_s = counts["n_params"], counts["n_summaries"], counts["n_s"]
-    if n_summaries < n_params:
+    if n_summaries < n_params and not has_external:
         expected = f"be at least n_params = {n_params}, or F is singular"
-        remedy = "Usually n_summaries = n_params is enough."
+        remedy = "Usually n_summaries = n_params is enough; fewer need `external` summaries."
         raise ValueError(checks.wording("`n_summaries`", expected, n_summaries, remedy))
     if n_s < n_summaries + 2:
         expected = f"be at least n_summaries + 2 = {n_summaries + 2}, or C is singular"
@@ -111,19 +129,11 @@ def _shape(value: Any) -> tuple[int, ...]:
     return shape
 
 
-def _cache(value: Any) -> str:
-    if value is None or value == "disk":
-        raise NotImplementedError(
-            checks.wording(
-                "`cache`",
-                'be "auto" or "memory"',
-                repr(value),
-                "Training from simulations that are read again every iteration is not there yet.",
-            )
-        )
-    if value not in ("auto", "memory"):
-        raise ValueError(checks.wording("`cache`", 'be "auto" or "memory"', repr(value)))
-    return str(value)
+def _cache(value: Any) -> str | None:
+    allowed = ("auto", "memory", "disk", None)
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        raise ValueError(checks.wording("`cache`", f"be one of {allowed}", repr(value)))
+    return value
 
 
 def _type_name(name: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -18,7 +18,8 @@ from imnn_lab.estimator import Estimator, Summariser
 from imnn_lab.results import FisherStatistics, History
 from imnn_lab.run import Plan, Run
 from imnn_lab.settings import Settings
-from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.sources.preprocessing import MapFunction
+from imnn_lab.sources.source import Source
 from imnn_lab.training import TrainingGraph
 
 
@@ -44,6 +45,8 @@ class Network:
         Saved variables of a `TrainingGraph`, until a graph takes them over.
     next : int
         Number of the next iteration of an interrupted training, otherwise −1.
+    preprocess : callable or None
+        What is done to data before the network sees them.
     """
 
     settings: Settings
@@ -55,6 +58,7 @@ class Network:
     statistics: dict[str, FisherStatistics] = field(default_factory=dict)
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
+    preprocess: MapFunction | None = None
 
     def __post_init__(self) -> None:
         self.summariser = Summariser(self.model, self.settings.dtype)
@@ -65,8 +69,13 @@ class Network:
         found = self.statistics.get("validation") or self.statistics.get("training")
         if found is None:
             raise RuntimeError("There are no statistics yet: give data or fit the network first.")
+        if self.settings.is_preprocessed and self.preprocess is None:
+            raise RuntimeError(
+                "This IMNN was trained with a `map_fn`, which is code and not saved. "
+                "Pass it again: IMNN.load(directory, map_fn=...)."
+            )
         θ_fid = np.array(self.settings.θ_fid)
-        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape)
+        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape, self.preprocess)
 
     def archive(self) -> Archive:
         """Return what is to be saved."""
@@ -176,7 +185,8 @@ class Trainer:
         """Take the best weights, solve the last layer again, and find the statistics."""
         if run.plan.best:
             run.graph.take_best()
-            self._solve_again()
+            if not self.training.is_fresh:
+                self._solve_again()
         self.recompute()
         if self.saves and self.place is not None:
             network = self.network
@@ -186,12 +196,12 @@ class Trainer:
         """Solve the last layer for the trained features; keep it if validation improves."""
         model = self.network.model
         layer = warm_start.last_dense_layer(model)
-        if layer is None or not self.network.settings.warm_start or self.validation is None:
+        settings = self.network.settings
+        if layer is None or not settings.warm_start or self.validation is None:
             return
         before = arrays_of(layer.variables)
         value = self._compressor.statistics(self.validation).log_det_F
-        whitened = self.network.settings.whiten
-        warm_start.start(layer, model, self.training, self.validation, whitened)
+        warm_start.start(layer, model, self.training, self.validation, settings.whiten)
         if not self._compressor.statistics(self.validation).log_det_F > value:
             assign(layer.variables, before, "The last layer")
 

@@ -2,9 +2,10 @@
 
 Iteration 0 is the network before any update. Each iteration finds the statistics of the training
 and of the validation set for the weights as they are, records them, keeps the weights if they are
-the best so far, and then updates them. Many iterations run in one graph call; patience, the best
-weights and the guard against non-finite numbers are exact for every iteration, so they are in the
-graph as well.
+the best so far, and then updates them. With fresh simulations in every iteration, where there is
+no set to fit too closely, it is the average of the latest weights that is kept. Many iterations run
+in one graph call; patience, the best weights and the guard against non-finite numbers are exact for
+every iteration, so they are in the graph as well.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import tensorflow as tf
 from imnn_lab.compression import Compressor
 from imnn_lab.fisher import Information, Moments, information
 from imnn_lab.loss import imnn_loss, strength
-from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.sources.source import Source
 
 CALL_SECONDS = 0.05
+AVERAGING = 0.02
 CONTINUES, PATIENCE, NOT_FINITE = 0, 1, 2
 
 
@@ -100,12 +102,14 @@ class TrainingGraph:
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
         self.stale = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.averaged = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = [tf.Variable(weight.value, trainable=False) for weight in model.weights]
 
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""
         self.best_value.assign(-np.inf)
         self.stale.assign(0)
+        self.averaged.assign(0)
 
     def take_best(self) -> None:
         """Give the network the best weights so far."""
@@ -115,7 +119,7 @@ class TrainingGraph:
 
     def state(self) -> list[tf.Variable]:
         """Return the variables that, with λ, α and the data, determine all that follows."""
-        mine = [self.best_value, self.stale, self.learning_rate.factor, *self.best]
+        mine = [self.best_value, self.stale, self.averaged, self.learning_rate.factor, *self.best]
         return [*self.model.variables, *self.optimiser.variables, *mine]
 
     def _advance(
@@ -134,7 +138,7 @@ class TrainingGraph:
         def iterate(
             k: tf.Tensor, status: tf.Tensor, rows: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
-            row, value, gradient = self._observe()
+            row, value, gradient = self._observe(first + k)
             is_finite = tf.reduce_all(tf.math.is_finite(row))
             self._compare(value, is_finite)
             is_over = (first + k >= min_iterations) & (self.stale >= patience)
@@ -158,39 +162,57 @@ class TrainingGraph:
         """Keep the weights if they are the best so far."""
         is_better = is_finite & (value > self.best_value)
         tf.cond(is_better, lambda: self._keep(value), tf.no_op)
+        if self.training.is_fresh:
+            tf.cond(is_finite, self._average, tf.no_op)
         longer = self.stale + tf.cast(is_finite, tf.int64)
         self.stale.assign(tf.where(is_better, tf.zeros((), tf.int64), longer))
 
     def _keep(self, value: tf.Tensor) -> tf.Operation:
         self.best_value.assign(value)
-        for best, weight in zip(self.best, self.model.weights, strict=True):
-            best.assign(weight.value)
+        if not self.training.is_fresh:
+            for best, weight in zip(self.best, self.model.weights, strict=True):
+                best.assign(weight.value)
+        return tf.no_op()
+
+    def _average(self) -> tf.Operation:
+        """Let the average of the weights follow them, over the last hundred or so iterations."""
+        n = tf.cast(self.averaged, tf.float64)
+        share = tf.maximum(1 / (1 + n / 2), AVERAGING)
+        for mean, weight in zip(self.best, self.model.weights, strict=True):
+            if mean.dtype.is_floating:
+                mean.assign_add(tf.cast(share, mean.dtype) * (weight.value - mean))
+            else:
+                mean.assign(weight.value)
+        self.averaged.assign_add(1)
         return tf.no_op()
 
     def _update(self, gradient: list[tf.Tensor]) -> tf.Operation:
         self.optimiser.apply(gradient, self.model.trainable_variables)
         return tf.no_op()
 
-    def _observe(self) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    def _observe(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Return one row of the history, the value that decides which weights are best, and the
         gradient of the loss.
         """
-        found = self.compressor.gradient(self.training, self._loss)
+        found = self.compressor.gradient(self.training, self._loss, step)
         moments = found.moments
         if not self.compressor.is_plain:
-            moments = self.compressor.moments(self.training)
-        value = information(moments.C, moments.dμ_dθ)
+            moments = self.compressor.moments(self.training, step)
+        value = self._information(moments)
         row = [found.loss[None], *self._row(moments, value)]
         if self.validation is not None:
             moments = self.compressor.moments(self.validation)
-            value = information(moments.C, moments.dμ_dθ)
+            value = self._information(moments)
             row += self._row(moments, value)
         learning_rate = self.learning_rate(self.optimiser.iterations)
         row = tf.concat([*row, learning_rate[None]], 0)
         return row, value.log_det_F, found.gradient
 
     def _loss(self, moments: Moments) -> tf.Tensor:
-        return imnn_loss(information(moments.C, moments.dμ_dθ), self.λ, self.α)
+        return imnn_loss(self._information(moments), self.λ, self.α)
+
+    def _information(self, moments: Moments) -> Information:
+        return information(moments.C, moments.dμ_dθ, self.training.n_external)
 
     def _row(self, moments: Moments, found: Information) -> list[tf.Tensor]:
         r = strength(found.Λ2, self.λ, self.α)
@@ -258,7 +280,7 @@ def training_iterations(
         count = min(count, last - first + 1, until_mark)
         arguments = (first, count, last, patience, limits.min_iterations)
         started = time.perf_counter()
-        rows, code = graph.advance(*(tf.constant(n, tf.int64) for n in arguments))
+        rows, code = _advanced(graph, arguments)
         rows, status = rows.numpy(), int(code)
         seconds = time.perf_counter() - started
         columns, matrices = graph.unpack(rows)
@@ -266,6 +288,17 @@ def training_iterations(
         yield Chunk(columns, matrices, status)
         first += len(rows)
         count = adapted(count, seconds)
+
+
+def _advanced(graph: TrainingGraph, arguments: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Run a graph call; raise what a user's function raised in it as it was raised."""
+    try:
+        return graph.advance(*(tf.constant(n, tf.int64) for n in arguments))
+    except tf.errors.OpError:
+        for source in (graph.training, graph.validation):
+            if source is not None and source.failures:
+                raise source.failures[-1] from None
+        raise
 
 
 def adapted(count: int, seconds: float) -> int:

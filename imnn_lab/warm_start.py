@@ -25,8 +25,9 @@ import numpy as np
 from scipy import linalg
 
 from imnn_lab.compression import Compressor
+from imnn_lab.feature_moments import feature_moments
 from imnn_lab.results import FisherStatistics, log_determinant
-from imnn_lab.sources.arrays import ArraySource as Source
+from imnn_lab.sources.source import Source
 
 RIDGES = tuple(float(ρ) for ρ in np.logspace(-5, 2, 22))
 
@@ -49,8 +50,8 @@ class Readout:
     each: bool
 
     def log_det_F(self, features: FisherStatistics) -> float:
-        """Return ln det F of the summaries of a set with these feature statistics."""
-        W = self.W
+        """Return ln det F of the known summaries and those of a set with these features."""
+        W = linalg.block_diag(np.eye(features.n_external), self.W)
         return FisherStatistics(features.μ @ W, W.T @ features.C @ W, features.dμ_dθ @ W).log_det_F
 
 
@@ -66,20 +67,20 @@ def start(
     Without a validation set the ridge is chosen by splitting the seeds of the training set.
     """
     compressor = Compressor(keras.Model(model.inputs[0], layer.input))
-    fiducial, pooled = compressor.pooled_statistics(training)
+    found = feature_moments(compressor, training)
     if validation is not None:
-        readout = solve(pooled, compressor.pooled_statistics(validation)[1], layer.units)
+        other = feature_moments(compressor, validation).pooled
+        readout = solve(found.pooled, other, layer.units)
     else:
-        first, second = (compressor.pooled_statistics(half)[1] for half in training.halves())
-        choice = solve(first, second, layer.units)
-        readout = _with_ridge(choice, pooled, layer.units)
-    W = readout.W
-    whitening = whiten(W.T @ fiducial.C @ W) if whitened else None
+        choice = solve(*found.halves, layer.units)
+        readout = _with_ridge(choice, found.pooled, layer.units)
+    fiducial, W = found.fiducial, readout.W
+    whitening = whiten(W.T @ fiducial.network_C @ W) if whitened else None
     if whitening is not None:
         W = W @ whitening
     layer.kernel.assign(W)
     if layer.use_bias:
-        layer.bias.assign(-fiducial.μ @ W)
+        layer.bias.assign(-fiducial.μ[fiducial.n_external :] @ W)
     return readout
 
 
@@ -100,20 +101,55 @@ def solve(training: FisherStatistics, validation: FisherStatistics, n_summaries:
 
 
 def readouts(features: FisherStatistics, n_summaries: int) -> Iterator[Readout]:
-    """Yield one readout with unit covariance for each ridge that leaves the problem solvable."""
-    scale = np.sqrt(np.diag(features.C))
+    """Yield one readout with unit covariance for each ridge that leaves the problem solvable.
+
+    Beside known summaries it is that of what these leave unexplained of the features.
+    """
+    C, dμ_dθ, known_F = _unexplained(features)
+    scale = np.sqrt(np.diag(features.network_C))
     alive = scale > 1e-6 * max(scale.max(), np.finfo(float).tiny)
     for each in (True, False):
         size = np.where(alive, scale, 1) if each else np.sqrt(np.mean(scale**2))
         inverse_scale = alive / np.maximum(size, np.finfo(float).tiny)
-        values, vectors = linalg.eigh(features.C * np.outer(inverse_scale, inverse_scale))
-        score = vectors.T @ (inverse_scale[:, None] * features.dμ_dθ.T)
+        values, vectors = linalg.eigh(C * np.outer(inverse_scale, inverse_scale))
+        score = vectors.T @ (inverse_scale[:, None] * dμ_dθ.T)
         for ρ in RIDGES:
             shrunk = score / (np.clip(values, 0, None) + ρ)[:, None]
-            W = _completed(inverse_scale[:, None] * (vectors @ shrunk), features.C, n_summaries)
-            whitening = whiten(W.T @ features.C @ W)
+            directions = inverse_scale[:, None] * (vectors @ shrunk)
+            if n_summaries < directions.shape[1]:
+                directions = directions @ _most_informative(known_F, score.T @ shrunk, n_summaries)
+            W = _completed(directions, C, n_summaries)
+            whitening = whiten(W.T @ features.network_C @ W)
             if whitening is not None:
                 yield Readout(W @ whitening, ρ, each)
+
+
+def _unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Σ and V of the features given the known summaries t, and F of t alone.
+
+    Σ = C_h − Uᵀ C_t⁻¹ U and V = ∂μ_h − ∂μ_t C_t⁻¹ U, with U the covariance of t and h.
+    """
+    n, C, dμ_dθ = features.n_external, features.C, features.dμ_dθ
+    if not n:
+        return C, dμ_dθ, np.zeros((len(dμ_dθ),) * 2)
+    scale = np.sqrt(np.diag(C)[:n])
+    inverse = np.linalg.pinv(C[:n, :n] / np.outer(scale, scale), hermitian=True)
+    inverse /= np.outer(scale, scale)
+    U = C[:n, n:]
+    F = dμ_dθ[:, :n] @ inverse @ dμ_dθ[:, :n].T
+    return C[n:, n:] - U.T @ inverse @ U, dμ_dθ[:, n:] - dμ_dθ[:, :n] @ inverse @ U, F
+
+
+def _most_informative(F: np.ndarray, gain: np.ndarray, n: int) -> np.ndarray:
+    """Return the n combinations of the scores that add most to ln det F, shape (p, n).
+
+    They are the leading vectors of gain · m = γ F · m, each of which adds ln(1 + γ).
+    """
+    size = np.sqrt(np.diag(F + gain))
+    units = np.outer(size, size)
+    floor = 1e-9 * np.eye(len(F))
+    _, vectors = linalg.eigh((gain + gain.T) / 2 / units, F / units + floor)
+    return (vectors / size[:, None])[:, ::-1][:, :n]
 
 
 def _with_ridge(choice: Readout, features: FisherStatistics, n_summaries: int) -> Readout:

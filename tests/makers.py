@@ -1,6 +1,7 @@
 """Small data and networks for tests."""
 
 import keras
+import tensorflow as tf
 
 from imnn_lab import IMNN, networks, problems
 
@@ -39,3 +40,10 @@ def small_imnn(**changes):
     if "model" not in changes:
         arguments["model"] = small_network(dtype=changes.get("dtype", "float32"))
     return IMNN(**arguments | changes)
+
+
+def gaussian_simulator(parameters, seed):
+    """Simulate the Gaussian problem in TensorFlow."""
+    shape = (tf.shape(parameters)[0], 10)
+    noise = tf.random.stateless_normal(shape, seed, dtype=parameters.dtype)
+    return parameters[:, :1] + tf.sqrt(parameters[:, 1:]) * noise

@@ -2,99 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
+from imnn_lab.sources.augmentation import Augmentation
+from imnn_lab.sources.feeds import MemoryFeed, Rows
+from imnn_lab.sources.source import Source
 
-class ArraySource:
+
+class ArraySource(Source):
     """Fiducial and derivative simulations in memory, side by side in one tensor.
 
     Parameters
     ----------
     fiducial : array, shape (n_s,) + input_shape
         Simulations at the fiducial parameters.
-    derivative : array, shape (n_d, 2, n_params) + input_shape
-        Simulations below (``[:, 0]``) and above (``[:, 1]``) the fiducial parameters.
-    δθ : array, shape (n_params,)
+    derivative : array, shape (n_d, 2, n_params) + input_shape, or (n_d, n_params) + input_shape
+        Simulations below (``[:, 0]``) and above (``[:, 1]``) the fiducial parameters; or, where
+        `δθ` is None, derivatives of the first n_d fiducial simulations.
+    δθ : array, shape (n_params,), or None
         Full width of the central difference.
     dtype : str
         Floating-point type that the network takes.
     at_once : int, optional
         How many simulations are in the network at once; None is all of them.
+    external : array, shape (size, n_external), optional
+        Known summaries of the rows.
+    augmentation : Augmentation, optional
+        What happens to the simulations anew in every iteration.
     """
 
     def __init__(
         self,
         fiducial: np.ndarray,
         derivative: np.ndarray,
-        δθ: np.ndarray,
+        δθ: np.ndarray | None,
         dtype: str,
         at_once: int | None = None,
+        external: np.ndarray | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
-        self.n_s, self.n_d, self.n_params = len(fiducial), len(derivative), derivative.shape[2]
-        self.input_shape = tuple(fiducial.shape[1:])
-        self.δθ = tf.constant(δθ, tf.float64)
-        stacked = np.concatenate(
-            [fiducial, derivative.reshape((-1, *self.input_shape))],
-            dtype=dtype,
-            casting="same_kind",
-        )
-        self.simulations = tf.constant(stacked)
-        self._is_given = at_once is not None
-        self.at_once: int = min(at_once or len(stacked), len(stacked))
+        n_params = derivative.shape[1 if δθ is None else 2]
+        super().__init__(
+            len(fiducial), len(derivative), n_params, fiducial.shape[1:], δθ, dtype, at_once,
+            external,
+        )  # fmt: skip
+        self._augmentation = augmentation
+        flat = derivative.reshape((-1, *self.input_shape))
+        if self.is_exact:
+            self._pieces = self._exact(fiducial, flat)
+        else:
+            stacked = np.concatenate([fiducial, flat], dtype=dtype, casting="same_kind")
+            self._pieces = (Rows(tf.constant(stacked), tf.range(self.size)),)
 
-    @property
-    def size(self) -> int:
-        """Number of simulations, n_s + 2 n_d n_params."""
-        return self.n_s + 2 * self.n_d * self.n_params
+    def _exact(self, fiducial: np.ndarray, tangents: np.ndarray) -> tuple[Rows, ...]:
+        x = tf.constant(fiducial, self.dtype)
+        repeated = tf.repeat(x[: self.n_d], self.n_params, axis=0)
+        numbers = tf.range(self.size)
+        rows = Rows(repeated, numbers[self.n_s :], tf.constant(tangents, self.dtype))
+        return Rows(x, numbers[: self.n_s]), rows
 
-    def limit(self, at_once: int | None) -> None:
-        """Set how many simulations are in the network at once, where the user has not."""
-        if at_once is not None and not self._is_given:
-            self.at_once = min(at_once, self.size)
+    def feed(self, step: tf.Tensor) -> MemoryFeed:
+        """Return the pass of an iteration."""
+        pieces = self._pieces
+        if self._augmentation is not None:
+            pieces = tuple(
+                self._augmentation(piece, self.seeds(piece.positions), step) for piece in pieces
+            )
+        return MemoryFeed(pieces, self.at_once)
 
-    @property
-    def in_chunks(self) -> bool:
-        """Whether the simulations go through the network in several chunks."""
-        return self.at_once < self.size
-
-    @property
-    def fiducial(self) -> tf.Tensor:
-        """The fiducial simulations, shape (n_s,) + input_shape."""
-        return self.simulations[: self.n_s]
-
-    def chunk(self, start: tf.Tensor) -> tf.Tensor:
-        """Return at most `at_once` simulations from `start` on."""
-        return self.simulations[start : start + self.at_once]
-
-    def split(self, summaries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Split summaries (size, s) of all simulations: (n_s, s) and (n_d, 2, n_params, s)."""
-        shape = (self.n_d, 2, self.n_params, summaries.shape[-1])
-        fiducial, derivative = tf.split(summaries, [self.n_s, -1])
-        return fiducial, tf.reshape(derivative, shape)
-
-    def halves(self) -> tuple[ArraySource, ArraySource]:
-        """Return two sources, each with half of the seeds."""
-        shape = (self.n_d, 2, self.n_params, *self.input_shape)
-        fiducial = self.fiducial.numpy()
-        derivative = self.simulations[self.n_s :].numpy().reshape(shape)
-        n_s, n_d = self.n_s // 2, self.n_d // 2
-        dtype, at_once = fiducial.dtype.name, self.at_once
-        return (
-            ArraySource(fiducial[:n_s], derivative[:n_d], self.δθ.numpy(), dtype, at_once),
-            ArraySource(fiducial[n_s:], derivative[n_d:], self.δθ.numpy(), dtype, at_once),
-        )
-
-    def pairs(self) -> tuple[Any, Any]:
-        """Return the simulations below and above, each (n_d n_params,) + input_shape."""
-        shape = (self.n_d, 2, self.n_params, *self.input_shape)
-        derivative = tf.reshape(self.simulations[self.n_s :], shape)
-        flat = (-1, *self.input_shape)
-        return tf.reshape(derivative[:, 0], flat), tf.reshape(derivative[:, 1], flat)
-
-    def join_pairs(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
-        """Return the summaries of the two halves of `pairs` as (n_d, 2, n_params, s)."""
-        shape = (self.n_d, self.n_params, lower.shape[-1])
-        return tf.stack([tf.reshape(lower, shape), tf.reshape(upper, shape)], axis=1)
+    def fiducial(self, most: int) -> np.ndarray:
+        """Return at most `most` fiducial simulations, spread over all."""
+        chosen = np.unique(np.linspace(0, self.n_s - 1, min(most, self.n_s)).astype(int))
+        rows = Rows(tf.gather(self._pieces[0].simulations, chosen), tf.constant(chosen, tf.int32))
+        if self._augmentation is not None:
+            rows = self._augmentation(rows, self.seeds(rows.positions), tf.constant(0, tf.int64))
+        return rows.simulations.numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from imnn_lab.bars import progress_bar
 from imnn_lab.settings import Settings
 
 AXES = ("seed", "derivative", "parameter")
+AXES_OF_EXACT = ("seed", "parameter")
 Index = tuple[int, ...]
 Found = Iterator[tuple[Index, Any, str]]
 """What a kind of data gives: the index of a simulation, the simulation, and where it stood."""
@@ -21,18 +22,27 @@ Found = Iterator[tuple[Index, Any, str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which simulations make up a set: (n,) seeds, or (n, 2, n_params) of them.
+    """Which simulations make up a set: (n,) seeds, (n, 2, n_params) or (n, n_params) of them.
 
     Parameters
     ----------
     name : str
         Name of the argument that the simulations are for, for messages.
     counts : tuple of int
-        How many seeds, derivatives (lower, upper) and parameters there are.
+        How many seeds, derivatives (lower, upper) and parameters there are; without the second
+        for exact derivatives.
+    input_shape : tuple of int, optional
+        Shape of one simulation, where it is not that of the settings.
     """
 
     name: str
     counts: Index
+    input_shape: tuple[int, ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the numbers that label a simulation."""
+        return AXES_OF_EXACT if len(self.counts) == 2 else AXES[: len(self.counts)]
 
     @property
     def size(self) -> int:
@@ -42,8 +52,7 @@ class Layout:
     @property
     def label(self) -> str:
         """What labels a simulation, in words."""
-        names = AXES[: len(self.counts)]
-        return names[0] if len(names) == 1 else f"({', '.join(names)})"
+        return self.axes[0] if len(self.axes) == 1 else f"({', '.join(self.axes)})"
 
     def indices(self) -> Iterator[Index]:
         """Go through the indices, the last axis first."""
@@ -57,14 +66,24 @@ class Layout:
 
     def at(self, index: Index, where: str = "") -> str:
         """Name the simulation at an index for a message."""
-        return f"`{self.name}` at {words(index)}{where}"
+        return f"`{self.name}` at {self.words(index)}{where}"
+
+    def words(self, index: Index) -> str:
+        """Write an index as ``seed 3, derivative 0, parameter 1``."""
+        if len(index) != len(self.axes):
+            return f"index {index}"
+        return ", ".join(f"{axis} {i}" for axis, i in zip(self.axes, index, strict=True))
 
 
-def words(index: Index) -> str:
-    """Write an index as ``seed 3, derivative 0, parameter 1``."""
-    if len(index) > len(AXES):
-        return f"index {index}"
-    return ", ".join(f"{axis} {i}" for axis, i in zip(AXES, index, strict=False))
+class Positions:
+    """Where simulations stand in the order of a layout, from their indices."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._strides = [math.prod(layout.counts[i + 1 :]) for i in range(len(layout.counts))]
+
+    def __call__(self, index: Any) -> Any:
+        """Return the positions (k,) of indices, one tensor or integer for each axis."""
+        return sum(i * stride for i, stride in zip(index, self._strides, strict=True))
 
 
 def as_index(label: Any) -> Index | None:
@@ -100,8 +119,22 @@ def checked_simulation(context: str, value: Any) -> np.ndarray:
     return array
 
 
-def collected(simulations: Found, layout: Layout, settings: Settings) -> np.ndarray:
-    """Read all simulations into an array of shape counts + input_shape, with a progress bar.
+def collected(
+    simulations: Found, layout: Layout, settings: Settings, target: Target | None = None
+) -> Any:
+    """Read all simulations, with a progress bar, and return where they are put.
+
+    Parameters
+    ----------
+    simulations : iterator
+        Index, simulation, and where it stood.
+    layout : Layout
+        The set that they must make up.
+    settings : Settings
+        They give the shape and the type.
+    target : array-like, optional
+        Takes simulations as ``target[index] = simulation``; None is a new array of shape
+        counts + input_shape.
 
     Raises
     ------
@@ -109,7 +142,7 @@ def collected(simulations: Found, layout: Layout, settings: Settings) -> np.ndar
         If a simulation has the wrong type or shape or is not finite, or if any is missing, there
         twice, or not one of the set; the error names their indices.
     """
-    collection = Collection(layout, settings)
+    collection = Collection(layout, settings, target)
     with progress_bar(settings.verbose)(total=layout.size, desc=layout.name) as bar:
         for index, value, where in simulations:
             collection.add(index, value, where)
@@ -117,13 +150,41 @@ def collected(simulations: Found, layout: Layout, settings: Settings) -> np.ndar
     return collection.complete()
 
 
-class Collection:
-    """An array that is filled one simulation at a time."""
+class Target(Protocol):
+    """What simulations are put into."""
 
-    def __init__(self, layout: Layout, settings: Settings) -> None:
-        self.layout, self.input_shape = layout, settings.input_shape
+    def __setitem__(self, index: Index, value: np.ndarray) -> None:
+        """Put the simulation at an index."""
+
+
+class First:
+    """The simulations of the first seeds of a set, which is all that is kept of it.
+
+    Attributes
+    ----------
+    array : ndarray, shape (n,) + counts[1:] + input_shape
+    """
+
+    def __init__(self, layout: Layout, settings: Settings, most_values: int, most: int) -> None:
+        shape = (*layout.counts[1:], *(layout.input_shape or settings.input_shape))
+        n = int(np.clip(most_values // math.prod(shape), 1, min(most, layout.counts[0])))
+        self.array = np.empty((n, *shape), settings.dtype)
+
+    def __setitem__(self, index: Index, value: np.ndarray) -> None:
+        """Keep the simulation if its seed is one of the first."""
+        if index[0] < len(self.array):
+            self.array[index] = value
+
+
+class Collection:
+    """A set that is filled one simulation at a time."""
+
+    def __init__(self, layout: Layout, settings: Settings, target: Target | None = None) -> None:
+        self.layout, self.input_shape = layout, layout.input_shape or settings.input_shape
         self.check_shape = settings.check_shape
-        self.array = np.empty((*layout.counts, *self.input_shape), settings.dtype)
+        self.target: Target = target or np.empty(
+            (*layout.counts, *self.input_shape), settings.dtype
+        )
         self._is_there = np.zeros(layout.counts, bool)
         self._twice: list[str] = []
         self._surplus: list[str] = []
@@ -134,37 +195,43 @@ class Collection:
         Reading ends as soon as more than a whole set is too much, so that endless data are refused.
         """
         if not self.layout.holds(index):
-            self._surplus.append(words(index) + where)
+            self._surplus.append(self.layout.words(index) + where)
         elif self._is_there[index]:
-            self._twice.append(words(index) + where)
+            self._twice.append(self.layout.words(index) + where)
         else:
             self._is_there[index] = True
-            self.array[index] = self._checked(self.layout.at(index, where), value)
+            context = self.layout.at(index, where)
+            self.target[index] = shaped(context, value, self.input_shape, self.check_shape)
         if len(self._surplus) + len(self._twice) > self.layout.size:
             self.complete()
 
-    def complete(self) -> np.ndarray:
-        """Return the array if every simulation was added exactly once."""
-        missing = [words(tuple(index)) for index in np.argwhere(~self._is_there)]
+    def complete(self) -> Any:
+        """Return the target if every simulation was added exactly once."""
+        layout = self.layout
+        missing = [layout.words(tuple(index)) for index in np.argwhere(~self._is_there)]
         wrong = {"missing": missing, "there more than once": self._twice}
         wrong["not in this range"] = self._surplus
         received = "; ".join(_listed(indices, what) for what, indices in wrong.items() if indices)
         if received:
-            ranges = zip(AXES, self.layout.counts, strict=False)
+            ranges = zip(layout.axes, layout.counts, strict=True)
             spans = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in ranges)
-            expected = f"hold each simulation of {spans} exactly once, {self.layout.size} in all"
+            expected = f"hold each simulation of {spans} exactly once, {layout.size} in all"
             remedy = "Check the numbers of simulations, and that the data belong to one set."
-            raise ValueError(checks.wording(f"`{self.layout.name}`", expected, received, remedy))
-        return self.array
+            raise ValueError(checks.wording(f"`{layout.name}`", expected, received, remedy))
+        return self.target
 
-    def _checked(self, context: str, value: Any) -> np.ndarray:
-        array = checked_simulation(context, value)
-        is_reshapable = not self.check_shape and array.size == math.prod(self.input_shape)
-        if array.shape != self.input_shape and not is_reshapable:
-            expected = f"have shape input_shape = {self.input_shape}"
-            remedy = "Give one simulation at a time, without an axis for the batch."
-            raise ValueError(checks.wording(context, expected, f"shape {array.shape}", remedy))
-        return array.reshape(self.input_shape)
+
+def shaped(
+    context: str, value: Any, input_shape: tuple[int, ...], check_shape: bool = True
+) -> np.ndarray:
+    """Return one simulation as an array of `input_shape`; see `checked_simulation`."""
+    array = checked_simulation(context, value)
+    is_reshapable = not check_shape and array.size == math.prod(input_shape)
+    if array.shape != input_shape and not is_reshapable:
+        expected = f"have shape input_shape = {input_shape}"
+        remedy = "Give one simulation at a time, without an axis for the batch."
+        raise ValueError(checks.wording(context, expected, f"shape {array.shape}", remedy))
+    return array.reshape(input_shape)
 
 
 def _listed(indices: list[str], what: str, shown: int = 5) -> str:

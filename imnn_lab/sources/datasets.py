@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.sources.collection import Found, Index, Layout, as_index
+from imnn_lab.settings import Settings
+from imnn_lab.sources.collection import Found, Index, Layout, Positions, as_index
 
 
 def simulations(dataset: tf.data.Dataset, layout: Layout) -> Found:
@@ -42,6 +43,21 @@ def simulations(dataset: tf.data.Dataset, layout: Layout) -> Found:
         simulation, label = element
         yield _index(layout, label), simulation, f" (element {count})"
         count += 1
+
+
+def stream(
+    dataset: tf.data.Dataset, layout: Layout, settings: Settings, at_once: int
+) -> tf.data.Dataset:
+    """Return a dataset of chunks (simulations, positions); see `record_files.stream`."""
+    positions = Positions(layout)
+
+    def convert(values: tf.Tensor, label: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        if not isinstance(label, tuple):
+            label = (label,) if len(layout.counts) == 1 else tf.unstack(label, axis=-1)
+        values = tf.reshape(tf.cast(values, settings.dtype), (-1, *settings.input_shape))
+        return values, positions([tf.cast(part, tf.int64) for part in label])
+
+    return dataset.batch(at_once).map(convert).prefetch(2)
 
 
 def _next(elements: Any, layout: Layout, count: int) -> tuple[Any, Any] | None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from imnn_lab import checks
 from imnn_lab.settings import Settings
-from imnn_lab.sources.collection import AXES, Found, Index, Layout
+from imnn_lab.sources.collection import AXES, Found, Index, Layout, Positions
 from imnn_lab.sources.records import DTYPES, FRAME
 
 READ_BYTES = 2**24  # about as much is read at once
@@ -51,13 +51,39 @@ def simulations(files: Any, layout: Layout, settings: Settings) -> Found:
     TypeError, FileNotFoundError, ValueError
         If a name is none, a file is not there, or is truncated or corrupt; the error names it.
     """
+    shape = layout.input_shape or settings.input_shape
     for file in _checked_names(layout.name, files):
         place = f"`{layout.name}`: file {file!r}"
-        for example in _examples(file, place, math.prod(settings.input_shape)):
+        for example in _examples(file, place, math.prod(shape)):
             features = _features(example, layout, place)
-            index: Index = tuple(features[axis].int64_list.value[0] for axis in _axes(layout))
-            simulation = _simulation(features, settings.input_shape, f"{place}, at {index}")
+            index: Index = tuple(features[axis].int64_list.value[0] for axis in layout.axes)
+            simulation = _simulation(features, shape, f"{place}, at {index}")
             yield index, simulation, f" in {file!r}"
+
+
+def stream(files: Any, layout: Layout, settings: Settings, at_once: int) -> tf.data.Dataset:
+    """Return a dataset of chunks (simulations, positions), read from files that were checked.
+
+    Positions are numbers in the order of the layout; see `simulations` for the arguments.
+    """
+    names = _checked_names(layout.name, files)
+    first = next(simulations(names, layout, settings))[1]
+    features = {axis: tf.io.FixedLenFeature([], tf.int64) for axis in layout.axes}
+    features["data"] = tf.io.FixedLenFeature([], tf.string)
+    features["dtype"] = tf.io.FixedLenFeature([], tf.string, "float32")
+    positions = Positions(layout)
+
+    def parse(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = tf.io.parse_example(examples, features)
+        one_type = tf.reduce_all(found["dtype"] == first.dtype.name)
+        tf.debugging.assert_equal(one_type, True, f"{layout.name}: records of several types")
+        values = tf.io.decode_raw(found["data"], first.dtype.newbyteorder("=").name)
+        values = tf.reshape(tf.cast(values, settings.dtype), (-1, *settings.input_shape))
+        return values, positions([found[axis] for axis in layout.axes])
+
+    readers = min(2, len(names))
+    dataset = tf.data.TFRecordDataset(names, num_parallel_reads=readers).batch(at_once)
+    return dataset.map(parse, num_parallel_calls=2).prefetch(2)
 
 
 def _checked_names(name: str, files: Any) -> list[str]:
@@ -93,20 +119,19 @@ def _features(example: bytes, layout: Layout, place: str) -> Any:
         features = tf.train.Example.FromString(example).features.feature
     except DecodeError as error:
         raise _damaged(place, "bytes that are no tf.train.Example") from error
-    wanted = {"data", *_axes(layout)}
+    wanted = {"data", *layout.axes}
     found = {name for name in ("data", *AXES) if name in features}
     if found != wanted:
         expected = f"hold the features {sorted(wanted)} in every example"
-        remedy = "Fiducial files have a seed alone; derivative files a derivative and a parameter."
+        remedy = (
+            "Fiducial files have a seed alone; derivative files a derivative and a parameter, "
+            "files of exact derivatives a parameter."
+        )
         raise ValueError(checks.wording(place, expected, sorted(found), remedy))
-    lists = [features["data"].bytes_list, *(features[axis].int64_list for axis in _axes(layout))]
+    lists = [features["data"].bytes_list, *(features[axis].int64_list for axis in layout.axes)]
     if any(len(values.value) != 1 for values in lists):
         raise _damaged(place, "an example with a feature that is not one value of the right type")
     return features
-
-
-def _axes(layout: Layout) -> tuple[str, ...]:
-    return AXES[: len(layout.counts)]
 
 
 def _simulation(features: Any, input_shape: tuple[int, ...], place: str) -> np.ndarray:

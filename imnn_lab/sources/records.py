@@ -19,7 +19,7 @@ import tensorflow as tf
 from imnn_lab import checks, storage
 from imnn_lab.bars import progress_bar
 from imnn_lab.sources import generators
-from imnn_lab.sources.collection import AXES, Index, Layout, checked_simulation
+from imnn_lab.sources.collection import Index, Layout, checked_simulation
 
 SUFFIX = ".tfrecords"
 FRAME = 16  # bytes that the format adds to each example: its length and two checksums
@@ -54,6 +54,8 @@ class TFRecords:
         validation: bool = False,
         directory: str | Path | None = None,
         filename: str | None = None,
+        *,
+        exact: bool = False,
     ) -> list[str]:
         """Write simulations to files, which appear together when all are written.
 
@@ -75,6 +77,8 @@ class TFRecords:
             Where to write (default: the current directory); made if it is not there.
         filename : str, optional
             Start of the names of the files, used as it is; default ``fiducial`` or ``derivative``.
+        exact : bool
+            Whether derivatives are ∂d/∂θ: ``get_simulation(seed, parameter)``.
 
         Returns
         -------
@@ -87,7 +91,7 @@ class TFRecords:
             If a simulation fails, has another shape or dtype than the first, or is not finite; the
             error names its index. Files of that name are then as they were.
         """
-        layout = _layout(n_sims, checks.boolean("fiducial", fiducial), n_params)
+        layout = _layout(n_sims, checks.boolean("fiducial", fiducial), n_params, exact)
         if not callable(get_simulation):
             received = checks.describe(get_simulation)
             raise TypeError(checks.wording("`get_simulation`", "be callable", received))
@@ -145,12 +149,14 @@ class _Files:
             )
 
 
-def _layout(n_sims: Any, fiducial: bool, n_params: Any) -> Layout:
+def _layout(n_sims: Any, fiducial: bool, n_params: Any, exact: Any) -> Layout:
     n = checks.integer("n_sims", n_sims, 1)
     if fiducial:
         return Layout("get_simulation", (n,))
     remedy = "Derivatives (fiducial=False) need the number of parameters."
-    return Layout("get_simulation", (n, 2, checks.integer("n_params", n_params, 1, remedy)))
+    sides = () if checks.boolean("exact", exact) else (2,)
+    n_params = checks.integer("n_params", n_params, 1, remedy)
+    return Layout("get_simulation", (n, *sides, n_params))
 
 
 def _examples(function: Callable[..., Any], layout: Layout) -> Iterator[bytes]:
@@ -163,16 +169,16 @@ def _examples(function: Callable[..., Any], layout: Layout) -> Iterator[bytes]:
         if (array.shape, array.dtype) != (first.shape, first.dtype):
             expected = f"be like the first simulation, {checks.describe(first)}"
             raise ValueError(checks.wording(layout.at(index), expected, checks.describe(array)))
-        yield _example(index, array)
+        yield _example(layout.axes, index, array)
 
 
-def _example(index: Index, array: np.ndarray) -> bytes:
+def _example(axes: tuple[str, ...], index: Index, array: np.ndarray) -> bytes:
     data = array.astype(array.dtype.newbyteorder("<")).tobytes()
     feature = {
         "data": tf.train.Feature(bytes_list=tf.train.BytesList(value=[data])),
         "dtype": tf.train.Feature(bytes_list=tf.train.BytesList(value=[array.dtype.name.encode()])),
         "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=array.shape)),
     }
-    for axis, i in zip(AXES, index, strict=False):
+    for axis, i in zip(axes, index, strict=True):
         feature[axis] = tf.train.Feature(int64_list=tf.train.Int64List(value=[i]))
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()

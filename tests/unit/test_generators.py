@@ -6,27 +6,15 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds_of_data import NAMES, dataset, plain, read, settings, yielding
 from makers import SIZE, gaussian_data, small_imnn
 
-from imnn_lab import IMNN, problems, sources
-from imnn_lab.settings import Settings
+from imnn_lab import IMNN, sources
 from imnn_lab.sources.collection import Collection, Layout
+from imnn_lab.sources.streams import StreamedSource
 
 FIDUCIAL, DERIVATIVE, VALIDATION_FIDUCIAL, VALIDATION_DERIVATIVE = gaussian_data()
-NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
 KEYS = ("det_F", "val_det_F", "loss", "det_C", "reg")
-
-
-def yielding(array):
-    """Return a generator function over an array, as the description of imnn-tf 0.2.0 has it."""
-
-    def fiducial(seed):
-        yield array[seed], seed
-
-    def derivative(seed, derivative, parameter):
-        yield array[seed, derivative, parameter], (seed, derivative, parameter)
-
-    return fiducial if array.ndim == 2 else derivative
 
 
 def pairs(array):
@@ -39,44 +27,14 @@ def pairs(array):
     return fiducial if array.ndim == 2 else derivative
 
 
-def plain(array):
-    return lambda *index: array[index]
-
-
-def dataset(array, order=1):
-    counts = array.shape[:-1]
-    indices = list(np.ndindex(*counts))[::order]
-
-    def elements():
-        for index in indices:
-            yield array[index], (index[0] if len(index) == 1 else index)
-
-    label = tf.TensorSpec((), tf.int64)
-    labels = label if len(counts) == 1 else (label,) * 3
-    signature = (tf.TensorSpec((array.shape[-1],), tf.float64), labels)
-    return tf.data.Dataset.from_generator(elements, output_signature=signature)
-
-
-def settings(**changes):
-    problem = problems.gaussian()
-    given = {
-        "n_s": SIZE, "n_d": SIZE, "n_params": 2, "n_summaries": 2, "θ_fid": problem.θ_fid,
-        "δθ": problem.δθ, "input_shape": (10,), "validation_n_s": None, "validation_n_d": None,
-        "at_once": None, "check_shape": True, "verbose": False, "dtype": "float32",
-        "itype": "int32", "warm_start": True, "whiten": True, "seed": 5,
-    }  # fmt: skip
-    return Settings.checked(**given | changes)
-
-
-def read(data=(), **changes):
-    """Return the simulations of training and validation as IMNN gets them."""
-    given = dict(zip(NAMES, gaussian_data(), strict=True)) | dict(data)
-    return sources.sources(settings(**changes), tuple(given.values()))
+def rows(source):
+    (piece,) = source.feed(np.int64(0)).pieces
+    return piece.simulations
 
 
 def assert_same(found, expected):
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one.simulations, other.simulations)
+        np.testing.assert_array_equal(rows(one), rows(other))
 
 
 @pytest.mark.parametrize("kind", [yielding, pairs, plain, dataset])
@@ -84,7 +42,7 @@ def assert_same(found, expected):
 def test_simulations_are_those_of_arrays(kind, dtype):
     data = {name: kind(array) for name, array in zip(NAMES, gaussian_data(), strict=True)}
     found = read(data, dtype=dtype)
-    assert found[0].simulations.dtype.name == dtype
+    assert rows(found[0]).dtype.name == dtype
     assert_same(found, read(dtype=dtype))
 
 
@@ -246,31 +204,21 @@ def test_bad_datasets_are_refused(change, error, words):
         small_imnn(fiducial=change(dataset(FIDUCIAL)))
 
 
-@pytest.mark.parametrize("cache", [None, "disk"])
-def test_streamed_training_is_refused_for_now(cache):
-    with pytest.raises(NotImplementedError, match=r"`cache` must .*is not there yet"):
-        small_imnn(cache=cache)
-
-
 def test_other_caches_are_refused():
     for cache in ("cloud", 3, ["memory"]):
-        with pytest.raises(ValueError, match='`cache` must be "auto" or "memory"'):
+        with pytest.raises(ValueError, match="`cache` must be one of"):
             small_imnn(cache=cache)
 
 
-def test_a_set_that_is_too_large_is_refused_before_it_is_read(monkeypatch):
+def test_a_set_that_is_too_large_for_memory_is_streamed(monkeypatch):
     size = SIZE * 10 * 4
     monkeypatch.setattr(sources, "LIMIT", size)
-
-    def fiducial(seed):
-        raise AssertionError("nothing is read")
-
-    with pytest.raises(NotImplementedError, match=r"(?s)not there yet.*cache=\"memory\""):
-        small_imnn(fiducial=fiducial)
-    read({"fiducial": plain(FIDUCIAL)}, cache="memory")
-    read()  # arrays are in memory already
+    data = {"fiducial": plain(FIDUCIAL)}
+    assert isinstance(read(data)[0], StreamedSource)
+    assert not isinstance(read(data, cache="memory")[0], StreamedSource)
+    assert not isinstance(read()[0], StreamedSource), "arrays are in memory already"
     monkeypatch.setattr(sources, "LIMIT", size + 1)
-    read({"fiducial": plain(FIDUCIAL)})
+    assert not isinstance(read(data)[0], StreamedSource)
 
 
 def test_a_layout_knows_what_it_holds():

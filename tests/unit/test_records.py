@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from kinds_of_data import write as written
 from makers import gaussian_data, small_imnn
 
 from imnn_lab import IMNN, TFRecords
@@ -27,13 +28,8 @@ def read(files, n=30, n_params=None, **changes):
     return collected(record_files.simulations(files, layout, settings), layout, settings)
 
 
-def write(directory, array=SMALL, record_size=150, **keywords):
-    writer = TFRecords(record_size, verbose=False)
-    if array.ndim == 4:
-        keywords |= {"fiducial": False, "n_params": array.shape[2]}
-    return writer.write_record(
-        len(array), lambda *index: array[index], directory=directory, **keywords
-    )
+def write(directory, array=SMALL, *rest, **keywords):
+    return written(directory, array, *rest, **keywords)
 
 
 def bytes_of(values):
@@ -83,7 +79,7 @@ def test_training_is_that_from_arrays(tmp_path):
 
 def test_names_and_sizes_of_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert write(None) == ["fiducial_00000.tfrecords"]
+    assert write(None, SMALL) == ["fiducial_00000.tfrecords"]
     assert write("data", validation=True) == ["data/validation_fiducial_00000.tfrecords"]
     assert write(Path("data"), DERIVATIVE[:3]) == ["data/derivative_00000.tfrecords"]
     named = write("data/deep", filename="mine", validation=True)
@@ -128,7 +124,7 @@ def test_generators_are_written(tmp_path):
 
 
 def test_the_bar_is_shown_only_when_wanted(tmp_path, capsys):
-    write(tmp_path)
+    write(tmp_path, SMALL)
     assert capsys.readouterr() == ("", "")
     TFRecords().write_record(30, lambda seed: SMALL[seed], directory=tmp_path)
     assert "fiducial" in capsys.readouterr().err

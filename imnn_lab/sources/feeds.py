@@ -1,0 +1,112 @@
+"""What one pass over a set of simulations is fed with: rows, all at once or in chunks.
+
+The rows of a set stand in one order, and `positions` are their numbers in it: first the n_s
+fiducial simulations, then those below and above (seed, lower or upper, parameter), or, where the
+derivatives are exact, one row for each derivative (seed, parameter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+
+class Rows(NamedTuple):
+    """Simulations for the network.
+
+    Attributes
+    ----------
+    simulations : tensor, shape (k,) + input_shape
+    positions : tensor of int32, shape (k,)
+        Their numbers in the order of the set.
+    tangents : tensor, shape (k,) + input_shape, or None
+        Derivatives of the simulations by one parameter each; what is wanted then is the derivative
+        of the summaries.
+    """
+
+    simulations: tf.Tensor
+    positions: tf.Tensor
+    tangents: tf.Tensor | None = None
+
+    def part(self, start: tf.Tensor, at_once: int) -> Rows:
+        """Return at most `at_once` rows from `start` on."""
+        return Rows(*(None if x is None else x[start : start + at_once] for x in self))
+
+
+State = Any
+Step = Callable[[Rows, State], State]
+
+
+class Feed(Protocol):
+    """One pass over a set, which can be repeated and is the same then.
+
+    Attributes
+    ----------
+    pieces : sequence of Rows
+        All rows, where they are in memory: rows without tangents, and rows with them.
+    """
+
+    pieces: Sequence[Rows]
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return ``state`` after ``state = step(rows, state)`` for all chunks of rows."""
+
+
+class MemoryFeed:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    pieces : sequence of Rows
+        Rows without tangents, and rows with them.
+    at_once : int
+        How many rows a chunk has at most.
+    """
+
+    def __init__(self, pieces: Sequence[Rows], at_once: int) -> None:
+        self.at_once = at_once
+        self.pieces: Sequence[Rows] = tuple(pieces)
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`."""
+        for piece in self.pieces:
+            state = self._fold_piece(piece, step, state)
+        return state
+
+    def _fold_piece(self, piece: Rows, step: Step, state: State) -> State:
+        size = piece.simulations.shape[0]
+        if size <= self.at_once:
+            return step(piece, state)
+
+        def body(start: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return start + self.at_once, step(piece.part(start, self.at_once), state)
+
+        return tf.while_loop(lambda start, _: start < size, body, (tf.constant(0), state))[1]
+
+
+class StreamFeed:
+    """Rows that are read anew in every pass.
+
+    Parameters
+    ----------
+    datasets : sequence of tf.data.Dataset
+        Of `Rows` with or without tangents.
+    prepared : callable
+        Takes and returns `Rows`: what is still to be done to them.
+    """
+
+    def __init__(
+        self, datasets: Sequence[tf.data.Dataset], prepared: Callable[[Rows], Rows]
+    ) -> None:
+        self.datasets, self._prepared = tuple(datasets), prepared
+        self.pieces: Sequence[Rows] = ()
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`."""
+        for dataset in self.datasets:
+            state = dataset.reduce(
+                state, lambda state, rows: step(self._prepared(Rows(*rows)), state)
+            )
+        return state

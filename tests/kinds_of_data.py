@@ -1,0 +1,66 @@
+"""The Gaussian problem as data of every kind, and settings for it."""
+
+import numpy as np
+import tensorflow as tf
+from makers import SIZE, gaussian_data
+
+from imnn_lab import TFRecords, problems, sources
+from imnn_lab.settings import Settings
+
+NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
+
+
+def yielding(array):
+    """Return a generator function over an array, as the description of imnn-tf 0.2.0 has it."""
+
+    def fiducial(seed):
+        yield array[seed], seed
+
+    def derivative(seed, derivative, parameter):
+        yield array[seed, derivative, parameter], (seed, derivative, parameter)
+
+    return fiducial if array.ndim == 2 else derivative
+
+
+def plain(array):
+    return lambda *index: array[index]
+
+
+def dataset(array, order=1):
+    counts = array.shape[:-1]
+    indices = list(np.ndindex(*counts))[::order]
+
+    def elements():
+        for index in indices:
+            yield array[index], (index[0] if len(index) == 1 else index)
+
+    label = tf.TensorSpec((), tf.int64)
+    labels = label if len(counts) == 1 else (label,) * 3
+    signature = (tf.TensorSpec((array.shape[-1],), tf.float64), labels)
+    return tf.data.Dataset.from_generator(elements, output_signature=signature)
+
+
+def settings(**changes):
+    problem = problems.gaussian()
+    given = {
+        "n_s": SIZE, "n_d": SIZE, "n_params": 2, "n_summaries": 2, "θ_fid": problem.θ_fid,
+        "δθ": problem.δθ, "input_shape": (10,), "validation_n_s": None, "validation_n_d": None,
+        "at_once": None, "check_shape": True, "verbose": False, "dtype": "float32",
+        "itype": "int32", "warm_start": True, "whiten": True, "seed": 5,
+    }  # fmt: skip
+    return Settings.checked(**given | changes)
+
+
+def read(data=(), **changes):
+    """Return the simulations of training and validation as IMNN gets them."""
+    given = dict(zip(NAMES, gaussian_data(), strict=True)) | dict(data)
+    return sources.sources(settings(**changes), sources.Data(**given))
+
+
+def write(directory, array, record_size=150, **keywords):
+    writer = TFRecords(record_size, verbose=False)
+    if array.ndim == 4:
+        keywords |= {"fiducial": False, "n_params": array.shape[2]}
+    return writer.write_record(
+        len(array), lambda *index: array[index], directory=directory, **keywords
+    )

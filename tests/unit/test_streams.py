@@ -1,0 +1,131 @@
+"""Training from simulations that are read anew in every pass is training from arrays."""
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from kinds_of_data import NAMES, dataset, plain, read, write, yielding
+from makers import SIZE, gaussian_data, small_imnn, small_network
+
+from imnn_lab.compression import Compressor
+from imnn_lab.fisher import information
+
+DATA = dict(zip(NAMES, gaussian_data(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    imnn = small_imnn()
+    imnn.fit(3)
+    return imnn
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    place = tmp_path_factory.mktemp("records")
+    return {
+        name: write(place, array.astype("float32"), 0.05, filename=name)
+        for name, array in DATA.items()
+    }
+
+
+def data_of(kind, records):
+    if kind == "records":
+        return records
+    kinds = {"functions": yielding, "datasets": lambda array: dataset(array, -1)}
+    return {name: kinds[kind](array) for name, array in DATA.items()}
+
+
+@pytest.mark.parametrize("at_once", [7, 37, 300, 1000, None])
+def test_moments_and_gradient_are_those_in_memory(at_once):
+    """For any size of chunk, dividing the counts or not; float32 sums differ in their order."""
+    compressor = Compressor(small_network())
+    functions = {name: plain(array) for name, array in DATA.items()}
+
+    def value(moments):
+        return -information(moments.C, moments.dμ_dθ).log_det_F
+
+    def found(source):
+        return tf.function(lambda: compressor.gradient(source, value), autograph=False)()
+
+    whole = found(read()[0])
+    for cache in (None, "disk"):
+        parts = found(read(functions, cache=cache, at_once=at_once)[0])
+        F, whole_F = (information(x.moments.C, x.moments.dμ_dθ).F for x in (parts, whole))
+        np.testing.assert_allclose(F, whole_F, rtol=1e-5)
+        ours, theirs = (
+            np.concatenate([g.numpy().ravel() for g in x.gradient]) for x in (parts, whole)
+        )
+        assert np.linalg.norm(ours - theirs) < 1e-4 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("kind", ["functions", "records", "datasets"])
+@pytest.mark.parametrize("cache", [None, "disk"])
+def test_three_iterations_are_those_in_memory(kind, cache, records, reference):
+    """A different order of float32 sums is a relative error of about 1e-6 in F."""
+    imnn = small_imnn(**data_of(kind, records), cache=cache, at_once=150)
+    imnn.fit(3)
+    for key in ("det_F", "val_det_F", "det_C"):
+        np.testing.assert_allclose(imnn.history[key], reference.history[key], rtol=1e-3)
+    np.testing.assert_allclose(imnn.F, reference.F, rtol=1e-3)
+    assert np.ptp(imnn.history["det_F"]) > 0.1, "training moved"
+
+
+def test_arrays_may_stand_beside_streams(reference):
+    imnn = small_imnn(**DATA | {"derivative": yielding(DATA["derivative"])}, cache=None)
+    imnn.fit(3)
+    np.testing.assert_allclose(imnn.history["det_F"], reference.history["det_F"], rtol=1e-3)
+
+
+def test_a_function_that_fails_later_ends_the_fit_with_its_own_error():
+    calls = []
+
+    def fiducial(seed):
+        calls.append(seed)
+        if len(calls) > 5 * SIZE:
+            raise OSError("the disk is gone")
+        return DATA["fiducial"][seed]
+
+    imnn = small_imnn(fiducial=fiducial, cache=None)
+    with pytest.raises(RuntimeError, match=r"`fiducial` at seed \d+ .*the disk is gone"):
+        imnn.fit(20)
+    assert imnn.run.state == "failed"
+
+
+def test_a_dataset_that_changes_later_is_refused():
+    times = tf.Variable(0, dtype=tf.int64)
+    n = SIZE
+
+    def elements(seed):
+        first = tf.cast(times.assign_add(1) <= n, tf.int64)
+        return tf.gather(DATA["fiducial"], seed), seed * first
+
+    changing = tf.data.Dataset.range(n).map(elements)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="exactly once"):
+        small_imnn(fiducial=changing, cache=None)
+
+
+@pytest.mark.parametrize("cache", [None, "disk"])
+def test_missing_simulations_are_counted_before_training(cache, records):
+    files = records["derivative"][:-1]
+    with pytest.raises(ValueError, match=r"missing \(seed \d+, derivative 0"):
+        small_imnn(derivative=files, cache=cache)
+
+
+def test_the_file_on_disk_goes_with_the_data(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    imnn = small_imnn(fiducial=plain(DATA["fiducial"]), cache="disk")
+    assert list(tmp_path.glob("imnn_lab-*/simulations"))
+    del imnn
+    gc.collect()
+    assert not list(tmp_path.glob("imnn_lab-*"))
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Dropout(0.1), keras.layers.BatchNormalization()])
+def test_layers_that_need_all_simulations_together_are_refused(layer):
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(4), layer])
+    model.add(keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="all simulations in the network at once"):
+        small_imnn(fiducial=plain(DATA["fiducial"]), cache=None, model=model)
