@@ -23,11 +23,10 @@ import tensorflow as tf
 from imnn_lab.fisher import Moments, moments
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.feeds import Feed, Rows
-from imnn_lab.sources.source import Source
+from imnn_lab.sources.source import FIRST, Source
 from imnn_lab.sources.tangents import tangent
 
 COMFORTABLE_VALUES = 2**27
-FIRST = np.int64(0)
 NOT_ONCE = "The data did not give every simulation exactly once, as they did when first read."
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.compression import FIRST, Compressor
+from imnn_lab.compression import Compressor
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.feeds import Rows
-from imnn_lab.sources.source import Source
+from imnn_lab.sources.source import FIRST, Source
 
 
 class Sums(NamedTuple):

@@ -44,18 +44,21 @@ class IMNN:
         Number of summaries that the data are compressed to, at least n_params.
     θ_fid : array-like, shape (n_params,)
         Fiducial parameters, in the units of the parameters.
-    δθ : array-like, shape (n_params,)
-        Full width of the central difference: derivative simulations sit at θ_fid ± δθ/2.
+    δθ : array-like, shape (n_params,), or None
+        Full width of the central difference: derivative simulations sit at θ_fid ± δθ/2. None
+        where the derivatives of the simulations are exact.
     input_shape : tuple of int
         Shape of one simulation.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
         (simulation, seed) for seeds 0 to n_s − 1; files are those of `TFRecords`; a dataset has
-        elements (simulation, seed). What is not an array is read into memory once (`cache`).
+        elements (simulation, seed). Where what is not an array is kept is said by `cache`.
     derivative : array of shape (n_d, 2, n_params) + input_shape, or another of these kinds
         Simulations below (``[:, 0]``) and above (``[:, 1]``) θ_fid in each parameter, all of one
         row made from the same seed. A callable ``derivative(seed, derivative, parameter)`` yields
-        (simulation, (seed, derivative, parameter)), as do the elements of a dataset.
+        (simulation, (seed, derivative, parameter)), as do the elements of a dataset. With δθ=None
+        they are ∂d/∂θ of the first n_d fiducial simulations, (n_d, n_params) + input_shape,
+        labelled (seed, parameter).
     validation_fiducial, validation_derivative : the same, or None
         The same for validation; arrays of any number, other kinds of n_s and n_d simulations or
         `validation_n_s` and `validation_n_d`. Without them the best weights are those with the
@@ -79,7 +82,10 @@ class IMNN:
     at_once : int, optional
         How many simulations are in the network at once; None chooses by the size of the network.
     map_fn : callable, optional
-        Preprocessing of a simulation; not there yet, refused unless None.
+        ``map_fn(simulation)``: preprocessing, which is the same every time; `get_estimate` does it
+        to data as well. ``map_fn(simulation, seed)``: augmentation in TensorFlow code with random
+        numbers of ``tf.random.stateless_*`` and the seed (2,), which is another one in every
+        iteration and the same for a pair. Both return a simulation of shape input_shape.
     check_shape : bool
         False skips the check of the shapes of the data.
     verbose : bool
@@ -93,13 +99,29 @@ class IMNN:
     whiten : bool
         Whether the summaries start with unit covariance.
     seed : int, optional
-        Makes the network chosen for model=None reproducible.
+        Makes the network chosen for model=None, fresh simulations and augmentation reproducible.
     validation_n_s, validation_n_d : int, optional
         Numbers of validation simulations; None takes what the arrays hold, and n_s and n_d for
         other kinds of data.
-    cache : str
-        Where simulations that are not given as arrays are kept: "memory", or "auto", which is
-        memory for less than 1 GiB and refuses more. "disk" and None are not there yet.
+    cache : str or None
+        Where simulations that are not given as arrays are kept: "memory"; "disk", a temporary file
+        that is read in every iteration; None, nowhere: they are read from where they are, or made
+        by their function, in every iteration; "auto", memory for less than 1 GiB and else None (or
+        "disk" for exact derivatives). Without memory, `at_once` simulations are there at a time.
+    external : tuple, optional
+        Known summaries of the same simulations, (fiducial, derivative, validation_fiducial,
+        validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),
+        …, or any other kind of data. The network's summaries are trained to add to them: F is that
+        of both together, λ and ϵ hold for the network's alone, and n_summaries may be less than
+        n_params. `imnn.statistics.without_network` is what is known without the network.
+    simulator : callable, optional
+        ``simulator(parameters, seed)`` instead of the data arguments: new simulations in every
+        iteration. It gets parameters (n, n_params) and an int32 seed (2,), and returns simulations
+        (n,) + input_shape with the same random numbers for the same seed. Written in TensorFlow it
+        runs in the graph, and with δθ=None it is differentiated; written in NumPy it runs in a
+        thread, one iteration ahead, with δθ. Statistics are those of a set of n_s and n_d (or
+        `validation_n_s`, `validation_n_d`) simulations that are held back, and the weights that
+        are kept are averages of the latest.
 
     Attributes
     ----------
@@ -113,8 +135,6 @@ class IMNN:
         simulations are missing, there twice, damaged or not finite, by index or file.
     FileNotFoundError, RuntimeError
         If a file of simulations is not there, or a function of them raises.
-    NotImplementedError
-        If the simulations are too large for memory, see `cache`.
     """
 
     @checks.greek_keywords

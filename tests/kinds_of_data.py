@@ -51,10 +51,20 @@ def settings(**changes):
     return Settings.checked(**given | changes)
 
 
-def read(data=(), **changes):
+def read(data=(), map_fn=None, **changes):
     """Return the simulations of training and validation as IMNN gets them."""
     given = dict(zip(NAMES, gaussian_data(), strict=True)) | dict(data)
-    return sources.sources(settings(**changes), sources.Data(**given))
+    return sources.sources(settings(**changes), sources.Data(**given, map_fn=map_fn))
+
+
+def rows(source, step=0):
+    """Return the simulations (size,) + input_shape of an iteration, as the network gets them."""
+
+    def put(rows, found):
+        return tf.tensor_scatter_nd_update(found, rows.positions[:, None], rows.simulations)
+
+    empty = tf.zeros((source.size, *source.input_shape), source.dtype)
+    return source.feed(tf.constant(step, tf.int64)).fold(put, empty)
 
 
 def write(directory, array, record_size=150, **keywords):

@@ -127,6 +127,7 @@ def as_source(
     augmentation = preprocess = None
     if map_fn is not None and takes_seed(map_fn):
         augmentation = Augmentation(map_fn, settings.simulation_seed, is_fixed=bool(prefix))
+        augmentation.check(settings.input_shape, settings.dtype)
     elif map_fn is not None:
         preprocess = map_fn
     sides = () if settings.δθ is None else (2,)

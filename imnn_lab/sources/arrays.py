@@ -45,9 +45,8 @@ class ArraySource(Source):
         n_params = derivative.shape[1 if δθ is None else 2]
         super().__init__(
             len(fiducial), len(derivative), n_params, fiducial.shape[1:], δθ, dtype, at_once,
-            external,
+            external, augmentation,
         )  # fmt: skip
-        self._augmentation = augmentation
         flat = derivative.reshape((-1, *self.input_shape))
         if self.is_exact:
             self._pieces = self._exact(fiducial, flat)
@@ -62,19 +61,18 @@ class ArraySource(Source):
         rows = Rows(repeated, numbers[self.n_s :], tf.constant(tangents, self.dtype))
         return Rows(x, numbers[: self.n_s]), rows
 
+    def pairs(self, most: int) -> np.ndarray:
+        """Return at most `most` rows of pairs, (n, 2, n_params) + input_shape."""
+        n, p = min(most, self.n_d), self.n_params
+        found = self._pieces[0].simulations[self.n_s : self.n_s + 2 * n * p].numpy()
+        return found.reshape((n, 2, p, *self.input_shape))
+
     def feed(self, step: tf.Tensor) -> MemoryFeed:
         """Return the pass of an iteration."""
-        pieces = self._pieces
-        if self._augmentation is not None:
-            pieces = tuple(
-                self._augmentation(piece, self.seeds(piece.positions), step) for piece in pieces
-            )
-        return MemoryFeed(pieces, self.at_once)
+        return MemoryFeed([self._augmented(piece, step) for piece in self._pieces], self.at_once)
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations, spread over all."""
         chosen = np.unique(np.linspace(0, self.n_s - 1, min(most, self.n_s)).astype(int))
         rows = Rows(tf.gather(self._pieces[0].simulations, chosen), tf.constant(chosen, tf.int32))
-        if self._augmentation is not None:
-            rows = self._augmentation(rows, self.seeds(rows.positions), tf.constant(0, tf.int64))
-        return rows.simulations.numpy()
+        return self._augmented(rows).simulations.numpy()

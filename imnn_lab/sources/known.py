@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,4 +89,4 @@ def _part(value: Any, layout: Layout, settings: Settings) -> np.ndarray:
     if again is None or len(layout.input_shape) != 1:
         expected = "hold a vector of summaries for each simulation"
         raise ValueError(checks.wording(f"`{layout.name}`", expected, checks.describe(one)))
-    return collected(again, layout, settings)
+    return collected(again, layout, replace(settings, check_shape=False))

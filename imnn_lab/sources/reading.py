@@ -194,6 +194,6 @@ def _source(
     n_s, n_d = (layout.counts[0] for layout in data.layouts)
     δθ = None if settings.δθ is None else np.array(settings.δθ)
     return StreamedSource(
-        parts, first, augmentation, n_s, n_d, settings.n_params, settings.input_shape, δθ,
-        settings.dtype, settings.at_once, external,
+        parts, first, n_s, n_d, settings.n_params, settings.input_shape, δθ,
+        settings.dtype, settings.at_once, external, augmentation,
     )  # fmt: skip

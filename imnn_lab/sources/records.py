@@ -108,6 +108,45 @@ class TFRecords:
         files.warn_of_others()
         return [str(path) for path in files.paths]
 
+    def write_set(
+        self,
+        fiducial: np.ndarray,
+        derivative: np.ndarray,
+        directory: str | Path | None = None,
+        validation: bool = False,
+    ) -> tuple[list[str], list[str]]:
+        """Write a set that is in memory, such as `campaign.training_set` makes.
+
+        Parameters
+        ----------
+        fiducial : array, shape (n_s,) + input_shape
+        derivative : array, shape (n_d, 2, n_params) + input_shape
+            Or (n_d, n_params) + input_shape for exact derivatives.
+        directory : str or Path, optional
+            Where to write (default: the current directory).
+        validation : bool
+            Whether the names of the files start with ``validation_``.
+
+        Returns
+        -------
+        tuple of two lists of str
+            The fiducial and the derivative files, to be passed to IMNN.
+        """
+        axes = derivative.ndim - fiducial.ndim
+        if axes not in (1, 2) or (axes == 2 and derivative.shape[1] != 2):
+            expected = (
+                "have shape (n_d, 2, n_params) + input_shape or (n_d, n_params) + input_shape"
+            )
+            received = f"shape {derivative.shape} beside {fiducial.shape}"
+            raise ValueError(checks.wording("`derivative`", expected, received))
+        options: dict[str, Any] = {"directory": directory, "validation": validation}
+        first = self.write_record(len(fiducial), fiducial.__getitem__, **options)
+        second = self.write_record(
+            len(derivative), lambda *index: derivative[index], fiducial=False,
+            n_params=derivative.shape[axes], exact=axes == 1, **options,
+        )  # fmt: skip
+        return first, second
+
 
 class _Files:
     """Numbered files of a limited size, moved into place together when `stack` ends well."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from imnn_lab.settings import Settings
 from imnn_lab.sources.arrays import ArraySource
 from imnn_lab.sources.augmentation import Augmentation
+from imnn_lab.sources.checking import warn_of_unmatched_seeds
 from imnn_lab.sources.feeds import MemoryFeed, Rows
 from imnn_lab.sources.making import Made, made_by
 from imnn_lab.sources.preprocessing import MapFunction, takes_seed
@@ -38,9 +39,9 @@ class SimulatorSource(Source):
 
     is_fresh = True
 
-    def __init__(self, made: Made, augmentation: Augmentation | None, *numbers: Any) -> None:
+    def __init__(self, made: Made, *numbers: Any) -> None:
         super().__init__(*numbers)
-        self._made, self._augmentation = made, augmentation
+        self._made = made
         self.failures = made.failures
 
     def feed(self, step: tf.Tensor) -> MemoryFeed:
@@ -53,9 +54,7 @@ class SimulatorSource(Source):
             repeated = tf.repeat(fiducial[: self.n_d], self.n_params, axis=0)
             n_s = self.n_s
             pieces = [Rows(fiducial, numbers[:n_s]), Rows(repeated, numbers[n_s:], flat)]
-        if self._augmentation is not None:
-            pieces = [self._augmentation(p, self.seeds(p.positions), step) for p in pieces]
-        return MemoryFeed(pieces, self.at_once)
+        return MemoryFeed([self._augmented(piece, step) for piece in pieces], self.at_once)
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations."""
@@ -67,7 +66,7 @@ class SimulatorSource(Source):
         most = max(self.n_s, START_VALUES // rows)
         n_s = min(most, max(self.n_s, START_SIMULATIONS))
         n_d = min(n_s, max(self.n_d, START_SIMULATIONS))
-        return self.drawn(n_s, n_d, -1, self._augmentation)
+        return self.drawn(n_s, n_d, -1, self.augmentation)
 
     def drawn(
         self, n_s: int, n_d: int, step: int, augmentation: Augmentation | None
@@ -99,9 +98,11 @@ def simulator_sources(
         seed = settings.simulation_seed
         augmentations = [Augmentation(mapped, seed, is_fixed) for is_fixed in (False, True)]
     source = SimulatorSource(
-        made, augmentations[0], settings.n_s, settings.n_d, settings.n_params,
-        settings.input_shape, δθ, settings.dtype, settings.at_once,
+        made, settings.n_s, settings.n_d, settings.n_params,
+        settings.input_shape, δθ, settings.dtype, settings.at_once, None, augmentations[0],
     )  # fmt: skip
     n_s, n_d = settings.validation_n_s or settings.n_s, settings.validation_n_d or settings.n_d
     validation = source.drawn(n_s, n_d, -2, augmentations[1])
+    if δθ is not None:
+        warn_of_unmatched_seeds("simulator", validation.pairs(200))
     return source, validation

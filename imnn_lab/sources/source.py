@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.sources.feeds import Feed
+from imnn_lab.sources.augmentation import Augmentation
+from imnn_lab.sources.feeds import Feed, Rows
+
+FIRST = np.int64(0)
 
 
 class Source(abc.ABC):
@@ -29,6 +32,8 @@ class Source(abc.ABC):
     external : array, shape (size, n_external), optional
         Known summaries of the simulations, in the order of the rows; where the derivatives are
         exact, those of the derivative rows are derivatives.
+    augmentation : Augmentation, optional
+        What happens to the simulations anew in every iteration.
 
     Attributes
     ----------
@@ -51,12 +56,14 @@ class Source(abc.ABC):
         dtype: str,
         at_once: int | None = None,
         external: np.ndarray | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.n_s, self.n_d, self.n_params = n_s, n_d, n_params
         self.input_shape, self.dtype = tuple(input_shape), dtype
         self.δθ = None if δθ is None else tf.constant(δθ, tf.float64)
         self._is_given = at_once is not None
         self.at_once: int = min(at_once or self.size, self.size)
+        self.augmentation = augmentation
         self.external = None if external is None else tf.constant(external, dtype)
 
     @property
@@ -100,6 +107,11 @@ class Source(abc.ABC):
     def settled(self) -> Source:
         """Return a source whose simulations are the same in every pass: this one, if they are."""
         return self
+
+    def _augmented(self, rows: Rows, step: tf.Tensor = FIRST) -> Rows:
+        if self.augmentation is None:
+            return rows
+        return self.augmentation(rows, self.seeds(rows.positions), step)
 
     def stack(self, summaries: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Put the known summaries before those of the network, (k, n_external + s)."""

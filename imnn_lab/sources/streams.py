@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.settings import Settings
-from imnn_lab.sources.augmentation import Augmentation
 from imnn_lab.sources.collection import Found, Index, Layout, Positions, shaped
 from imnn_lab.sources.feeds import Rows, StreamFeed
 from imnn_lab.sources.source import Source
@@ -36,8 +35,6 @@ class StreamedSource(Source):
         Each opens a dataset of `Rows` for a size of chunks; together they give every row once.
     first : array, shape (n,) + input_shape
         Fiducial simulations to adapt layers to.
-    augmentation : Augmentation or None
-        What happens to the simulations anew in every iteration.
     numbers
         The arguments of `Source`.
 
@@ -53,11 +50,10 @@ class StreamedSource(Source):
         self,
         parts: Sequence[Open],
         first: np.ndarray,
-        augmentation: Augmentation | None,
         *numbers: Any,
     ) -> None:
         super().__init__(*numbers)
-        self._parts, self._first, self._augmentation = tuple(parts), first, augmentation
+        self._parts, self._first = tuple(parts), first
         self._datasets: dict[int, list[tf.data.Dataset]] = {}
         self.failures: Failures = []
         self.stores: Sequence[DiskStore] = ()
@@ -81,16 +77,13 @@ class StreamedSource(Source):
             with tf.init_scope():
                 self._datasets[self.at_once] = [part(self.at_once) for part in self._parts]
 
-        def prepared(rows: Rows) -> Rows:
-            if self._augmentation is None:
-                return rows
-            return self._augmentation(rows, self.seeds(rows.positions), step)
-
-        return StreamFeed(self._datasets[self.at_once], prepared)
+        datasets = self._datasets[self.at_once]
+        return StreamFeed(datasets, lambda rows: self._augmented(rows, step))
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations: the first ones."""
-        return self._first[:most]
+        first = self._first[:most]
+        return self._augmented(Rows(tf.constant(first), tf.range(len(first)))).simulations.numpy()
 
 
 def numbered(dataset: tf.data.Dataset, offset: int) -> tf.data.Dataset:

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds_of_data import NAMES, dataset, plain, read, settings, yielding
+from kinds_of_data import NAMES, dataset, plain, read, rows, settings, yielding
 from makers import SIZE, gaussian_data, small_imnn
 
 from imnn_lab import IMNN, sources
@@ -25,11 +25,6 @@ def pairs(array):
         return tf.constant(array[seed, derivative, parameter]), [seed, derivative, parameter]
 
     return fiducial if array.ndim == 2 else derivative
-
-
-def rows(source):
-    (piece,) = source.feed(np.int64(0)).pieces
-    return piece.simulations
 
 
 def assert_same(found, expected):

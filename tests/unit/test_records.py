@@ -294,3 +294,13 @@ def test_what_is_a_list_of_files():
     others = [None, 1.0, [], [1.0], np.zeros(2), np.array([], dtype=str), [["a"]], len]
     assert all(map(record_files.are_files, names))
     assert not any(map(record_files.are_files, others))
+
+
+def test_a_set_is_written_as_a_campaign_gives_it(tmp_path):
+    files = TFRecords(verbose=False).write_set(FIDUCIAL, DERIVATIVE, tmp_path)
+    np.testing.assert_array_equal(read(files[0], len(FIDUCIAL)), FIDUCIAL)
+    np.testing.assert_array_equal(read(files[1], len(DERIVATIVE), 2), DERIVATIVE)
+    exact = TFRecords(verbose=False).write_set(FIDUCIAL, DERIVATIVE[:, 0], tmp_path, True)
+    assert [Path(file).name for file in exact[1]] == ["validation_derivative_00000.tfrecords"]
+    with pytest.raises(ValueError, match="without the 2"):
+        TFRecords(verbose=False).write_set(FIDUCIAL, DERIVATIVE[:, :1], tmp_path)

@@ -1,0 +1,142 @@
+"""Preprocessing and augmentation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from kinds_of_data import NAMES, dataset, plain, read, rows, write
+from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
+
+from imnn_lab import IMNN
+
+DATA = dict(zip(NAMES, gaussian_data(), strict=True))
+
+
+def doubled(simulation):
+    return 2 * simulation
+
+
+def noisy(simulation, seed):
+    noise = tf.random.stateless_normal(tf.shape(simulation), seed, dtype=simulation.dtype)
+    return simulation + 0.5 * noise
+
+
+def data_of(kind, tmp_path):
+    if kind == "records":
+        return {
+            name: write(tmp_path, array.astype("float32"), filename=name)
+            for name, array in DATA.items()
+        }
+    return {name: kind(array) for name, array in DATA.items()}
+
+
+KINDS = [np.asarray, plain, dataset, "records"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cache", ["auto", None])
+def test_preprocessing_is_the_same_as_beforehand(kind, cache, tmp_path):
+    before = small_imnn(**{name: 2 * array for name, array in DATA.items()})
+    before.fit(2)
+    imnn = small_imnn(**data_of(kind, tmp_path), map_fn=doubled, cache=cache)
+    imnn.fit(2)
+    np.testing.assert_allclose(imnn.history["det_F"], before.history["det_F"], rtol=1e-4)
+    raw = DATA["fiducial"]
+    np.testing.assert_allclose(
+        imnn.get_estimate(raw), before.get_estimate(2 * raw), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_preprocessing_is_asked_for_after_loading(tmp_path):
+    imnn = small_imnn(map_fn=doubled)
+    imnn.save(tmp_path / "one")
+    with pytest.raises(RuntimeError, match="map_fn"):
+        IMNN.load(tmp_path / "one").get_estimate(DATA["fiducial"])
+    loaded = IMNN.load(tmp_path / "one", map_fn=doubled)
+    found = loaded.get_estimate(DATA["fiducial"])
+    np.testing.assert_allclose(found, imnn.get_estimate(DATA["fiducial"]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cache", ["auto", None])
+def test_augmentation_is_fresh_every_iteration_and_shared_in_a_pair(kind, cache, tmp_path):
+    data = {name: np.zeros_like(array) for name, array in DATA.items()}
+    data["derivative"] = DATA["derivative"]
+    given = {name: array if kind == "records" else kind(array) for name, array in data.items()}
+    if kind == "records":
+        given = {n: write(tmp_path, a.astype("float32"), filename=n) for n, a in data.items()}
+    training, validation = read(given, map_fn=noisy, cache=cache)
+    first, again, second = (rows(training, step) for step in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    x, d = (part.numpy() for part in training.split(first))
+    assert x.std() == pytest.approx(0.5, rel=0.1), "2,000 values: 10 % is 6 standard deviations"
+    assert not (x == training.split(second)[0].numpy()).any()
+    difference = DATA["derivative"][:, 1] - DATA["derivative"][:, 0]
+    np.testing.assert_allclose(d[:, 1] - d[:, 0], difference, atol=1e-5)
+    np.testing.assert_array_equal(rows(validation, 0), rows(validation, 5))
+
+
+def test_in_memory_and_streamed_augmentation_agree():
+    whole = small_imnn(map_fn=noisy)
+    parts = small_imnn(
+        **{name: plain(array) for name, array in DATA.items()}, map_fn=noisy, cache=None, at_once=90
+    )
+    for imnn in (whole, parts):
+        imnn.fit(3)
+    np.testing.assert_allclose(parts.history["det_F"], whole.history["det_F"], rtol=1e-3)
+    assert len(np.unique(whole.history["det_F"])) == 4
+
+
+@pytest.mark.parametrize("map_fn", [doubled, noisy])
+def test_fresh_simulations_are_mapped(map_fn):
+    imnn = small_imnn(
+        **dict.fromkeys(NAMES), simulator=gaussian_simulator, map_fn=map_fn, n_s=SIZE, n_d=SIZE
+    )
+    imnn.fit(2)
+    # Doubling keeps the information, 50; noise of variance 1/4 leaves 10/1.25 · 5/1.25² = 25.6.
+    expected = 50 if map_fn is doubled else 25.6
+    assert imnn.validation.det_F == pytest.approx(expected, rel=0.5)
+
+
+def test_exact_derivatives_go_through_augmentation():
+    def stretched(simulation, seed):
+        return simulation * (
+            1 + 0.1 * tf.random.stateless_uniform((), seed, dtype=simulation.dtype)
+        )
+
+    z = np.random.default_rng(1).normal(size=(SIZE, 10))
+    tangents = np.stack([np.ones_like(z), z / 2], axis=1)
+    data = dict(zip(NAMES, (z, tangents, z, tangents), strict=True))
+    training, _ = read(data, map_fn=stretched, δθ=None)
+    fiducial, derivative = training.feed(tf.constant(0, tf.int64)).pieces
+    mapped = fiducial.simulations.numpy()
+    found = derivative.tangents.numpy().reshape(SIZE, 2, 10)
+    np.testing.assert_allclose(found[:, 1], mapped / 2, rtol=1e-5)
+
+
+def randomly(simulation):
+    return simulation + np.random.default_rng().normal(size=10)
+
+
+def failing(simulation):
+    raise OSError("no table")
+
+
+@pytest.mark.parametrize(
+    ("map_fn", "error", "words"),
+    [
+        (3, TypeError, r"take \(simulation\) or \(simulation, seed\)"),
+        (lambda a, b, c: a, TypeError, "3 arguments"),
+        (randomly, ValueError, "same simulation every time"),
+        (failing, RuntimeError, "no table"),
+        (lambda x: x[:4], ValueError, "shape"),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.asarray, plain])
+def test_functions_that_cannot_serve_are_refused(map_fn, error, words, kind):
+    with pytest.raises(error, match=words):
+        small_imnn(**{name: kind(array) for name, array in DATA.items()}, map_fn=map_fn)
+
+
+def test_an_augmentation_that_changes_the_shape_is_refused():
+    with pytest.raises(ValueError, match="`map_fn` must"):
+        small_imnn(map_fn=lambda x, seed: x[:4])
