@@ -1,0 +1,35 @@
+"""The corner plot of all posteriors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+
+from imnn_lab.dashboards.snapshot import Snapshot
+from imnn_lab.dashboards.words import heading
+from imnn_lab.figures.interactive_panels import Brush, Drawing
+
+
+class CornerView(pn.viewable.Viewer):
+    """Posteriors over each other, with the draws that are accepted below the contours."""
+
+    def __init__(self, snapshot: Snapshot, brush: Brush, **params: Any) -> None:
+        super().__init__(**params)
+        self._shown = snapshot.key
+        height = 260 if len(snapshot.labels) < 3 else 190
+        self._drawing = Drawing(snapshot.corner(), "corner", brush=brush, height=height)
+        self._body = pn.Column(
+            heading("Posteriors", "Click a name in the legend to hide it. Drag to select draws."),
+            pn.pane.Bokeh(self._drawing.layout, sizing_mode="stretch_width"),
+            sizing_mode="stretch_width",
+        )
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Show another moment."""
+        if snapshot.key != self._shown:
+            self._shown = snapshot.key
+            self._drawing.update(snapshot.corner())
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._body
