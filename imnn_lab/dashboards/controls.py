@@ -27,8 +27,8 @@ class Controls(pn.viewable.Viewer):
             "ϵ": self._slider("log_epsilon", -4, 0, state.apply_pair),
             "learning rate": self._slider("log_learning_rate", -6, 0, state.apply_learning_rate),
         }
-        self.n_iterations = _count(state, "n_iterations", "iterations to do (empty: no limit)")
-        self.patience = _count(state, "patience", "patience in iterations (empty: none)")
+        self.n_iterations = _count(state, "n_iterations", "iterations")
+        self.patience = _count(state, "patience", "patience")
         acts = {
             "Start": state.start, "Pause": state.pause, "Resume": state.resume,
             "Stop": state.stop, "Reset": state.reset,
@@ -61,10 +61,7 @@ class Controls(pn.viewable.Viewer):
     def __panel__(self) -> pn.Column:
         row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
         limits = pn.FlexBox(self.n_iterations, self.patience, sizing_mode="stretch_width")
-        return card(
-            "Train", row, limits, *self.sliders.values(), self.rate, self.applied,
-            basis=300, grow=1,
-        )  # fmt: skip
+        return card("Train", row, limits, *self.sliders.values(), self.rate, self.applied)
 
 
 def rate_words(state: TrainingState) -> str:
@@ -93,7 +90,7 @@ def disabled_buttons(state: TrainingState) -> dict[str, bool]:
 
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], name=label, width=140, margin=(4, 10), start=1
+        state.param[name], name=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
     )
 
 

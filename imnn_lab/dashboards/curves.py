@@ -62,4 +62,4 @@ class Curves(pn.viewable.Viewer):
             pn.widgets.Checkbox.from_param(param.fit_all, width=150, margin=(22, 10, 0, 10)),
             sizing_mode="stretch_width",
         )
-        return card("Training", choices, self.pane, basis=520, grow=3)
+        return card("Training", choices, self.pane)

@@ -104,4 +104,4 @@ class EllipseView(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.Column:
         pane = pn.pane.Bokeh(self.figure.figure, sizing_mode="stretch_width", margin=0)
-        return card("Fisher ellipse", self.pair, self.slider, self.words, pane, basis=320, grow=1)
+        return card("Fisher ellipse", self.pair, self.slider, self.words, pane)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Callable
 
@@ -14,6 +15,10 @@ from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.curves import training_curves
 from imnn_lab.results import History
+
+CALL = """<div>The same in Python:</div>
+<pre style="margin: 4px 0; padding: 6px; white-space: pre-wrap; user-select: all;
+background: rgba(128, 128, 128, 0.15); border-radius: 4px"><code>{}</code></pre>"""
 
 
 class Export(pn.viewable.Viewer):
@@ -34,10 +39,7 @@ class Export(pn.viewable.Viewer):
             "PNG": self._button("training.png", lambda: self._figure("png")),
             "PDF": self._button("training.pdf", lambda: self._figure("pdf")),
         }
-        self.call = pn.widgets.TextAreaInput(
-            name="the same in Python", value=state.python_call(), disabled=True, rows=3,
-            sizing_mode="stretch_width", margin=(4, 10),
-        )  # fmt: skip
+        self.call = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 10))
 
     @property
     def _history(self) -> History:
@@ -47,7 +49,7 @@ class Export(pn.viewable.Viewer):
         """Allow downloads once there is something, and write the call as chosen now."""
         for button in self.buttons.values():
             button.disabled = not len(moment.history)
-        self.call.value = self.state.python_call()
+        self.call.object = CALL.format(html.escape(self.state.python_call()))
 
     def _figure(self, kind: str) -> io.BytesIO:
         return curves_file(self._history, kind, self._known)
@@ -56,12 +58,18 @@ class Export(pn.viewable.Viewer):
     def _button(filename: str, make: Callable[[], io.BytesIO]) -> pn.widgets.FileDownload:
         label = filename.rpartition(".")[2].upper()
         return pn.widgets.FileDownload(
-            callback=make, filename=filename, label=label, margin=4, width=80, disabled=True
+            callback=make,
+            filename=filename,
+            label=label,
+            margin=4,
+            width=72,
+            disabled=True,
+            button_style="outline",
         )
 
     def __panel__(self) -> pn.Column:
         row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
-        return card("Take away", row, self.call, basis=300, grow=1)
+        return card("Take away", row, self.call)
 
 
 def history_csv(history: History) -> io.BytesIO:

@@ -12,21 +12,16 @@ BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
 
 
-def card(title: str, *objects: Any, basis: int = 320, grow: int = 1) -> pn.Column:
-    """Return a titled group that takes `basis` pixels of a row, and a share of what is left.
+def card(title: str, *objects: Any) -> pn.Column:
+    """Return a titled group.
 
     Parameters
     ----------
     title : str
     *objects : panel viewables
-    basis : int
-        Width in pixels below which it moves to a row of its own.
-    grow : int
-        Its share of the width that is left over.
     """
-    styles = CARD | {"flex": f"{grow} 1 {basis}px", "max-width": "100%"}
     return pn.Column(
-        heading(title), *objects, styles=styles, sizing_mode="stretch_width", margin=4,
+        heading(title), *objects, styles=CARD, sizing_mode="stretch_width", margin=4,
         min_width=0,
     )  # fmt: skip
 
@@ -37,10 +32,24 @@ def heading(text: str) -> pn.pane.HTML:
     return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
 
 
-def side_by_side(*objects: Any) -> pn.FlexBox:
-    """Return a row that breaks where it is too narrow."""
+def side_by_side(*shares: tuple[Any, int, int]) -> pn.FlexBox:
+    """Return a row that breaks where it is too narrow.
+
+    Parameters
+    ----------
+    *shares : (viewable, basis, grow)
+        What stands there, the width in pixels below which it moves to a row of its own, and its
+        share of the width that is left over.
+    """
+    places = [
+        pn.Column(
+            viewable, sizing_mode="stretch_width", margin=0, min_width=0,
+            styles={"flex": f"{grow} 1 {basis}px", "min-width": "0", "max-width": "100%"},
+        )
+        for viewable, basis, grow in shares
+    ]  # fmt: skip
     return pn.FlexBox(
-        *objects, align_items="stretch", gap="0px", sizing_mode="stretch_width", margin=0
+        *places, align_items="flex-start", gap="0px", sizing_mode="stretch_width", margin=0
     )
 
 

@@ -37,7 +37,7 @@ class RegulariserView(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.Column:
         panes = [
-            pn.pane.Bokeh(figure, sizing_mode="stretch_width", styles={"flex": "1 1 260px"})
+            (pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0), 260, 1)
             for figure in (self.figure.strength, self.figure.pairs)
         ]
-        return card("Regularisation", side_by_side(*panes), basis=520, grow=2)
+        return card("Regularisation", side_by_side(*panes))

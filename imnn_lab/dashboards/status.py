@@ -94,7 +94,7 @@ class Status(pn.viewable.Viewer):
         return table(["", "training", "validation", "known"], rows)
 
     def __panel__(self) -> pn.Column:
-        return card("Now", self.word, self.progress, self.table, basis=300, grow=1)
+        return card("Now", self.word, self.progress, self.table)
 
 
 class Speed:

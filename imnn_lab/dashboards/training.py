@@ -64,15 +64,12 @@ class TrainingDashboard(pn.viewable.Viewer):
         self._layout = self._made_layout()
 
     def _made_layout(self) -> pn.Column:
-        left = pn.Column(
-            self.controls, self.status, self.export, margin=0, min_width=0,
-            sizing_mode="stretch_width", styles={"flex": "1 1 300px", "max-width": "100%"},
-        )  # fmt: skip
-        right = pn.Column(
-            self.curves, side_by_side(self.ellipse, self.regulariser), margin=0, min_width=0,
-            sizing_mode="stretch_width", styles={"flex": "3 1 560px", "max-width": "100%"},
-        )  # fmt: skip
-        return pn.Column(side_by_side(left, right), sizing_mode="stretch_width", min_width=0)
+        left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
+        above = side_by_side((left, 300, 1), (self.curves, 560, 3))
+        below = side_by_side(
+            (self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1)
+        )
+        return pn.Column(above, below, sizing_mode="stretch_width", margin=0, min_width=0)
 
     def __panel__(self) -> pn.Column:
         self.pump.tick()

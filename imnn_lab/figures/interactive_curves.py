@@ -128,7 +128,7 @@ class CurvesFigure:
     def show_smoothed(self, shown: bool) -> None:
         """Show the smoothed curves, the raw ones pale behind them; or the raw ones alone."""
         for raw, smooth in self._lines:
-            smooth.visible = shown
+            smooth.glyph.line_alpha = 1.0 if shown else 0.0
             raw.glyph.line_alpha = 0.35 if shown else 1.0
 
     def show_then(self, iteration: int | None) -> None:
@@ -168,7 +168,7 @@ class CurvesFigure:
     def _curve(self, made: figure, title: str, name: str, series: int) -> LegendItem:
         look, at, value = style(series), x_column(name), y_column(name)
         raw = made.line(at, value, source=self.source, name=name, **line_look(look))
-        smooth = made.line(at, value, source=self.smoothed, visible=False, **line_look(look, 2.4))
+        smooth = made.line(at, value, source=self.smoothed, line_alpha=0, **line_look(look, 2.4))
         self._lines.append((raw, smooth))
         made.add_tools(
             HoverTool(
@@ -183,13 +183,14 @@ class CurvesFigure:
     def _reference(made: figure, title: str, value: float, items: list[LegendItem]) -> None:
         made.add_layout(reference_line(value, "width"))
         if title == "known":
-            line = made.line([], [], line_color=NEUTRAL, line_dash="dashed")
+            line = made.line([0, 0], [value, value], line_color=NEUTRAL, line_dash="dashed")
             items.append(LegendItem(label=f"known: {value:.4g}", renderers=[line]))
 
     @staticmethod
     def _legend(items: list[LegendItem]) -> Legend:
+        ncols = 2 if any(len(item.label.value) > 12 for item in items) else 3
         return Legend(
-            items=items, click_policy="hide", orientation="horizontal", ncols=2, nrows="auto",
+            items=items, click_policy="hide", orientation="horizontal", ncols=ncols,
             label_text_font_size="9pt", padding=0, margin=0, border_line_alpha=0,
             background_fill_alpha=0,
         )  # fmt: skip

@@ -53,7 +53,7 @@ class EllipseFigure:
         for which, F in matrices.items():
             curves = [] if F is None else fisher_paths(F, self.centre, self.pair)
             self.sources[which].data = _data(curves)
-            drawn[which] = bool(curves)
+            drawn[which] = self._items[which].visible = bool(curves)
         return drawn
 
     def _figure(self) -> figure:
@@ -74,6 +74,7 @@ class EllipseFigure:
             items=items, orientation="horizontal", click_policy="hide", padding=0, margin=0,
             label_text_font_size="9pt", border_line_alpha=0, background_fill_alpha=0,
         )  # fmt: skip
+        self._items = dict(zip(WHICH, legend.items, strict=True))
         made.add_layout(legend, "above")
         self._cross = made.renderers[-1]
         self._title_axes(made)

@@ -42,6 +42,7 @@ class RegulariserFigure:
         """Draw the curve that is chosen but not applied; None where the pair is not allowed."""
         none = {"x": np.empty(0), "y": np.empty(0)}
         self.chosen.data = none if regularisation is None else _data(regularisation)
+        self._chosen_item.visible = regularisation is not None
 
     def show_pairs(self, applied: tuple[float, float], chosen: tuple[float, float]) -> None:
         """Mark the pairs (λ, ϵ) on the map."""
@@ -52,6 +53,7 @@ class RegulariserFigure:
         """Mark where training stands."""
         known = np.isfinite([Λ2, r]).all() and Λ2 > 0
         self.point.data = {"x": [Λ2] if known else [], "y": [r] if known else []}
+        self._now_item.visible = bool(known)
 
     def _strength(self):
         made = new_figure("Λ2", "strength r", x_axis_type="log", y_axis_type="linear")
@@ -62,7 +64,9 @@ class RegulariserFigure:
         made.add_tools(HoverTool(renderers=[now], tooltips=[("Λ2", "@x{%.4g}"), ("r", "@y{%.4g}")],
                                  formatters={"@x": "printf", "@y": "printf"}))  # fmt: skip
         items = [("applied", [applied]), ("chosen", [chosen]), ("now", [now])]
-        made.add_layout(_legend(items), "above")
+        legend = _legend(items)
+        self._chosen_item, self._now_item = legend.items[1:]
+        made.add_layout(legend, "above")
         return made
 
     def _pairs(self):
