@@ -1,7 +1,6 @@
-"""Pages: what a person steers a training and explores posteriors with.
+"""Dashboards: Panel views that pull what they show from runs, histories and results.
 
-A page reads protocols (a run, a history, an estimator) and never a façade; names are loaded when
-they are first used.
+Names are loaded when they are first used, so that a state can be had without Panel.
 """
 
 from __future__ import annotations
@@ -9,18 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PLACES = {
-    "InferenceDashboard": "imnn_lab.dashboards.inference",
-}
+_PLACES = {"InferenceDashboard": "inference", "TrainingDashboard": "training"}
 
-__all__ = [*_PLACES]
+__all__ = ["InferenceDashboard", "TrainingDashboard"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -6,8 +6,9 @@ from typing import Any
 
 import panel as pn
 
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading
+from imnn_lab.dashboards.words import words
 from imnn_lab.figures.interactive_panels import Brush, Drawing
 
 
@@ -19,10 +20,10 @@ class CornerView(pn.viewable.Viewer):
         self._shown = snapshot.key
         height = 260 if len(snapshot.labels) < 3 else 190
         self._drawing = Drawing(snapshot.corner(), "corner", brush=brush, height=height)
-        self._body = pn.Column(
-            heading("Posteriors", "Click a name in the legend to hide it. Drag to select draws."),
-            pn.pane.Bokeh(self._drawing.layout, sizing_mode="stretch_width"),
-            sizing_mode="stretch_width",
+        self._body = card(
+            "Posteriors",
+            words("Click a name to hide it; drag over draws to select them."),
+            pn.pane.Bokeh(self._drawing.layout, sizing_mode="stretch_width", margin=0),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:

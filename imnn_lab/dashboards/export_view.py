@@ -11,9 +11,11 @@ import numpy as np
 import panel as pn
 from matplotlib.figure import Figure
 
+from imnn_lab.dashboards.export import CALL
 from imnn_lab.dashboards.inference_state import InferenceState
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import ABC, PMC, Snapshot
-from imnn_lab.dashboards.words import heading, words
+from imnn_lab.dashboards.words import words
 from imnn_lab.figures import static
 from imnn_lab.figures.data import Panels
 
@@ -32,12 +34,10 @@ class ExportView(pn.viewable.Viewer):
             for kind in ("png", "pdf")
         ]
         self._samples = {name: self._samples_download(name) for name in snapshot.series}
-        self._body = pn.Column(
-            heading("Export", "Figures are drawn for print; samples open in a ResultsDashboard."),
-            pn.FlexBox(*figures, *self._samples.values()),
-            heading("In Python"),
+        self._body = card(
+            "Take away",
+            pn.FlexBox(*figures, *self._samples.values(), gap="0px", sizing_mode="stretch_width"),
             self._call,
-            sizing_mode="stretch_width",
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
@@ -47,7 +47,7 @@ class ExportView(pn.viewable.Viewer):
         self._shown = snapshot.key
         for name, posterior in snapshot.samples.items():
             self._samples[name].disabled = posterior is None
-        self._call.object = f"<pre>{escape(python_call(self._state, snapshot))}</pre>"
+        self._call.object = CALL.format(escape(python_call(self._state, snapshot)))
 
     def _figures(self, snapshot: Snapshot) -> list[tuple[str, Callable[[], Panels]]]:
         figures = [("corner", lambda: self._state.snapshot().corner())]
@@ -67,7 +67,7 @@ class ExportView(pn.viewable.Viewer):
 
         return pn.widgets.FileDownload(
             callback=samples, filename=f"posterior-{name.replace(' ', '-')}.npz",
-            label=f"{name} samples (NPZ)", disabled=True, button_type="default",
+            label=f"{name} samples (NPZ)", disabled=True, variant="outline", margin=4,
         )  # fmt: skip
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -99,7 +99,7 @@ def figure_download(
 
     return pn.widgets.FileDownload(
         callback=drawn, filename=f"{name}.{kind}", label=f"{name} ({kind.upper()})",
-        button_type="default",
+        variant="outline", margin=4,
     )  # fmt: skip
 
 

@@ -12,22 +12,19 @@ from imnn_lab import checks
 from imnn_lab.dashboards.corner_view import CornerView
 from imnn_lab.dashboards.export_view import ExportView
 from imnn_lab.dashboards.inference_state import InferenceState
+from imnn_lab.dashboards.layout import side_by_side
 from imnn_lab.dashboards.population_view import PopulationView
 from imnn_lab.dashboards.rejection_view import RejectionView
 from imnn_lab.dashboards.scatter_view import ScatterView
 from imnn_lab.dashboards.selection_view import SelectionView
 from imnn_lab.dashboards.summary_view import SummaryView
 from imnn_lab.dashboards.target_view import TargetView
-from imnn_lab.dashboards.ticks import every_tick
+from imnn_lab.dashboards.ticking import follow
 from imnn_lab.figures.brush import Brush
 from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.draws import Draws
 from imnn_lab.inference.population import Population
 from imnn_lab.inference.posterior import Posterior
-
-CONTROLS = {"flex": "1 1 320px", "min-width": "min(100%, 300px)"}
-FIGURES = {"flex": "3 1 560px", "min-width": "min(100%, 340px)"}
-HALF = {"flex": "1 1 420px", "min-width": "min(100%, 340px)"}
 
 
 class InferenceDashboard(pn.viewable.Viewer):
@@ -135,7 +132,7 @@ class InferencePage:
         self.views = [*controls, *figures, *below]
         self.body = self._composed(controls, figures, below)
         self.refresh()
-        self.ticking = every_tick(self.refresh, self.body)
+        follow(self.refresh, self.body)
 
     def refresh(self) -> None:
         """Show what there is now."""
@@ -150,15 +147,13 @@ class InferencePage:
         self, controls: list[Any], figures: list[Any], below: list[Any]
     ) -> pn.viewable.Viewable:
         smoothing = pn.widgets.FloatSlider.from_param(
-            self.state.choices.param.smoothing, sizing_mode="stretch_width"
+            self.state.choices.param.smoothing, width=260, margin=(4, 14)
         )
-        left = pn.Column(*controls, smoothing, styles=CONTROLS)
-        right = pn.Column(
-            pn.FlexBox(*(pn.Column(figure, styles=HALF) for figure in figures)),
-            *below,
-            styles=FIGURES,
-        )
-        return pn.FlexBox(left, right, gap="24px", sizing_mode="stretch_width")
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0}
+        left = pn.Column(*controls, **wide)
+        above = side_by_side(*((figure, 420, 1) for figure in figures))
+        right = pn.Column(smoothing, above, *below, **wide)
+        return side_by_side((left, 300, 1), (right, 560, 3))
 
 
 def _fisher_of(estimator: Any) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.inference_state import InferenceState
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading, told, words
+from imnn_lab.dashboards.words import told, words
 
 
 class PopulationView(pn.viewable.Viewer):
@@ -29,8 +30,9 @@ class PopulationView(pn.viewable.Viewer):
             show_loop_controls=False, disabled=True, show_value=True, **wide,
         )  # fmt: skip
         self._player.param.watch(self._played, "value")
-        self._body = pn.Column(
-            heading("PMC", "Particles that move towards the target."),
+        self._body = card(
+            "PMC",
+            words("Weighted particles that move towards the target."),
             pn.Row(
                 pn.widgets.IntInput.from_param(choices.particles, step=100, **wide),
                 pn.widgets.IntInput.from_param(choices.initial_draws, step=500, **wide),
@@ -44,7 +46,6 @@ class PopulationView(pn.viewable.Viewer):
             pn.Row(self._start, self._stop),
             self._status,
             self._player,
-            **wide,
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
@@ -53,7 +54,7 @@ class PopulationView(pn.viewable.Viewer):
         self._start.disabled, self._stop.disabled = work.is_running, not work.is_running
         problem = self._problem or (work.message if work.state == "failed" else "")
         why = work.message if work.state in ("finished", "stopped") else ""
-        self._status.object = told(_sentence(snapshot, work.state, why)) + told(problem, True)
+        self._status.object = told(_sentence(snapshot, work.state, why)) + told(problem, "alert")
         self._player.disabled = last < 1
         if last >= 1 and self._player.end != last:
             follows = self._state.choices.iteration < 0

@@ -8,8 +8,9 @@ import numpy as np
 import panel as pn
 
 from imnn_lab.dashboards.inference_state import InferenceState
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading, told, words
+from imnn_lab.dashboards.words import told, words
 from imnn_lab.figures.interactive_panels import Drawing
 
 NEAREST = 500
@@ -32,16 +33,16 @@ class RejectionView(pn.viewable.Viewer):
         self._status = words(name="ABC status")
         self._drawing = Drawing(snapshot.distances(), "distances", height=180)
         wide = {"sizing_mode": "stretch_width"}
-        self._body = pn.Column(
-            heading("ABC", "Draw from the prior, keep what lies within ε of the target."),
+        self._body = card(
+            "ABC",
+            words("Draws from the prior; those within ε of the target are accepted."),
             pn.widgets.IntInput.from_param(choices.draws, step=1000, **wide),
             pn.Row(self._start, self._stop),
             self._status,
             pn.widgets.FloatSlider.from_param(choices.log_distance, **wide),
             self._nearest,
             pn.widgets.Checkbox.from_param(choices.adjust),
-            pn.pane.Bokeh(self._drawing.layout, **wide),
-            **wide,
+            pn.pane.Bokeh(self._drawing.layout, margin=0, **wide),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
@@ -49,7 +50,7 @@ class RejectionView(pn.viewable.Viewer):
         work = self._state.drawing
         self._start.disabled, self._stop.disabled = work.is_running, not work.is_running
         problem = self._problem or (work.message if work.state == "failed" else "")
-        self._status.object = told(_sentence(snapshot, work.state)) + told(problem, True)
+        self._status.object = told(_sentence(snapshot, work.state)) + told(problem, "alert")
         if snapshot.key != self._shown:
             self._shown = snapshot.key
             self._drawing.update(snapshot.distances())

@@ -7,8 +7,8 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.inference_state import Choices
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading
 from imnn_lab.figures.interactive_panels import Brush, Drawing
 
 
@@ -18,15 +18,10 @@ class ScatterView(pn.viewable.Viewer):
     def __init__(self, snapshot: Snapshot, choices: Choices, brush: Brush, **params: Any) -> None:
         super().__init__(**params)
         self._brush, self._shown, self._axes = brush, snapshot.key, snapshot.axes
-        self._pane = pn.pane.Bokeh(None, sizing_mode="stretch_width")
+        self._pane = pn.pane.Bokeh(None, sizing_mode="stretch_width", margin=0)
         self._draw(snapshot)
         axes = pn.widgets.Select.from_param(choices.param.axes, width=240)
-        self._body = pn.Column(
-            heading("Draws", "Drag over draws to select them; the table below lists them."),
-            axes,
-            self._pane,
-            sizing_mode="stretch_width",
-        )
+        self._body = card("Draws", axes, self._pane)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Show another moment; other axes need another figure."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import panel as pn
 
+from imnn_lab.dashboards.layout import card, table
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading, table, told, words
+from imnn_lab.dashboards.words import scrolling, told, words
 from imnn_lab.figures.brush import Brush
 
 EMPTY = "Nothing is selected: drag over draws in a figure, with the box or the lasso."
@@ -37,13 +38,7 @@ class SelectionView(pn.viewable.Viewer):
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
             button_type="default", disabled=True, width=200,
         )  # fmt: skip
-        self._body = pn.Column(
-            heading("Selected draws"),
-            self._count,
-            self._table,
-            self._download,
-            sizing_mode="stretch_width",
-        )
+        self._body = card("Selected draws", self._count, self._table, self._download)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """List what is selected now."""
@@ -78,7 +73,7 @@ def csv(columns: Mapping[str, np.ndarray]) -> str:
 def _listed(columns: Mapping[str, np.ndarray]) -> str:
     shown = {name: values[:MOST_ROWS].tolist() for name, values in columns.items()}
     rows = [[_cell(value) for value in row] for row in zip(*shown.values(), strict=True)]
-    return table("Draws of ABC, and particles of PMC.", list(columns), rows)
+    return scrolling(table(list(columns), rows))
 
 
 def _cell(value: Any) -> str:

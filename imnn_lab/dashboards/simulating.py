@@ -79,12 +79,13 @@ def moving(
                 return "it was stopped among the first draws"
         start, moves = first_population(Draws.joined(parts), target, prior, keep), Moves()
         onwards = population_monte_carlo(start, target, prior, model, for_moves, moves)
-        reason = None
+        ended = ""
         for population, reason in until_stopped(start, onwards, rules, moves.proposals(keep)):
             record.append(population)
+            ended = REASONS[reason] if reason else "it was stopped"
             if stop.is_set():
-                return f"it was stopped after iteration {population.iteration}"
-        return REASONS[str(reason)]
+                break
+        return ended
 
     return task
 

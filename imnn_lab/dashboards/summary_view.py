@@ -7,8 +7,9 @@ from typing import Any
 
 import panel as pn
 
+from imnn_lab.dashboards.layout import card, table
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading, table, words
+from imnn_lab.dashboards.words import scrolling, words
 from imnn_lab.inference.posterior import Posterior
 
 MASS = 0.68
@@ -21,7 +22,7 @@ class SummaryView(pn.viewable.Viewer):
         super().__init__(**params)
         self._shown: object = None
         self._table = words(name="summary")
-        self._body = pn.Column(heading("Summary"), self._table, sizing_mode="stretch_width")
+        self._body = card("Summary", self._table)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Show another moment."""
@@ -42,7 +43,7 @@ def summary_table(samples: Mapping[str, Posterior | None]) -> str:
         names += [f"{label}: mean ± sd", f"{label}: median", f"{label}: {MASS:.0%} interval"]
     names += ["effective samples", "acceptance", "simulations"]
     rows = [[name, *_cells(posterior)] for name, posterior in found.items()]
-    return table("Equal-tailed credible intervals.", names, rows)
+    return scrolling(table(names, rows))
 
 
 def _cells(posterior: Posterior) -> list[str]:

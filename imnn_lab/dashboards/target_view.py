@@ -8,8 +8,9 @@ import numpy as np
 import panel as pn
 
 from imnn_lab.dashboards.inference_state import InferenceState
+from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
-from imnn_lab.dashboards.words import heading, told, words
+from imnn_lab.dashboards.words import told, words
 
 
 class TargetView(pn.viewable.Viewer):
@@ -32,12 +33,11 @@ class TargetView(pn.viewable.Viewer):
         self._simulate = pn.widgets.Button(name="Simulate a target", width=160)
         self._simulate.on_click(self._simulated)
         simulated = [pn.Row(*self._parameters, self._seed, **wide), self._simulate]
-        self._body = pn.Column(
-            heading("Target", "The data to infer from."),
+        self._body = card(
+            "Target",
             self._choice,
             self._estimate,
             *(simulated if state.simulator is not None else []),
-            **wide,
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
@@ -47,7 +47,7 @@ class TargetView(pn.viewable.Viewer):
             self._choice.param.update(options=names, value=snapshot.observation)
         elif self._choice.value is not snapshot.observation:
             self._choice.value = snapshot.observation
-        about = told(_sentence(snapshot)) + told(self._problem, True)
+        about = told(_sentence(snapshot)) + told(self._problem, "alert")
         if self._estimate.object != about:
             self._estimate.object = about
 

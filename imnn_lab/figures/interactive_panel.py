@@ -23,9 +23,9 @@ from bokeh.plotting.contour import contour_data
 
 from imnn_lab.figures.brush import Brush, group_name
 from imnn_lab.figures.data import Contours, Curve, Histogram, Layer, Panel, Points
+from imnn_lab.figures.interactive import NEUTRAL
 from imnn_lab.figures.style import mass_label, style
 
-NEUTRAL = "#8a8a8a"  # seen on white and on black
 MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star")
 TOOLS = "pan,wheel_zoom,box_zoom,box_select,lasso_select,reset,save"
 

@@ -12,7 +12,8 @@ from bokeh.plotting import figure
 
 from imnn_lab.figures.brush import Brush, group_name
 from imnn_lab.figures.data import Contours, Curve, Panel, Panels, Points
-from imnn_lab.figures.interactive_panel import MARKERS, NEUTRAL, Key, PanelFigure, Setting, dashes
+from imnn_lab.figures.interactive import NEUTRAL
+from imnn_lab.figures.interactive_panel import MARKERS, Key, PanelFigure, Setting, dashes
 from imnn_lab.figures.style import mass_label, style
 
 ROW = 24  # pixels of a row of the legend
@@ -100,13 +101,15 @@ class Drawing:
     ) -> LegendItem:
         """Return a legend entry; its visibility is that of everything of its group."""
         series, rejected = group
-        look, empty = style(series), ColumnDataSource({"x": [], "y": []})
-        colour = NEUTRAL if rejected else look.colour
+        empty = ColumnDataSource({"x": [], "y": []})
+        colour = NEUTRAL if rejected else style(series).colour
         drawn = {kind for kind, k, r in keys if (k, r) == group}
         glyphs = []
         if "lines" in drawn:
             glyphs.append(
-                strip.line("x", "y", source=empty, color=colour, line_dash=dashes(series), line_width=2)
+                strip.line(
+                    "x", "y", source=empty, color=colour, line_dash=dashes(series), line_width=2
+                )
             )
         else:
             marker = "square" if "histogram" in drawn else MARKERS[series % len(MARKERS)]

@@ -124,7 +124,10 @@ def _draw_contours(axes: Axes, contours: Contours, properties: Mapping[str, Any]
 
 
 def _draw_histogram(axes: Axes, bars: Histogram, properties: Mapping[str, Any]) -> None:
-    own = {"color": REJECTED if bars.rejected else style(bars.series).colour, "fill": True}
+    own: dict[str, Any] = {
+        "color": REJECTED if bars.rejected else style(bars.series).colour,
+        "fill": True,
+    }
     top = bars.base + bars.counts
     axes.stairs(top, bars.edges, baseline=bars.base, **(own | dict(properties)))
 
