@@ -6,6 +6,7 @@ from typing import Any
 
 import panel as pn
 
+from imnn_lab.dashboards.drawings import placed
 from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
 from imnn_lab.dashboards.words import words
@@ -23,7 +24,7 @@ class CornerView(pn.viewable.Viewer):
         self._body = card(
             "Posteriors",
             words("Click a name to hide it; drag over draws to select them."),
-            pn.pane.Bokeh(self._drawing.layout, sizing_mode="stretch_width", margin=0),
+            placed(self._drawing),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 
+from imnn_lab.dashboards.drawings import placed
 from imnn_lab.dashboards.inference_state import InferenceState
 from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
@@ -42,7 +43,7 @@ class RejectionView(pn.viewable.Viewer):
             pn.widgets.FloatSlider.from_param(choices.log_distance, **wide),
             self._nearest,
             pn.widgets.Checkbox.from_param(choices.adjust),
-            pn.pane.Bokeh(self._drawing.layout, margin=0, **wide),
+            placed(self._drawing),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:

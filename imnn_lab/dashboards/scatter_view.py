@@ -6,6 +6,7 @@ from typing import Any
 
 import panel as pn
 
+from imnn_lab.dashboards.drawings import WIDE, placed
 from imnn_lab.dashboards.inference_state import Choices
 from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import Snapshot
@@ -18,10 +19,10 @@ class ScatterView(pn.viewable.Viewer):
     def __init__(self, snapshot: Snapshot, choices: Choices, brush: Brush, **params: Any) -> None:
         super().__init__(**params)
         self._brush, self._shown, self._axes = brush, snapshot.key, snapshot.axes
-        self._pane = pn.pane.Bokeh(None, sizing_mode="stretch_width", margin=0)
+        self._place = pn.Column(**WIDE)
         self._draw(snapshot)
         axes = pn.widgets.Select.from_param(choices.param.axes, width=240)
-        self._body = card("Draws", axes, self._pane)
+        self._body = card("Draws", axes, self._place)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Show another moment; other axes need another figure."""
@@ -37,7 +38,7 @@ class ScatterView(pn.viewable.Viewer):
     def _draw(self, snapshot: Snapshot) -> None:
         height = 220 if len(snapshot.labels) < 3 else 170
         self._drawing = Drawing(snapshot.scatter(), "scatter", brush=self._brush, height=height)
-        self._pane.object = self._drawing.layout
+        self._place[:] = [placed(self._drawing)]
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._body

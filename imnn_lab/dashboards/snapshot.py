@@ -157,7 +157,7 @@ class Snapshot:
 
     def distances(self) -> Panels:
         """Describe the histogram of the draws' distances."""
-        return distances(self.acceptance.distances, self.ε)
+        return distances(self.acceptance.distances, self.ε, self.series, self.series.index(ABC))
 
     def table(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the draws of the given numbers as named columns."""

@@ -101,13 +101,15 @@ class PanelFigure:
             y_axis_label=panel.y_label if outer[1] else None,
             tools=TOOLS,
             name=self._place,
-            min_border_left=12,
+            min_border_left=52,
+            min_border_right=8,
+            min_width=100,
         )
         made.xaxis.major_label_text_font_size = made.yaxis.major_label_text_font_size = "11px"
         made.xaxis.ticker.desired_num_ticks = made.yaxis.ticker.desired_num_ticks = 4
         made.yaxis.visible = panel.y_label != "" and outer[1]
         made.xaxis.major_label_text_font_size = "11px" if outer[0] else "0px"
-        made.toolbar.logo = None
+        made.toolbar.logo, made.toolbar.autohide = None, True
         if self.setting.brush is not None:
             made.toolbar.active_drag = made.select_one(BoxSelectTool)
         return made

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from bokeh.layouts import column, gridplot
-from bokeh.models import Column as BokehColumn
 from bokeh.models import ColumnDataSource, Legend, LegendItem, Range1d
 from bokeh.plotting import figure
 
@@ -35,8 +33,8 @@ class Drawing:
 
     Attributes
     ----------
-    layout : bokeh.models.Column
-        What to display. A Bokeh model belongs to one document.
+    legend : bokeh.plotting.figure
+        To be placed above `places`. A Bokeh model belongs to one document.
     """
 
     def __init__(
@@ -49,7 +47,7 @@ class Drawing:
             (panel.row, panel.column): PanelFigure(panel, setting, _outer(panel, description))
             for panel in description.panels
         }
-        self.layout = self._composed(description, setting)
+        self.legend = self._legend(description, setting)
         self.update(description)
 
     def update(self, description: Panels) -> None:
@@ -63,17 +61,14 @@ class Drawing:
                 self._fitted[label] = wanted
             shown.update(reset_start=wanted[0], reset_end=wanted[1])
 
-    def _composed(self, description: Panels, setting: Setting) -> BokehColumn:
-        places = [
-            [self._figure(row, col) for col in range(description.columns)]
-            for row in range(description.rows)
-        ]
-        grid = gridplot(places, sizing_mode="stretch_width", toolbar_location="right")
-        strip = self._legend(description, setting)
-        return column([strip, grid], sizing_mode="stretch_width", name=setting.name)
+    @property
+    def places(self) -> list[list[figure | None]]:
+        """The figures by row and column, None where there is no panel."""
+        rows, columns = (1 + max(place[k] for place in self._panels) for k in (0, 1))
+        return [[self._figure(row, column) for column in range(columns)] for row in range(rows)]
 
-    def _figure(self, row: int, col: int) -> figure | None:
-        panel = self._panels.get((row, col))
+    def _figure(self, row: int, column: int) -> figure | None:
+        panel = self._panels.get((row, column))
         return None if panel is None else panel.figure
 
     def _legend(self, description: Panels, setting: Setting) -> figure:
@@ -101,19 +96,21 @@ class Drawing:
     ) -> LegendItem:
         """Return a legend entry; its visibility is that of everything of its group."""
         series, rejected = group
-        empty = ColumnDataSource({"x": [], "y": []})
+        unseen = ColumnDataSource({"x": [0, 0], "y": [0, 0]})
         colour = NEUTRAL if rejected else style(series).colour
         drawn = {kind for kind, k, r in keys if (k, r) == group}
         glyphs = []
         if "lines" in drawn:
             glyphs.append(
                 strip.line(
-                    "x", "y", source=empty, color=colour, line_dash=dashes(series), line_width=2
+                    "x", "y", source=unseen, color=colour, line_dash=dashes(series), line_width=2
                 )
             )
         else:
             marker = "square" if "histogram" in drawn else MARKERS[series % len(MARKERS)]
-            glyphs.append(strip.scatter("x", "y", source=empty, color=colour, marker=marker))
+            glyphs.append(
+                strip.scatter("x", "y", source=unseen, color=colour, marker=marker, size=1)
+            )
         for renderer in self._of_group(group):
             glyphs[0].js_link("visible", renderer, "visible")
         label = group_name(setting.series[series], rejected)
