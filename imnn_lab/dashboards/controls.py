@@ -90,12 +90,12 @@ def disabled_buttons(state: TrainingState) -> dict[str, bool]:
 
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], name=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
+        state.param[name], label=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
     )
 
 
 def _button(name: str, act: Any) -> pn.widgets.Button:
     kind = {"Start": "primary", "Stop": "danger"}.get(name, "default")
-    button = pn.widgets.Button(name=name, button_type=kind, margin=(4, 4), min_width=64)
+    button = pn.widgets.Button(label=name, color=kind, margin=(4, 4), min_width=64)
     button.on_click(lambda event: act())
     return button

@@ -99,7 +99,7 @@ class Pump:
         if run is not self._run:
             self._run = run
             pair = (run.regularisation.λ, run.regularisation.ε)
-            if pair != self.state.applied:
+            if pair != self.state.applied and not self.state.is_pending:
                 self.state.choose(*pair)
         elif len(moment.marks) > self._n_marks:
             self.state.follow(moment.marks[self._n_marks :])
