@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards.state import TrainingState, applied_words, learning_rate_of
+from imnn_lab.dashboards.state import TrainingState, learning_rate_of
+from imnn_lab.dashboards.training_words import applied_words
 from imnn_lab.results import SteeringMark
 
 
