@@ -8,8 +8,9 @@ import pytest
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("IMNN_LAB_REQUIRE_BROWSER"):
@@ -33,7 +34,7 @@ def watched_page(browser):
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(90_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: errors.extend(outside(request.url)))

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -25,31 +26,30 @@ def served(command, path="/", seconds=120, **environment):
     port = free_port()
     words = [word.replace("PORT", str(port)) for word in command]
     variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
-    log = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, "-m", *words], env=variables, stdout=log, stderr=subprocess.STDOUT
-    )
-    os.set_blocking(process.stdout.fileno(), False)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address + path, process, seconds)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words], env=variables, stdout=log, stderr=subprocess.STDOUT
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(address + path, process, seconds, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
-def _wait_for(url, process, seconds):
+def _wait_for(url, process, seconds, log):
     end = time.monotonic() + seconds
     while True:
         try:
             with urllib.request.urlopen(url, timeout=seconds):
                 return
-        except (urllib.error.URLError, ConnectionError) as error:
-            heard = process.stdout.read() or b""
-            assert process.poll() is None, heard.decode()
-            assert time.monotonic() < end, f"{error}: {heard.decode()}"
+        except (urllib.error.URLError, ConnectionError):
             time.sleep(0.2)
+        if process.poll() is not None or time.monotonic() > end:
+            log.seek(0)
+            raise RuntimeError(log.read().decode())
 
 
 def column(page, name, source="training_curves"):
@@ -61,7 +61,7 @@ def column(page, name, source="training_curves"):
     return page.evaluate(code, [source, name])
 
 
-def until(page, condition, seconds=90):
+def until(page, condition, seconds=40):
     """Wait until a condition on the page holds, asked a few times a second; return what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):
