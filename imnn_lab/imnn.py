@@ -476,6 +476,22 @@ class IMNN:
         prepare_notebook()
         return TrainingDashboard(self, known_fisher, labels)
 
+    def widget(self, known_det_fisher: float | None = None) -> Any:
+        """Return ipywidgets that train this network in a notebook and show any of its fits, live.
+
+        Parameters
+        ----------
+        known_det_fisher : float, optional
+            The exact det F, drawn where it is known.
+
+        Returns
+        -------
+        imnn_lab.widgets.TrainingWidget
+        """
+        from imnn_lab.widgets import TrainingWidget
+
+        return TrainingWidget(self, known_det_fisher)
+
     # Saving ---------------------------------------------------------------------------------
 
     def save(self, directory: str | Path | None = None, weight_file: str = "weights") -> Path:

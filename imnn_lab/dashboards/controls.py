@@ -10,7 +10,8 @@ from bokeh.models import CustomJSTickFormatter
 
 from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.pump import Moment
-from imnn_lab.dashboards.state import TrainingState, applied_words
+from imnn_lab.dashboards.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.training_words import applied_words
 
 POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
@@ -76,26 +77,14 @@ def rate_words(state: TrainingState) -> str:
     return f"<div>rate α = {regularisation.α:.4g}{waits}</div>"
 
 
-def disabled_buttons(state: TrainingState) -> dict[str, bool]:
-    """Say which buttons cannot be pressed in the present state."""
-    running, word = state.is_running, state.word
-    return {
-        "Start": running,
-        "Pause": not running or word in ("paused", "stopping"),
-        "Resume": word != "paused",
-        "Stop": not running or word == "stopping",
-        "Reset": running,
-    }
-
-
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], name=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
+        state.param[name], label=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
     )
 
 
 def _button(name: str, act: Any) -> pn.widgets.Button:
     kind = {"Start": "primary", "Stop": "danger"}.get(name, "default")
-    button = pn.widgets.Button(name=name, button_type=kind, margin=(4, 4), min_width=64)
+    button = pn.widgets.Button(label=name, color=kind, margin=(4, 4), min_width=64)
     button.on_click(lambda event: act())
     return button

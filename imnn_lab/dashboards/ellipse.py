@@ -38,14 +38,14 @@ class EllipseView(pn.viewable.Viewer):
         self.state, self._known = state, known_fisher
         self.figure = EllipseFigure(centre, labels)
         self.slider = pn.widgets.IntSlider(
-            name="iteration (at the end: the latest)", start=0, end=1, value=1,
+            label="iteration (at the end: the latest)", start=0, end=1, value=1,
             sizing_mode="stretch_width", margin=(4, 10), disabled=True,
         )  # fmt: skip
         self.pairs = {
             f"{labels[i]}, {labels[j]}": (i, j) for i, j in combinations(range(len(labels)), 2)
         }
         self.pair = pn.widgets.Select(
-            name="parameters", options=self.pairs or {labels[0]: (0, 0)}, width=150,
+            label="parameters", options=self.pairs or {labels[0]: (0, 0)}, width=150,
             visible=len(self.pairs) > 1,
         )  # fmt: skip
         self.words = pn.pane.HTML(NO_ROWS, sizing_mode="stretch_width", margin=(0, 10))

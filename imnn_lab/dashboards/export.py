@@ -64,7 +64,7 @@ class Export(pn.viewable.Viewer):
             margin=4,
             width=72,
             disabled=True,
-            button_style="outline",
+            variant="outline",
         )
 
     def __panel__(self) -> pn.Column:

@@ -11,6 +11,7 @@ import panel as pn
 from imnn_lab import checks
 from imnn_lab.dashboards.corner_view import CornerView
 from imnn_lab.dashboards.export_view import ExportView
+from imnn_lab.dashboards.following import follow
 from imnn_lab.dashboards.inference_state import InferenceState
 from imnn_lab.dashboards.layout import side_by_side
 from imnn_lab.dashboards.population_view import PopulationView
@@ -19,7 +20,6 @@ from imnn_lab.dashboards.scatter_view import ScatterView
 from imnn_lab.dashboards.selection_view import SelectionView
 from imnn_lab.dashboards.summary_view import SummaryView
 from imnn_lab.dashboards.target_view import TargetView
-from imnn_lab.dashboards.ticking import follow
 from imnn_lab.figures.brush import Brush
 from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.draws import Draws
@@ -132,7 +132,7 @@ class InferencePage:
         self.views = [*controls, *figures, *below]
         self.body = self._composed(controls, figures, below)
         self.refresh()
-        follow(self.refresh, self.body)
+        follow(self)
 
     def refresh(self) -> None:
         """Show what there is now."""

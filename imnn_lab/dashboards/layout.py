@@ -32,7 +32,7 @@ def heading(text: str) -> pn.pane.HTML:
     return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
 
 
-def side_by_side(*shares: tuple[Any, int, int]) -> pn.FlexBox:
+def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
     """Return a row that breaks where it is too narrow.
 
     Parameters
@@ -48,9 +48,11 @@ def side_by_side(*shares: tuple[Any, int, int]) -> pn.FlexBox:
         )
         for viewable, basis, grow in shares
     ]  # fmt: skip
-    return pn.FlexBox(
-        *places, align_items="flex-start", gap="0px", sizing_mode="stretch_width", margin=0
-    )
+    # pn.FlexBox would let rows overlap that hold figures
+    return pn.Row(
+        *places, sizing_mode="stretch_width", margin=0, min_width=0,
+        styles={"flex-wrap": "wrap", "align-items": "flex-start"},
+    )  # fmt: skip
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

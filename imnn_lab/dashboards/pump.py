@@ -69,15 +69,21 @@ class Pump:
         self._cursor = 0
         self._latest: dict[str, float] = {}
         self._run: object = None
-        self._n_marks = 0
+        self._n_marks, self._found = 0, False
 
     def tick(self) -> Moment:
         """Read what is new and refresh the views."""
         moment = self._read()
+        self._found = moment.is_new or moment.has_rows
         self._follow_run(moment)
         for view in self.views:
             view.refresh(moment)
         return moment
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run goes on, or the last tick found something new."""
+        return self.state.is_running or self._found
 
     async def tick_in_loop(self) -> None:
         """Do a tick on the loop of a session."""
@@ -99,7 +105,7 @@ class Pump:
         if run is not self._run:
             self._run = run
             pair = (run.regularisation.λ, run.regularisation.ε)
-            if pair != self.state.applied:
+            if pair != self.state.applied and not self.state.is_pending:
                 self.state.choose(*pair)
         elif len(moment.marks) > self._n_marks:
             self.state.follow(moment.marks[self._n_marks :])

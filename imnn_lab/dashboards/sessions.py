@@ -7,7 +7,10 @@ from typing import Any
 
 import panel as pn
 
-from imnn_lab.dashboards.ticking import in_session
+
+def in_session() -> bool:
+    """Say whether this is the session of a served page."""
+    return bool(pn.state.curdoc and pn.state.curdoc.session_context)
 
 
 def stop_with_session(imnn: Any, grace_seconds: float = 0.0) -> SessionEnd | None:

@@ -7,7 +7,7 @@ show is read back on the pump's tick. Nothing here draws, and any thread may cal
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class TrainingState(param.Parameterized):
     scale = param.Selector(objects=list(SCALES), label="vertical axes")
     window = param.Selector(objects=list(WINDOWS), label="follow")
     fit_all = param.Boolean(False, label="show outliers")
+    acts = param.Integer(0, doc="How often a button was pressed or a setting released.")
     shown_iteration = param.Integer(None, allow_None=True, label="iteration")
 
     def __init__(self, imnn: Trained, **settings: Any) -> None:
@@ -172,7 +173,12 @@ class TrainingState(param.Parameterized):
         """End the run."""
         self._with_run(lambda run: run.stop())
 
+    def on_change(self, act: Callable[[], Any]) -> None:
+        """Do something whenever anything is chosen or done."""
+        self.param.watch(lambda *_: act(), list(self.param))
+
     def _begin(self, n_iterations: int | None, reset: bool) -> None:
+        self.acts += 1
         with self._lock:
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
@@ -187,6 +193,7 @@ class TrainingState(param.Parameterized):
             self._steer(learning_rate=self.learning_rate)
 
     def _steer(self, **settings: float) -> bool:
+        self.acts += 1
         if not self.is_running:
             return False
         try:
@@ -197,6 +204,7 @@ class TrainingState(param.Parameterized):
         return True
 
     def _with_run(self, act: Any) -> None:
+        self.acts += 1
         if self.is_running:
             act(self.run)
 
@@ -225,14 +233,16 @@ def learning_rate_of(imnn: Any) -> float | None:
         return None
 
 
-def applied_words(marks: Sequence[SteeringMark], most: int = 5) -> list[str]:
-    """Say when the last changes were asked for and applied."""
-    names = {"ε": "ϵ", "learning_rate": "learning rate"}
-    return [
-        f"{names.get(mark.name, mark.name)} = {mark.value:.4g} requested after iteration "
-        f"{max(0, mark.requested_after)}, applied at iteration {mark.iteration}"
-        for mark in reversed(list(marks)[-most:])
-    ]
+def disabled_buttons(state: TrainingState) -> dict[str, bool]:
+    """Say which buttons cannot be pressed in the present state."""
+    running, word = state.is_running, state.word
+    return {
+        "Start": running,
+        "Pause": not running or word in ("paused", "stopping"),
+        "Resume": word != "paused",
+        "Stop": not running or word == "stopping",
+        "Reset": running,
+    }
 
 
 def _rounded(exponent: float) -> float:

@@ -1,7 +1,8 @@
-"""Who ticks a pump: a session's own loop, or one thread of a notebook's kernel.
+"""What ticks a pump in a notebook: one thread of the kernel.
 
-A notebook needs a thread: while a cell blocks in `fit`, nothing else of the kernel's main thread
-runs. Nothing is pushed before a frontend answered, since such pushes would be repeated for ever.
+While a cell blocks in `fit` nothing else of the kernel's main thread runs, so what follows it
+needs a thread of its own. The thread ends when there has been nothing to do for a while, and is
+started again before each cell and by whatever the reader does.
 """
 
 from __future__ import annotations
@@ -9,40 +10,17 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any
-
-import panel as pn
+from typing import Any, Protocol
 
 PERIOD = 0.25
 PATIENCE = 60.0
 
 
-def in_session() -> bool:
-    """Say whether this is the session of a served page."""
-    return bool(pn.state.curdoc and pn.state.curdoc.session_context)
+class Ticked(Protocol):
+    """What a thread keeps up to date."""
 
-
-def follow(tick: Callable[[], Any], layout: pn.viewable.Viewable) -> None:
-    """Tick while a page shows a layout: in its session's loop, or in a notebook's thread.
-
-    Parameters
-    ----------
-    tick : bound method
-    layout : Viewable
-        What is shown; it keeps the method's object alive.
-    """
-    if in_session():
-
-        async def tick_in_loop() -> None:
-            tick()
-
-        pn.state.add_periodic_callback(tick_in_loop, period=int(1000 * PERIOD))
-    elif kernel_shell() is not None:
-        ticker = NotebookTicker(tick, layout)
-        layout.ticker, layout.ticked = ticker, tick
-        weakref.finalize(layout, ticker.stop)
-        ticker.start()
+    def tick(self) -> bool:
+        """Bring it up to date; say whether something goes on."""
 
 
 def kernel_shell() -> Any:
@@ -56,21 +34,22 @@ def kernel_shell() -> Any:
 
 
 class NotebookTicker:
-    """Ticks in a thread while a frontend listens, and pushes once a tick.
+    """Ticks in a thread while there is something to do.
 
     Parameters
     ----------
-    tick : bound method
-        What is done each time; it is held weakly.
-    view : panel viewable
-        What is pushed.
+    ticked : Ticked
+        Held weakly: what nobody shows any more is not kept alive by its ticker.
     period : float
         Seconds from tick to tick.
+    patience : float
+        Seconds of idleness after which the thread ends.
     """
 
-    def __init__(self, tick: Callable[[], Any], view: Any, period: float = PERIOD) -> None:
-        self._tick, self._view, self._period = weakref.WeakMethod(tick), weakref.ref(view), period
+    def __init__(self, ticked: Ticked, period: float = PERIOD, patience: float = PATIENCE) -> None:
+        self._ticked, self._period, self._patience = weakref.ref(ticked), period, patience
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @property
@@ -80,36 +59,44 @@ class NotebookTicker:
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
-        if self.is_alive:
-            return
-        self._stopped.clear()
-        self._thread = threading.Thread(target=self._run, name="imnn_lab view", daemon=True)
-        self._thread.start()
+        with self._lock:
+            if self.is_alive or self._stopped.is_set():
+                return
+            self._thread = threading.Thread(target=self._run, name="imnn_lab view", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread for good."""
         self._stopped.set()
 
+    def follow(self, events: Any) -> None:
+        """Start with each cell of a kernel; `events` are those of its shell."""
+        CellStarts(events, self, self._ticked).register()
+        self.start()
+
     def _run(self) -> None:
-        given_up = time.monotonic() + PATIENCE
+        busy = time.monotonic()
         while not self._stopped.wait(self._period):
-            tick, view = self._tick(), self._view()
-            if tick is None or view is None:
+            ticked = self._ticked()
+            if ticked is None or time.monotonic() > busy + self._patience:
                 return
-            if not has_answered(view):
-                if time.monotonic() > given_up:
-                    return
-                continue
-            given_up = time.monotonic() + PATIENCE
-            tick()
-            pn.io.push_notebook(view)
-            del tick, view
+            if ticked.tick():
+                busy = time.monotonic()
+            del ticked
 
 
-def has_answered(view: Any) -> bool:
-    """Say whether a frontend opened its connection to any display of a view."""
-    displays = (pn.state._views.get(ref) for ref in view._models)
-    return any(
-        display is not None and getattr(display[3], "_comm", None) is not None
-        for display in displays
-    )
+class CellStarts:
+    """Starts a ticker before each cell, as long as there is something to tick."""
+
+    def __init__(self, events: Any, ticker: NotebookTicker, ticked: weakref.ref[Any]) -> None:
+        self._events, self._ticker, self._ticked = events, ticker, ticked
+
+    def register(self) -> None:
+        """Begin."""
+        self._events.register("pre_run_cell", self._before_cell)
+
+    def _before_cell(self, *_: Any) -> None:
+        if self._ticked() is None:
+            self._events.unregister("pre_run_cell", self._before_cell)
+        else:
+            self._ticker.start()

@@ -18,9 +18,10 @@ from imnn_lab.dashboards.notebooks import follow_in_notebook
 from imnn_lab.dashboards.protocols import Trained
 from imnn_lab.dashboards.pump import Pump
 from imnn_lab.dashboards.regulariser import RegulariserView
+from imnn_lab.dashboards.sessions import in_session
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.status import Status
-from imnn_lab.dashboards.ticking import PERIOD, in_session
+from imnn_lab.dashboards.ticking import PERIOD
 
 
 class TrainingDashboard(pn.viewable.Viewer):
@@ -77,7 +78,7 @@ class TrainingDashboard(pn.viewable.Viewer):
             milliseconds = int(1000 * PERIOD)
             pn.state.add_periodic_callback(self.pump.tick_in_loop, period=milliseconds)
         else:
-            follow_in_notebook(self, self._layout)
+            self._notebook = follow_in_notebook(self, self._layout)
         return self._layout
 
 

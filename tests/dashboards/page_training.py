@@ -1,10 +1,12 @@
 """A page for ``panel serve``: the Gaussian problem, an IMNN of its own for each session."""
 
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import panel as pn
 from makers import small_imnn
 from panel_material_ui import Page
 
@@ -16,3 +18,14 @@ imnn = small_imnn()
 stop_with_session(imnn, grace_seconds=0.5)
 dashboard = imnn.explore(known_fisher=problem.F, labels=problem.labels)
 Page(title="Gaussian", main=[dashboard], busy_indicator=None).servable()
+
+
+def runs_in_this_process():
+    return sum(thread.name == "imnn_lab run" for thread in threading.enumerate())
+
+
+pn.state.add_periodic_callback(
+    lambda: setattr(count, "object", f"runs: {runs_in_this_process()}"), period=500
+)
+count = pn.pane.Str("")
+count.servable()
