@@ -15,7 +15,7 @@ from imnn_lab.dashboards.export import CALL
 from imnn_lab.dashboards.inference_state import InferenceState
 from imnn_lab.dashboards.layout import card
 from imnn_lab.dashboards.snapshot import ABC, PMC, Snapshot
-from imnn_lab.dashboards.words import words
+from imnn_lab.dashboards.words import scrolling, words
 from imnn_lab.figures import static
 from imnn_lab.figures.data import Panels
 
@@ -47,7 +47,7 @@ class ExportView(pn.viewable.Viewer):
         self._shown = snapshot.key
         for name, posterior in snapshot.samples.items():
             self._samples[name].disabled = posterior is None
-        self._call.object = CALL.format(escape(python_call(self._state, snapshot)))
+        self._call.object = scrolling(CALL.format(escape(python_call(self._state, snapshot))))
 
     def _figures(self, snapshot: Snapshot) -> list[tuple[str, Callable[[], Panels]]]:
         figures = [("corner", lambda: self._state.snapshot().corner())]

@@ -149,7 +149,7 @@ class InferencePage:
         smoothing = pn.widgets.FloatSlider.from_param(
             self.state.choices.param.smoothing, width=260, margin=(4, 14)
         )
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0}
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "min_width": 0}
         left = pn.Column(*controls, **wide)
         above = side_by_side(*((figure, 420, 1) for figure in figures))
         right = pn.Column(smoothing, above, *below, **wide)

@@ -24,23 +24,22 @@ class PopulationView(pn.viewable.Viewer):
         self._start.on_click(self._run)
         self._stop.on_click(lambda _: state.moving.stop())
         self._status = words(name="PMC status")
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._player = pn.widgets.Player(
             name="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",
-            show_loop_controls=False, disabled=True, show_value=True, **wide,
+            show_loop_controls=False, disabled=True, show_value=True,
+            visible_buttons=["first", "previous", "pause", "play", "next", "last"], **wide,
         )  # fmt: skip
         self._player.param.watch(self._played, "value")
         self._body = card(
             "PMC",
             words("Weighted particles that move towards the target."),
-            pn.Row(
-                pn.widgets.IntInput.from_param(choices.particles, step=100, **wide),
-                pn.widgets.IntInput.from_param(choices.initial_draws, step=500, **wide),
-                **wide,
-            ),
-            pn.Row(
-                pn.widgets.FloatInput.from_param(choices.criterion, step=0.01, **wide),
-                pn.widgets.IntInput.from_param(choices.most_simulations, step=10_000, **wide),
+            pn.FlexBox(
+                pn.widgets.IntInput.from_param(choices.particles, step=100, width=140),
+                pn.widgets.IntInput.from_param(choices.initial_draws, step=500, width=140),
+                pn.widgets.FloatInput.from_param(choices.criterion, step=0.01, width=140),
+                pn.widgets.IntInput.from_param(choices.most_simulations, step=10_000, width=140),
+                gap="0px",
                 **wide,
             ),
             pn.Row(self._start, self._stop),

@@ -33,7 +33,7 @@ class RejectionView(pn.viewable.Viewer):
         self._nearest.on_click(self._accept_nearest)
         self._status = words(name="ABC status")
         self._drawing = Drawing(snapshot.distances(), "distances", height=180)
-        wide = {"sizing_mode": "stretch_width"}
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._body = card(
             "ABC",
             words("Draws from the prior; those within ε of the target are accepted."),

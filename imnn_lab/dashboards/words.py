@@ -31,4 +31,6 @@ def told(text: str, role: str = "status") -> str:
 
 def scrolling(content: str, height: int = 280) -> str:
     """Return HTML that scrolls where it is wider than the page or higher than so many pixels."""
-    return f'<div tabindex="0" style="overflow: auto; max-height: {height}px">{content}</div>'
+    # contain: its place gives it its width, its content does not
+    style = f"overflow: auto; contain: inline-size; max-height: {height}px"
+    return f'<div tabindex="0" style="{style}">{content}</div>'
