@@ -8,9 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PLACES = {"InferenceDashboard": "inference", "TrainingDashboard": "training"}
+_PLACES = {
+    "InferenceDashboard": "inference",
+    "ResultsDashboard": "results",
+    "TrainingDashboard": "training",
+}
 
-__all__ = ["InferenceDashboard", "TrainingDashboard"]
+__all__ = ["InferenceDashboard", "ResultsDashboard", "TrainingDashboard"]
 
 
 def __getattr__(name: str) -> Any:
