@@ -111,13 +111,15 @@ class InferencePage:
     Parameters
     ----------
     state : InferenceState
+    follows : bool
+        Whether it refreshes itself; otherwise who makes it does.
 
     Attributes
     ----------
     body : Viewable
     """
 
-    def __init__(self, state: InferenceState) -> None:
+    def __init__(self, state: InferenceState, follows: bool = True) -> None:
         self.state = state
         snapshot = state.snapshot()
         self._shown: object = None
@@ -132,7 +134,8 @@ class InferencePage:
         self.views = [*controls, *figures, *below]
         self.body = self._composed(controls, figures, below)
         self.refresh()
-        follow(self)
+        if follows:
+            follow(self)
 
     def refresh(self) -> None:
         """Show what there is now."""
