@@ -21,9 +21,8 @@ from imnn_lab import checks, storage
 from imnn_lab.adaptation import refresh_normalisation
 from imnn_lab.estimator import Estimator
 from imnn_lab.results import FisherStatistics, History
+from imnn_lab.saved import SavedTraining, state_arrays
 from imnn_lab.settings import Settings
-
-SETS = ("training", "validation")
 
 
 @dataclass(frozen=True)
@@ -103,22 +102,15 @@ class Archive:
         FileNotFoundError
             If there is none in the directory.
         """
-        path = directory / "state.npz"
-        if not path.is_file():
-            message = f"There is no saved IMNN in {str(directory)!r}: {path.name} is missing."
-            raise FileNotFoundError(f"{message} Check `directory` and `filename`.")
-        arrays = storage.read_npz(path)
+        arrays = state_arrays(directory)
+        saved = SavedTraining.from_arrays(arrays)
         plain = storage.unpack(arrays["archive"])
         return cls(
-            settings=Settings.from_dict(plain["settings"]),
+            settings=saved.settings,
             weights=_unnumbered("weight", arrays),
             initial=_unnumbered("initial", arrays),
-            statistics={
-                name: FisherStatistics.from_arrays(part)
-                for name in SETS
-                if (part := _unprefixed(name, arrays))
-            },
-            history=History.from_arrays(_unprefixed("history", arrays)),
+            statistics=saved.statistics,
+            history=saved.history,
             optimiser=plain["optimiser"],
             training_state=_unnumbered("state", arrays),
             next=plain["next"],
@@ -163,8 +155,3 @@ def _unnumbered(name: str, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 def _prefixed(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{name}/{key}": value for key, value in arrays.items()}
-
-
-def _unprefixed(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    start = f"{name}/"
-    return {key.removeprefix(start): a for key, a in arrays.items() if key.startswith(start)}

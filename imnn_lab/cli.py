@@ -1,13 +1,14 @@
-"""The command line: ``imnn-lab demo | --help | --version``."""
+"""The command line: ``imnn-lab demo | serve | --help | --version``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
 import imnn_lab
-from imnn_lab import quiet
+from imnn_lab import quiet, serving
 
 PROBLEMS = {
     "nile": "the annual flow of the Nile 1871-1970, a real observation",
@@ -23,6 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command is None:
         _parser().print_help()
         return 0
+    if parsed.command == "serve":
+        with contextlib.suppress(KeyboardInterrupt):
+            serving.serve(parsed)
+        return 0
+    return _demo(parsed)
+
+
+def _demo(parsed: argparse.Namespace) -> int:
     quiet.import_tensorflow()
     from imnn_lab.demo import demo
 
@@ -52,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         "--output", default="imnn-lab-demo", help="where results go (default: %(default)s)"
     )
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulations and the network")
+    serve = commands.add_parser(
+        "serve",
+        help="serve the laboratory to browsers",
+        description="Serve a page that trains networks, infers posteriors and shows results. "
+        "Without options only this machine reaches it.",
+    )
+    serving.add_options(serve)
     return parser
 
 

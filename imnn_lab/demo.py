@@ -10,16 +10,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imnn_lab import demo_posteriors, networks, problems, storage
+from imnn_lab.cases import CASES
 from imnn_lab.figures import curves, ellipses, static, static_curves
 from imnn_lab.imnn import IMNN
 from imnn_lab.inference import Posterior, Uniform
 from imnn_lab.problems import Problem
-
-PRIORS = {
-    "gaussian": Uniform([-3, 0.1], [3, 5]),
-    "slope": Uniform([3], [5]),
-    "field": Uniform([0.3, -0.5], [2, 1.5]),
-}
 
 
 @dataclass(frozen=True)
@@ -109,13 +104,12 @@ def _case(name: str, seed: int) -> Case:
             f"The Nile's annual flow at Aswan, {years[0]}-{years[-1]} (10^8 m^3), as a stationary "
             "first-order autoregressive series."
         )
-        prior = Uniform([600, 0, 80], [1200, 0.95, 250])
-        return Case(problems.autoregressive(), flow[:, None], story, prior, n_s=1000)
+        return Case(problems.autoregressive(), flow[:, None], story, CASES[name].prior, n_s=1000)
     make = {"gaussian": problems.gaussian, "slope": problems.slope, "field": problems.field_2d}
     problem = make[name]()
     observation = problem.simulations(1, seed=10_000 + seed)[0]
     story = f"The problem {name!r}: {(make[name].__doc__ or '').splitlines()[0]}"
-    return Case(problem, observation, story, PRIORS[name], 2000 if name == "field" else 1000)
+    return Case(problem, observation, story, CASES[name].prior, 2000 if name == "field" else 1000)
 
 
 def _write(

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from imnn_lab import LFI, checks
+from imnn_lab import LFI
 from imnn_lab.figures import corner
 from imnn_lab.figures.data import Panels
 from imnn_lab.imnn import IMNN
 from imnn_lab.inference import Uniform
+from imnn_lab.inference.exact import exact_posterior
 from imnn_lab.inference.posterior import Posterior
-from imnn_lab.problems import Problem, maximum_likelihood
-
-GRID_POINTS = 30_000
-WIDTH = 5.0
+from imnn_lab.problems import Problem
 
 
 def posteriors(
@@ -43,34 +40,6 @@ def posteriors(
         "PMC": PMC.samples()[0],
         "exact": exact,
     }
-
-
-def exact_posterior(
-    problem: Problem, observation: np.ndarray, prior: Uniform, seed: int = 0, n: int = 40_000
-) -> Posterior:
-    """Return samples of the exact posterior, from the likelihood on a grid of cells.
-
-    The grid spans five standard deviations of F⁻¹ to both sides of the maximum of the likelihood,
-    within the prior; a sample is spread evenly over its cell.
-    """
-    centre = maximum_likelihood(problem, observation)
-    sd = np.sqrt(np.diag(np.linalg.inv(problem.F)))
-    low = np.maximum(centre - WIDTH * sd, prior.low)
-    high = np.minimum(centre + WIDTH * sd, prior.high)
-    if not (low < high).all():
-        expected = "hold the maximum of the likelihood"
-        raise ValueError(checks.wording("`prior`", expected, repr(prior)))
-    side = int(GRID_POINTS ** (1 / problem.n_params))
-    cell = (high - low) / side
-    axes = [low[i] + cell[i] * (np.arange(side) + 0.5) for i in range(problem.n_params)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, problem.n_params)
-    bar = tqdm(points, desc="exact likelihood", unit="point", leave=False)
-    log_likelihood = np.array([problem.log_likelihood(observation, θ) for θ in bar])
-    weight = np.exp(log_likelihood - log_likelihood.max())
-    random = np.random.default_rng(seed)
-    chosen = points[random.choice(len(points), n, p=weight / weight.sum())]
-    spread = (random.random(chosen.shape) - 0.5) * cell
-    return Posterior(chosen + spread, np.ones(n), problem.labels, np.stack([prior.low, prior.high]))
 
 
 def table(found: Mapping[str, Posterior]) -> str:

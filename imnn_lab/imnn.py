@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,6 +500,43 @@ class IMNN:
 
         described = curves.training_curves(self.history, regulariser, known_det_fisher)
         return static_curves.draw_curves(described, figsize)
+
+    def explore(self, known_fisher: Any = None, labels: Sequence[str] | None = None) -> Any:
+        """Return a dashboard that trains this network and shows any of its fits, live.
+
+        Parameters
+        ----------
+        known_fisher : array-like, shape (n_params, n_params), optional
+            The exact Fisher information, drawn where it is known.
+        labels : sequence of str, optional
+            Names of the parameters.
+
+        Returns
+        -------
+        imnn_lab.dashboards.TrainingDashboard
+            Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
+        """
+        from imnn_lab.dashboards.notebooks import prepare_notebook
+        from imnn_lab.dashboards.training import TrainingDashboard
+
+        prepare_notebook()
+        return TrainingDashboard(self, known_fisher, labels)
+
+    def widget(self, known_det_fisher: float | None = None) -> Any:
+        """Return ipywidgets that train this network in a notebook and show any of its fits, live.
+
+        Parameters
+        ----------
+        known_det_fisher : float, optional
+            The exact det F, drawn where it is known.
+
+        Returns
+        -------
+        imnn_lab.widgets.TrainingWidget
+        """
+        from imnn_lab.widgets import TrainingWidget
+
+        return TrainingWidget(self, known_det_fisher)
 
     # Saving ---------------------------------------------------------------------------------
 

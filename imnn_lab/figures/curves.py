@@ -49,6 +49,49 @@ class TrainingCurves:
     marks: tuple[SteeringMark, ...]
 
 
+@dataclass(frozen=True)
+class AxesPlan:
+    """One set of axes before there are data.
+
+    Attributes
+    ----------
+    label : str
+        What the vertical axis shows.
+    columns : dict
+        Names of the curves, and the columns of the history that they show.
+    reference : tuple of (str, float)
+        Named horizontal lines.
+    log : bool
+        Whether the vertical axis is logarithmic.
+    """
+
+    label: str
+    columns: dict[str, str]
+    reference: tuple[tuple[str, float], ...] = ()
+    log: bool = False
+
+
+def axes_plans(
+    regulariser: bool = True, known_det_fisher: float | None = None
+) -> tuple[AxesPlan, ...]:
+    """Say which axes the curves of a training have; see `training_curves`."""
+    known = () if known_det_fisher is None else (("known", float(known_det_fisher)),)
+    covariance = {
+        "det C, training": "det_C",
+        "det C, validation": "val_det_C",
+        "det C⁻¹, training": "det_Cinv",
+        "det C⁻¹, validation": "val_det_Cinv",
+    }
+    plans = [
+        AxesPlan("det F", {"training": "det_F", "validation": "val_det_F"}, known),
+        AxesPlan("det C, det C⁻¹", covariance, (("1", 1.0),), log=True),
+    ]
+    if regulariser:
+        names = {"Λ2, training": "reg", "Λ2, validation": "val_reg", "r, training": "r"}
+        plans.append(AxesPlan("Λ2 and r", names, log=True))
+    return tuple(plans)
+
+
 def training_curves(
     history: History,
     regulariser: bool = True,
@@ -68,47 +111,19 @@ def training_curves(
         At most so many points a curve; extremes of what is thinned out stay.
     """
     columns, _ = history.read()
-    known = () if known_det_fisher is None else (("known", float(known_det_fisher)),)
-    axes = [
-        _axes(
-            columns, "det F", {"training": "det_F", "validation": "val_det_F"}, known, most_points
-        ),
-        _axes(
-            columns,
-            "det C, det C⁻¹",
-            {
-                "det C, training": "det_C",
-                "det C, validation": "val_det_C",
-                "det C⁻¹, training": "det_Cinv",
-                "det C⁻¹, validation": "val_det_Cinv",
-            },
-            (("1", 1.0),),
-            most_points,
-            log=True,
-        ),
-    ]
-    if regulariser:
-        names = {"Λ2, training": "reg", "Λ2, validation": "val_reg", "r, training": "r"}
-        axes.append(_axes(columns, "Λ2 and r", names, (), most_points, log=True))
+    axes = [_axes(columns, plan, most_points) for plan in axes_plans(regulariser, known_det_fisher)]
     return TrainingCurves(tuple(axes), tuple(history.marks))
 
 
-def _axes(
-    columns: dict[str, np.ndarray],
-    label: str,
-    names: dict[str, str],
-    reference: tuple[tuple[str, float], ...],
-    most_points: int,
-    log: bool = False,
-) -> CurveAxes:
+def _axes(columns: dict[str, np.ndarray], plan: AxesPlan, most_points: int) -> CurveAxes:
     lines = []
-    for series, (name, column) in enumerate(names.items()):
+    for series, (name, column) in enumerate(plan.columns.items()):
         y = columns.get(column, np.empty(0))
         x = columns.get("iteration", np.empty(0))
-        shown = np.isfinite(y) & (y > 0 if log else True)
+        shown = np.isfinite(y) & (y > 0 if plan.log else True)
         if shown.any():
             lines.append(Line(name, *thinned(x[shown], y[shown], most_points), series))
-    return CurveAxes(label, tuple(lines), reference, log)
+    return CurveAxes(plan.label, tuple(lines), plan.reference, plan.log)
 
 
 def thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,8 @@ class Points:
     weights : ndarray, shape (n,)
         Between 0 and 1, 1 for the heaviest.
     rejected : bool
+    rows : ndarray of int, shape (n,), optional
+        Numbers by which the same draws are found in other panels and figures.
     """
 
     series: int
@@ -68,6 +70,31 @@ class Points:
     y: np.ndarray
     weights: np.ndarray
     rejected: bool = False
+    rows: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts in bins.
+
+    Attributes
+    ----------
+    series : int
+    edges : ndarray, shape (n + 1,)
+    counts : ndarray, shape (n,)
+    base : ndarray, shape (n,)
+        Where each bar begins, so that bars can stand on one another.
+    rejected : bool
+    """
+
+    series: int
+    edges: np.ndarray
+    counts: np.ndarray
+    base: np.ndarray
+    rejected: bool = False
+
+
+Layer = Curve | Contours | Points | Histogram
 
 
 @dataclass(frozen=True)
@@ -80,7 +107,7 @@ class Panel:
     x_label, y_label : str
         An empty y_label means a density, whose scale says nothing.
     x_range, y_range : pair of float, or None to fit
-    layers : tuple of Curve, Contours or Points
+    layers : tuple of Curve, Contours, Points or Histogram
     x_truth, y_truth : tuple of float
         Where lines mark known or observed values.
     """
@@ -91,7 +118,7 @@ class Panel:
     y_label: str
     x_range: tuple[float, float] | None
     y_range: tuple[float, float] | None
-    layers: tuple[Curve | Contours | Points, ...]
+    layers: tuple[Layer, ...]
     x_truth: tuple[float, ...] = ()
     y_truth: tuple[float, ...] = ()
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from imnn_lab.figures.data import MASSES, Curve, Panel, Panels
+from imnn_lab.results import inverse
 
 
 def fisher(
@@ -62,6 +63,31 @@ def ellipse(
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     x, y = (centre + radius * circle @ np.linalg.cholesky(covariance).T).T
     return x, y
+
+
+def fisher_paths(
+    F: np.ndarray, centre: np.ndarray, pair: tuple[int, int], masses: Sequence[float] = MASSES
+) -> list[Curve]:
+    """Describe one Fisher matrix over two of its parameters, the others marginalised.
+
+    Parameters
+    ----------
+    F : ndarray, shape (n_params, n_params)
+    centre : ndarray, shape (n_params,)
+    pair : (int, int)
+        The parameters along x and y; the density of one parameter if they are the same.
+    masses : sequence of float
+
+    Returns
+    -------
+    list of Curve
+        Empty where F is singular.
+    """
+    Σ = inverse(F)
+    if not np.isfinite(Σ).all():
+        return []
+    i, j = pair
+    return _gaussian_curve(0, Σ, centre, i) if i == j else _ellipses(0, Σ, centre, i, j, masses)
 
 
 def _ellipses(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from imnn_lab.figures.data import Contours, Curve, Panel, Panels, Points
+from imnn_lab.figures.data import Contours, Curve, Histogram, Panel, Panels, Points
 from imnn_lab.figures.style import REJECTED, TRUTH, mass_label, style
 
 SINGULAR = {
@@ -71,6 +71,8 @@ def _draw_panel(
             _draw_curve(axes, layer, properties)
         elif isinstance(layer, Contours):
             _draw_contours(axes, layer, properties)
+        elif isinstance(layer, Histogram):
+            _draw_histogram(axes, layer, properties)
         elif len(layer.x):
             _draw_points(axes, layer, properties)
     for value in panel.x_truth:
@@ -121,6 +123,15 @@ def _draw_contours(axes: Axes, contours: Contours, properties: Mapping[str, Any]
     axes.contour(contours.x, contours.y, contours.values.T, levels, **options)
 
 
+def _draw_histogram(axes: Axes, bars: Histogram, properties: Mapping[str, Any]) -> None:
+    own: dict[str, Any] = {
+        "color": REJECTED if bars.rejected else style(bars.series).colour,
+        "fill": True,
+    }
+    top = bars.base + bars.counts
+    axes.stairs(top, bars.edges, baseline=bars.base, **(own | dict(properties)))
+
+
 def _draw_points(axes: Axes, points: Points, properties: Mapping[str, Any]) -> None:
     colour = REJECTED if points.rejected else style(points.series).colour
     own: dict[str, Any] = {
@@ -156,7 +167,7 @@ def _draw_legend(place: Any, description: Panels) -> None:
         for k in used
         if len(description.series) > 1
     ]
-    if any(isinstance(layer, Points) and layer.rejected for layer in layers):
+    if any(isinstance(layer, Points | Histogram) and layer.rejected for layer in layers):
         handles.append(Line2D([], [], marker="o", linestyle="", color=REJECTED, label="rejected"))
     masses = {m for layer in layers if isinstance(layer, Contours) for m in layer.masses}
     masses |= {layer.mass for layer in layers if isinstance(layer, Curve) and layer.mass}

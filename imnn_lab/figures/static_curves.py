@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,18 +21,30 @@ def draw_curves(description: TrainingCurves, figsize: tuple[float, float] | None
     figsize : pair of float, optional
         Width and height in inches.
     """
-    rows = len(description.axes)
-    figure, places = plt.subplots(
-        rows, 1, sharex=True, squeeze=False,
-        figsize=figsize or (7, 2.4 * rows), layout="constrained",
-    )  # fmt: skip
+    size = figsize or (7, 2.4 * len(description.axes))
+    figure = plt.figure(figsize=size, layout="constrained")
+    _draw_on(figure, description)
+    return figure
+
+
+def save_curves(description: TrainingCurves, file: BinaryIO, kind: str) -> None:
+    """Draw training curves to a file of a kind that matplotlib can write, "png" or "pdf".
+
+    It is safe in any thread: no window and no state of pyplot is involved.
+    """
+    figure = Figure(figsize=(7, 2.4 * len(description.axes)), layout="constrained")
+    _draw_on(figure, description)
+    figure.savefig(file, format=kind, dpi=150)
+
+
+def _draw_on(figure: Figure, description: TrainingCurves) -> None:
+    places = figure.subplots(len(description.axes), 1, sharex=True, squeeze=False)
     for place, axes in zip(places[:, 0], description.axes, strict=True):
         _draw_axes(place, axes)
         for iteration in sorted({mark.iteration for mark in description.marks}):
             place.axvline(iteration, color=TRUTH, linewidth=0.6, linestyle=":")
     _name_marks(places[0, 0], description)
     places[-1, 0].set_xlabel("iteration")
-    return figure
 
 
 def _draw_axes(place: Axes, axes: CurveAxes) -> None:

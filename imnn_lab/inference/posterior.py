@@ -185,16 +185,24 @@ class Posterior:
 
     def to_npz(self, path: Path | str) -> None:
         """Write the samples, weights, labels, bounds and properties atomically."""
+        storage.write_npz(path, self.arrays())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `from_arrays` needs to make the same posterior again."""
         arrays = {"parameters": self.parameters, "weights": self.weights}
         if self.bounds is not None:
             arrays["bounds"] = self.bounds
         about = {"labels": list(self.labels), "properties": dict(self.properties)}
-        storage.write_npz(path, arrays | {"about": storage.pack(about)})
+        return arrays | {"about": storage.pack(about)}
 
     @staticmethod
     def from_npz(path: Path | str) -> Posterior:
         """Read what `to_npz` wrote."""
-        arrays = storage.read_npz(path)
+        return Posterior.from_arrays(storage.read_npz(path))
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray]) -> Posterior:
+        """Make a posterior from the arrays of `arrays()`."""
         about = storage.unpack(arrays["about"])
         return Posterior(
             arrays["parameters"],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.figures.scatter import Cloud
+from imnn_lab.figures.clouds import Cloud
 from imnn_lab.inference.density import Marginals
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.lfi import views

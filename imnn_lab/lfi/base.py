@@ -12,6 +12,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.bars import progress_bar
+from imnn_lab.inference.arguments import as_fisher, as_labels, as_target_data
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
 from imnn_lab.inference.draws import Target
 from imnn_lab.inference.forward import ForwardModel, as_estimates
@@ -21,7 +22,7 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.prior_adapters import as_prior
 from imnn_lab.inference.summary import Summary
 from imnn_lab.lfi import views
-from imnn_lab.lfi.arguments import as_fisher, as_fraction, as_labels, as_target_data
+from imnn_lab.lfi.arguments import as_fraction
 
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 
@@ -85,6 +86,21 @@ class Inference:
             GaussianPosterior(estimate, self.Fisher, self.prior, self.labels)
             for estimate in self.target_estimates
         ]
+
+    def _explored(self, simulator: Callable[..., Any] | None, **there: Any) -> Any:
+        """Return the page of this inference; `there` is what has been simulated already."""
+        from imnn_lab.dashboards import InferenceDashboard
+
+        given, shapes = self.target_data, self.input_shape
+        target: Any = given
+        if isinstance(given, tuple):
+            target = tuple(x.reshape(-1, *s) for x, s in zip(given, shapes, strict=True))
+        else:
+            target = given.reshape(-1, *shapes)
+        known = {"Fisher": self.Fisher, "labels": self.labels}
+        return InferenceDashboard(
+            self.get_estimate, self.prior, simulator, target, **known, **there
+        )
 
     def _estimated_target(self) -> tuple[np.ndarray, Any]:
         """Return the targets' estimates (n_targets, n_params) and the shape of one datum."""

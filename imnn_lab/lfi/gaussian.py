@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -175,6 +175,23 @@ class GaussianApproximation(Inference):
         options = {"truth": truth, "overlay": overlay, "masses": masses, **kwargs}
         posteriors: dict[str, Marginals] = views.named(self.gaussian, "Gaussian approximation")
         return views.corner(posteriors, self.labels, bins=bins, ranges=ranges, **options)
+
+    def explore(
+        self,
+        simulator: Callable[..., Any] | None = None,
+        *,
+        exact: Callable[[Any], Posterior] | None = None,
+    ) -> Any:
+        """Return an `InferenceDashboard` of these targets.
+
+        Parameters
+        ----------
+        simulator : callable, optional
+            With one, ABC and PMC can be run on the page.
+        exact : callable, optional, keyword only
+            ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+        """
+        return self._explored(simulator, exact=exact)
 
 
 __all__ = ["GaussianApproximation", "GaussianPosterior"]

@@ -18,6 +18,7 @@ from imnn_lab.inference.population import (
     first_population,
     population_monte_carlo,
 )
+from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.rejection import prior_draws
 from imnn_lab.inference.stopping import Stopping, thinned, until_stopped
 from imnn_lab.lfi.arguments import as_fraction, as_percentile
@@ -164,6 +165,17 @@ class PopulationMonteCarlo(Particles):
     def stop(self) -> None:
         """Ask a run in another thread to stop after its iteration."""
         self._stop.set()
+
+    def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
+        """Return an `InferenceDashboard` with the first target's populations so far.
+
+        Parameters
+        ----------
+        exact : callable, optional, keyword only
+            ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+        """
+        there = self._populations[0] if self._populations else ()
+        return self._explored(self.simulator, exact=exact, populations=there)
 
     def _starts(
         self, draws: int, initial: int, schedule: Schedule, tqdm_notebook: bool | None

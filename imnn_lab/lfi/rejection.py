@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.inference.draws import Draws
+from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.rejection import Acceptance, accept, prior_draws, rounds, until_accepted
 from imnn_lab.lfi.accepted import AcceptedDraws
 from imnn_lab.lfi.arguments import as_fraction
@@ -180,6 +182,18 @@ class ApproximateBayesianComputation(AcceptedDraws):
         )
         self._keep(result, from_prior=True)
         return self.accept_reject(ε)
+
+    def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
+        """Return an `InferenceDashboard` with the draws made so far.
+
+        Parameters
+        ----------
+        exact : callable, optional, keyword only
+            ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+        """
+        return self._explored(
+            self.simulator, exact=exact, draws=self._draws if self._from_prior else None
+        )
 
     def _keep(self, draws: Draws, from_prior: bool) -> None:
         self._draws, self._from_prior, self._acceptances = draws, from_prior, None

@@ -106,13 +106,16 @@ def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200
     part = derivative[:sample].astype(np.float64)
     if len(part) < 20:
         return
-    scatter_of_difference = np.var(part[:, 1] - part[:, 0], axis=0).sum()
-    scatter = np.var(part[:, 0], axis=0).sum() + np.var(part[:, 1], axis=0).sum()
-    if scatter > 0 and scatter_of_difference > 0.8 * scatter:
+    lower, upper = part[:, 0], part[:, 1]
+    axes = tuple(range(1, lower.ndim - 1))
+    of_difference = np.var(upper - lower, axis=0).sum(axes)
+    scatter = np.var(lower, axis=0).sum(axes) + np.var(upper, axis=0).sum(axes)
+    share = of_difference / np.where(scatter > 0, scatter, np.inf)
+    if share.max() > 0.8:
         warnings.warn(
             f"`{name}`: the simulations below and above the fiducial parameters look as if they "
-            f"were made from different seeds (the variance of their difference is "
-            f"{scatter_of_difference / scatter:.2f} of the sum of their variances). "
+            f"were made from different seeds (for parameter {share.argmax()} the variance of their "
+            f"difference is {share.max():.2f} of the sum of their variances). "
             "The derivative is then mostly noise and F is overestimated. "
             "Make each pair from the same seed.",
             stacklevel=4,

@@ -134,9 +134,7 @@ class TFRecords:
         """
         axes = derivative.ndim - fiducial.ndim
         if axes not in (1, 2) or (axes == 2 and derivative.shape[1] != 2):
-            expected = (
-                "have shape (n_d, 2, n_params) + input_shape or (n_d, n_params) + input_shape"
-            )
+            expected = "have shape (n_d, 2, n_params) + input_shape, or that without the 2"
             received = f"shape {derivative.shape} beside {fiducial.shape}"
             raise ValueError(checks.wording("`derivative`", expected, received))
         options: dict[str, Any] = {"directory": directory, "validation": validation}

@@ -1,0 +1,51 @@
+"""Keeps a page that looks at itself up to date, in a session or in a notebook."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import panel as pn
+
+from imnn_lab.dashboards.notebooks import has_answered
+from imnn_lab.dashboards.sessions import in_session
+from imnn_lab.dashboards.ticking import PERIOD, NotebookTicker, kernel_shell
+
+
+class Page(Protocol):
+    """What is followed: `refresh` brings `body` up to date."""
+
+    body: Any
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+
+
+class Followed:
+    """A page as a notebook shows it: refreshed and pushed while somebody listens."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def tick(self) -> bool:
+        """Refresh the page and push what changed; say whether somebody listens."""
+        if not has_answered(self.page.body):
+            return False
+        self.page.refresh()
+        pn.io.push_notebook(self.page.body)
+        return True
+
+
+def follow(page: Page) -> None:
+    """Refresh a page four times a second, in its session's loop or in a notebook's thread."""
+    if in_session():
+
+        async def tick() -> None:
+            page.refresh()
+
+        pn.state.add_periodic_callback(tick, period=int(1000 * PERIOD))
+        return
+    shell = kernel_shell()
+    if shell is not None:
+        followed = Followed(page)
+        page.body.followed = followed  # what is shown keeps what follows it
+        NotebookTicker(followed).follow(shell.events)

@@ -1,0 +1,69 @@
+"""How the views stand on the page: cards that sit side by side, or below each other when narrow."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import panel as pn
+
+BORDER = "1px solid rgba(128, 128, 128, 0.35)"
+CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
+
+
+def card(title: str, *objects: Any) -> pn.Column:
+    """Return a titled group.
+
+    Parameters
+    ----------
+    title : str
+    *objects : panel viewables
+    """
+    return pn.Column(
+        heading(title), *objects, styles=CARD, sizing_mode="stretch_width", margin=4,
+        min_width=0,
+    )  # fmt: skip
+
+
+def heading(text: str) -> pn.pane.HTML:
+    """Return the title of a card."""
+    words = f'<h3 style="margin: 0; font-size: 1.05em">{html.escape(text)}</h3>'
+    return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
+
+
+def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
+    """Return a row that breaks where it is too narrow.
+
+    Parameters
+    ----------
+    *shares : (viewable, basis, grow)
+        What stands there, the width in pixels below which it moves to a row of its own, and its
+        share of the width that is left over.
+    """
+    places = [
+        pn.Column(
+            viewable, sizing_mode="stretch_width", margin=0, min_width=0,
+            styles={"flex": f"{grow} 1 {basis}px", "min-width": "0", "max-width": "100%"},
+        )
+        for viewable, basis, grow in shares
+    ]  # fmt: skip
+    # pn.FlexBox would let rows overlap that hold figures
+    return pn.Row(
+        *places, sizing_mode="stretch_width", margin=0, min_width=0,
+        styles={"flex-wrap": "wrap", "align-items": "flex-start"},
+    )  # fmt: skip
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table; its cells are escaped, the first of a row is a heading."""
+    cell = "padding: 2px 10px 2px 0; text-align: left; font-variant-numeric: tabular-nums"
+    head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)
+    body = "".join(
+        f'<tr><th scope="row" style="{cell}; font-weight: normal">{html.escape(first)}</th>'
+        + "".join(f'<td style="{cell}">{html.escape(value)}</td>' for value in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}"
+    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -1,0 +1,55 @@
+"""A session's end is the end of its fits."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import panel as pn
+
+
+def in_session() -> bool:
+    """Say whether this is the session of a served page."""
+    return bool(pn.state.curdoc and pn.state.curdoc.session_context)
+
+
+def stop_with_session(imnn: Any, grace_seconds: float = 0.0) -> SessionEnd | None:
+    """Stop the fit of a network some time after the session that shows it has ended.
+
+    A session ends 15 to 32 seconds after its page is closed. Outside a session nothing is done.
+
+    Parameters
+    ----------
+    imnn : object
+        Anything with a `run` that can be stopped.
+    grace_seconds : float
+        How long to wait after the session's end.
+    """
+    if not in_session():
+        return None
+    end = SessionEnd(imnn, grace_seconds)
+    pn.state.on_session_destroyed(end.session_destroyed)
+    return end
+
+
+class SessionEnd:
+    """What stops a fit once its session is over."""
+
+    def __init__(self, imnn: Any, grace_seconds: float) -> None:
+        self._imnn, self._grace = imnn, grace_seconds
+
+    def session_destroyed(self, session_context: Any) -> None:
+        """Stop the fit after the grace period, in a thread: the server goes on meanwhile."""
+        if self._grace <= 0:
+            self.stop()
+            return
+        timer = threading.Timer(self._grace, self.stop)
+        timer.daemon = True
+        timer.name = "imnn_lab session end"
+        timer.start()
+
+    def stop(self) -> None:
+        """Stop the fit now, if there is one."""
+        run = self._imnn.run
+        if run is not None:
+            run.stop()

@@ -1,0 +1,93 @@
+"""Where a training stands, in words for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from imnn_lab.dashboards.pump import Moment
+from imnn_lab.dashboards.state import TrainingState
+from imnn_lab.results import SteeringMark
+
+WORDS = {
+    "ready": "Ready. Press Start to train, or call imnn.fit() elsewhere.",
+    "queued": "Waiting to start.",
+    "compiling": "Compiling the training step; this takes a few seconds.",
+    "running": "Running.",
+    "paused": "Paused. Press Resume to go on.",
+    "stopping": "Stopping after the current call.",
+    "finished": "Finished",
+    "stopped": "Stopped",
+    "failed": "Failed",
+}
+
+
+def sentence(state: TrainingState) -> str:
+    """Say where training stands, in a sentence."""
+    words = WORDS.get(state.word, state.word)
+    if state.run is not None and not state.is_running:
+        reason = f"{type(state.run.error).__name__}: {state.run.error}"
+        why = state.run.reason if state.run.error is None else reason
+        words = f"{words}: {why}".rstrip(": ")
+    return f"{words} {state.message}".strip()
+
+
+def numbers(state: TrainingState, moment: Moment, speed: float) -> str:
+    """Say how far training is, how fast, and how long it will take."""
+    if not moment.latest:
+        return "No iterations yet."
+    at, run = int(moment.latest["iteration"]), state.run
+    last = getattr(run, "last", None)
+    parts = [f"iteration {at}" + (f" of {last}" if last is not None else "")]
+    if state.is_running and speed > 0:
+        parts.append(f"{speed:.3g} iterations/s")
+        if last is not None:
+            parts.append(f"{_duration((last - at) / speed)} left")
+    patience = getattr(getattr(run, "plan", None), "patience", None)
+    if patience is not None:
+        parts.append(f"no improvement for {stale(moment)} of {patience} iterations")
+    parts.append(f"{_duration(moment.latest.get('seconds', 0.0))} of training")
+    return " · ".join(parts)
+
+
+class Speed:
+    """Iterations per second, over the last few seconds."""
+
+    def __init__(self, span: float = 5.0) -> None:
+        self._span = span
+        self._seen: list[tuple[float, int]] = []
+
+    def of(self, iterations: int) -> float:
+        """Return the speed, given how many iterations there are now."""
+        now = time.monotonic()
+        self._seen = [seen for seen in self._seen if seen[0] > now - self._span]
+        self._seen.append((now, iterations))
+        (start, before), (end, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (end - start) if end > start else 0.0
+
+
+def stale(moment: Moment) -> int:
+    """Return how many iterations ago ln det F was largest, of validation where there is one."""
+    validation = moment.history["val_log_det_F"]
+    values = validation if np.isfinite(validation).any() else moment.history["log_det_F"]
+    known = np.where(np.isfinite(values), values, -np.inf)
+    return len(known) - 1 - int(np.argmax(known))
+
+
+def applied_words(marks: Sequence[SteeringMark], most: int = 5) -> list[str]:
+    """Say when the last changes were asked for and applied."""
+    names = {"ε": "ϵ", "learning_rate": "learning rate"}
+    return [
+        f"{names.get(mark.name, mark.name)} = {mark.value:.4g} requested after iteration "
+        f"{max(0, mark.requested_after)}, applied at iteration {mark.iteration}"
+        for mark in reversed(list(marks)[-most:])
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

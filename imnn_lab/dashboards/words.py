@@ -1,0 +1,36 @@
+"""Words on a page: texts, and notices that screen readers announce."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import panel as pn
+
+MARGIN = (4, 10)
+EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
+
+
+def words(text: str = "", **options: Any) -> pn.pane.HTML:
+    """Return a pane of text."""
+    return pn.pane.HTML(text, sizing_mode="stretch_width", **({"margin": MARGIN} | options))
+
+
+def told(text: str, role: str = "status") -> str:
+    """Return a text that screen readers announce when it changes; nothing for no text.
+
+    Parameters
+    ----------
+    text : str
+    role : {"status", "alert"}
+        An alert is announced at once.
+    """
+    edge = f"padding: 4px 8px; border-left: 4px solid {EDGES[role]}"
+    return f'<div role="{role}" style="{edge}">{escape(text)}</div>' if text else ""
+
+
+def scrolling(content: str, height: int = 280) -> str:
+    """Return HTML that scrolls where it is wider than the page or higher than so many pixels."""
+    # contain: its place gives it its width, its content does not
+    style = f"overflow: auto; contain: inline-size; max-height: {height}px"
+    return f'<div tabindex="0" style="{style}">{content}</div>'

@@ -1,0 +1,219 @@
+"""Draw the curves of a training with Bokeh: glyphs are made once, then only data move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from bokeh.events import RangesUpdate, Reset
+from bokeh.layouts import column
+from bokeh.models import (
+    ColumnDataSource,
+    CrosshairTool,
+    CustomJS,
+    HoverTool,
+    LabelSet,
+    LayoutDOM,
+    Legend,
+    LegendItem,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+
+from imnn_lab.figures.curves import AxesPlan
+from imnn_lab.figures.growing import Addition
+from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure, reference_line
+from imnn_lab.figures.style import style
+from imnn_lab.results import SteeringMark
+
+GREEK = {"ε": "ϵ", "learning_rate": "learning rate"}
+
+# Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
+FOLLOW = """
+const generation = view.data.generation[0]
+if (view.tags[0] !== generation) view.tags = [generation, false]
+if (view.tags[1]) return
+ranges.forEach((range, i) => {
+  const [start, end] = [view.data.start[i], view.data.end[i]]
+  if (isFinite(start) && isFinite(end))
+    range.setv({start, end, reset_start: start, reset_end: end})
+})
+"""
+HOLD = "view.tags = [view.data.generation[0], true]"
+RELEASE = """setTimeout(() => {
+  view.tags = [view.data.generation[0], false]
+  view.properties.data.change.emit()
+}, 50)"""
+
+
+def y_column(name: str) -> str:
+    """Return the name of the column of a data source that holds a curve's values."""
+    return name
+
+
+def x_column(name: str) -> str:
+    """Return the name of the column that holds a curve's iterations."""
+    return f"{name}_iteration"
+
+
+def curve_data(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return points of curves, shape (n, len(names)), as columns of a data source."""
+    data = {y_column(name): y[:, i] for i, name in enumerate(names)}
+    return data | {x_column(name): x[:, i] for i, name in enumerate(names)}
+
+
+class CurvesFigure:
+    """The live curves of a training.
+
+    Parameters
+    ----------
+    plans : sequence of AxesPlan
+
+    Attributes
+    ----------
+    layout : bokeh.models.LayoutDOM
+    source : ColumnDataSource
+        Named `training_curves`; `smoothed` is named `smoothed_curves`, `marks` `steering_marks`.
+    names : tuple of str
+        The columns of the history that are shown.
+    """
+
+    def __init__(self, plans: Sequence[AxesPlan]) -> None:
+        self.plans = tuple(plans)
+        self.names = tuple(name for plan in plans for name in plan.columns.values())
+        empty = np.empty((0, len(self.names)))
+        data = curve_data(self.names, empty, empty)
+        self.source = ColumnDataSource(data, name="training_curves")
+        self.smoothed = ColumnDataSource({k: v.copy() for k, v in data.items()})
+        self.smoothed.name = "smoothed_curves"
+        self.marks = ColumnDataSource({"iteration": [], "label": []}, name="steering_marks")
+        self._x_range = Range1d(0, 10)
+        self.then = reference_line(0, "height", line_dash="solid", line_width=2, visible=False)
+        crosshair = Span(dimension="height", line_color=NEUTRAL, line_alpha=0.6)
+        self._lines: list = []
+        self.figures = [self._figure(plan, crosshair) for plan in self.plans]
+        self.figures[-1].xaxis.axis_label = "iteration"
+        self._label_marks(self.figures[0])
+        self.view = self._following()
+        self.layout: LayoutDOM = column(*self.figures, sizing_mode="stretch_width")
+
+    def put(self, source: ColumnDataSource, addition: Addition) -> None:
+        """Add points to a source: one patch of its end and one stream, or all of it anew."""
+        data = curve_data(self.names, addition.x, addition.y)
+        if addition.replaces:
+            source.data = data
+            return
+        dropped, end = addition.dropped, len(source.data[self.names[0]])
+        if dropped:
+            place = slice(end - dropped, end)
+            source.patch({name: [(place, values[:dropped])] for name, values in data.items()})
+        if len(addition.x) > dropped:
+            source.stream({name: values[dropped:] for name, values in data.items()})
+
+    def clear(self) -> None:
+        """Take all points and marks away."""
+        empty = np.empty((0, len(self.names)))
+        for source in (self.source, self.smoothed):
+            source.data = curve_data(self.names, empty, empty)
+        self.marks.data = {"iteration": [], "label": []}
+
+    def show_marks(self, marks: Sequence[SteeringMark]) -> None:
+        """Show the marks of steering."""
+        self.marks.data = {
+            "iteration": [mark.iteration for mark in marks],
+            "label": [mark_label(mark) for mark in marks],
+        }
+
+    def show_smoothed(self, shown: bool) -> None:
+        """Show the smoothed curves, the raw ones pale behind them; or the raw ones alone."""
+        for raw, smooth in self._lines:
+            smooth.glyph.line_alpha = 1.0 if shown else 0.0
+            raw.glyph.line_alpha = 0.35 if shown else 1.0
+
+    def show_then(self, iteration: int | None) -> None:
+        """Mark the iteration that other figures show; None takes the mark away."""
+        self.then.update(location=iteration or 0, visible=iteration is not None)
+
+    def show_ranges(self, ranges: Sequence[tuple[float, float] | None], generation: int) -> None:
+        """Move the ranges, x first, unless the reader holds them; a new generation lets go."""
+        known = [ends or (np.nan, np.nan) for ends in ranges]
+        self.view.data = {
+            "start": [low for low, _ in known],
+            "end": [high for _, high in known],
+            "generation": [generation] * len(known),
+        }
+
+    def _figure(self, plan: AxesPlan, crosshair: Span) -> figure:
+        made = new_figure(
+            "", plan.label, height=240, x_range=self._x_range,
+            y_range=Range1d(0.1 if plan.log else 0, 10 if plan.log else 1),
+            y_axis_type="log" if plan.log else "linear",
+        )  # fmt: skip
+        horizontal = Span(dimension="width", line_color=NEUTRAL, line_alpha=0.4)
+        made.add_tools(CrosshairTool(overlay=(horizontal, crosshair)))
+        items = [
+            self._curve(made, title, name, series)
+            for series, (title, name) in enumerate(plan.columns.items())
+        ]
+        for title, value in plan.reference:
+            self._reference(made, title, value, items)
+        made.add_layout(self._legend(items), "above")
+        made.vspan(
+            x="iteration", source=self.marks, line_color=NEUTRAL, line_dash="dotted", level="glyph"
+        )
+        made.add_layout(self.then)
+        return made
+
+    def _curve(self, made: figure, title: str, name: str, series: int) -> LegendItem:
+        look, at, value = style(series), x_column(name), y_column(name)
+        raw = made.line(at, value, source=self.source, name=name, **line_look(look))
+        smooth = made.line(at, value, source=self.smoothed, line_alpha=0, **line_look(look, 2.4))
+        self._lines.append((raw, smooth))
+        made.add_tools(
+            HoverTool(
+                renderers=[raw], mode="vline", visible=False,
+                tooltips=[("iteration", f"@{at}{{0}}"), (title, f"@{value}{{%.8g}}")],
+                formatters={f"@{value}": "printf"},
+            )
+        )  # fmt: skip
+        return LegendItem(label=title, renderers=[raw, smooth])
+
+    @staticmethod
+    def _reference(made: figure, title: str, value: float, items: list[LegendItem]) -> None:
+        made.add_layout(reference_line(value, "width"))
+        if title == "known":
+            line = made.line([0, 0], [value, value], line_color=NEUTRAL, line_dash="dashed")
+            items.append(LegendItem(label=f"known: {value:.4g}", renderers=[line]))
+
+    @staticmethod
+    def _legend(items: list[LegendItem]) -> Legend:
+        ncols = 2 if any(len(item.label.value) > 12 for item in items) else 3
+        return Legend(
+            items=items, click_policy="hide", orientation="horizontal", ncols=ncols,
+            label_text_font_size="9pt", padding=0, margin=0, border_line_alpha=0,
+            background_fill_alpha=0,
+        )  # fmt: skip
+
+    def _label_marks(self, made: figure) -> None:
+        labels = LabelSet(
+            x="iteration", y=4, y_units="screen", text="label", source=self.marks, angle=np.pi / 2,
+            text_font_size="8pt", text_color=NEUTRAL, text_baseline="bottom", x_offset=-2,
+        )  # fmt: skip
+        made.add_layout(labels)
+
+    def _following(self) -> ColumnDataSource:
+        ranges = [self._x_range, *(made.y_range for made in self.figures)]
+        n = len(ranges)
+        data = {"start": [np.nan] * n, "end": [np.nan] * n, "generation": [0] * n}
+        view = ColumnDataSource(data, name="curves_view", tags=[0, False])
+        view.js_on_change("data", CustomJS(args={"view": view, "ranges": ranges}, code=FOLLOW))
+        for made in self.figures:
+            made.js_on_event(RangesUpdate, CustomJS(args={"view": view}, code=HOLD))
+            made.js_on_event(Reset, CustomJS(args={"view": view}, code=RELEASE))
+        return view
+
+
+def mark_label(mark: SteeringMark) -> str:
+    """Write what was changed: "λ 10 → 5"."""
+    return f"{GREEK.get(mark.name, mark.name)} {mark.previous:.3g} → {mark.value:.3g}"

@@ -1,0 +1,1 @@
+"""The served laboratory: from a problem or own data to a network, posteriors and results."""

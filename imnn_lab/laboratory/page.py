@@ -1,0 +1,68 @@
+"""The page that is served: one flow from a problem to results, for one visitor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from panel_material_ui import Page
+
+from imnn_lab.dashboards.following import follow
+from imnn_lab.dashboards.sessions import stop_with_session
+from imnn_lab.laboratory.choosing import ChoosingView
+from imnn_lab.laboratory.pool import shared_pool
+from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.stages import InferenceStage, ResultsStage, TrainingStage
+
+GRACE = 20.0  # seconds from a session's end to that of its work
+INTRODUCTION = (
+    "A network is trained to compress simulations to a few numbers that keep the Fisher "
+    "information about the parameters; the posterior of data follows without a likelihood."
+)
+
+
+class Laboratory:
+    """The stages of one session.
+
+    Parameters
+    ----------
+    session : LaboratorySession
+
+    Attributes
+    ----------
+    body : Viewable
+    """
+
+    def __init__(self, session: LaboratorySession) -> None:
+        self.session = session
+        self.stages: list[Any] = [
+            ChoosingView(session),
+            TrainingStage(session),
+            InferenceStage(session),
+            ResultsStage(session),
+        ]
+        self.body = pn.Column(
+            pn.pane.HTML(f"<p>{INTRODUCTION}</p>", sizing_mode="stretch_width", min_width=0),
+            *self.stages, sizing_mode="stretch_width", min_width=0, margin=0,
+        )  # fmt: skip
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring all stages up to date."""
+        for stage in self.stages:
+            stage.refresh()
+
+
+def page(grace: float = GRACE) -> Page:
+    """Return the page of a new session; nothing runs before the visitor asks for it.
+
+    Parameters
+    ----------
+    grace : float
+        Seconds from the session's end to that of its work.
+    """
+    session = LaboratorySession(shared_pool())
+    stop_with_session(session, grace)
+    laboratory = Laboratory(session)
+    follow(laboratory)
+    return Page(title="imnn_lab", main=[laboratory.body], busy_indicator=None)

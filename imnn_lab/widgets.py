@@ -1,0 +1,210 @@
+"""Controls and live curves for notebooks, as ipywidgets: JupyterLab, Notebook and VS Code."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from jupyter_bokeh import BokehModel
+
+from imnn_lab.dashboards.protocols import Trained
+from imnn_lab.dashboards.pump import CurvesPump, Moment, Pump
+from imnn_lab.dashboards.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.ticking import NotebookTicker, kernel_shell
+from imnn_lab.dashboards.training_words import Speed, applied_words, numbers, sentence
+from imnn_lab.figures.curves import axes_plans
+from imnn_lab.figures.interactive_curves import CurvesFigure
+
+WIDE = {"width": "auto"}
+ROW = {"flex_flow": "row wrap"}
+
+
+class LiveCurves:
+    """The curves of a training in a widget.
+
+    What is sent before a browser has drawn the widget is lost; when it has, all is sent again.
+    """
+
+    def __init__(self, state: TrainingState, known_det_fisher: float | None) -> None:
+        self.figure = CurvesFigure(axes_plans(known_det_fisher=known_det_fisher))
+        self.pump = CurvesPump(state, self.figure)
+        self._was_drawn = False
+        self.figure.figures[0].on_change("inner_width", self._drawn)
+        self.widget = BokehModel(self.figure.layout)
+
+    def _drawn(self, name: str, old: Any, new: Any) -> None:
+        self._was_drawn = True
+
+    def refresh(self, moment: Moment) -> None:
+        """Move what is new to the figures."""
+        if self._was_drawn:
+            self._was_drawn = False
+            self.pump.restart(moment)
+        else:
+            self.pump.move(moment)
+
+
+class Settings:
+    """Sliders that apply on release, limits and buttons, over a training's state."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state = state
+        self.sliders = {
+            "log_lambda": _slider("λ", 10.0**state.log_lambda, -0.3, 3),
+            "log_epsilon": _slider("ϵ", 10.0**state.log_epsilon, -4, 0),
+            "log_learning_rate": _slider("learning rate", 10.0**state.log_learning_rate, -6, 0),
+        }
+        acts = {"log_learning_rate": state.apply_learning_rate}
+        for name, slider in self.sliders.items():
+            slider.observe(self._mover(name, acts.get(name, state.apply_pair)), "value")
+        self.counts = {
+            "n_iterations": _count(state.n_iterations, "iterations"),
+            "patience": _count(state.patience, "patience"),
+        }
+        for name, count in self.counts.items():
+            count.observe(self._counter(name), "value")
+        self.buttons = {
+            "Start": _button("Start", state.start, "primary"),
+            "Pause": _button("Pause", state.pause),
+            "Resume": _button("Resume", state.resume),
+            "Stop": _button("Stop", state.stop, "danger"),
+            "Reset": _button("Reset", state.reset),
+        }
+        self._is_mine = False
+
+    def _mover(self, name: str, act: Callable[[], Any]) -> Callable[[dict], None]:
+        def moved(change: dict) -> None:
+            if not self._is_mine:
+                setattr(self.state, name, float(np.log10(change["new"])))
+                act()
+
+        return moved
+
+    def _counter(self, name: str) -> Callable[[dict], None]:
+        def changed(change: dict) -> None:
+            text = change["new"].strip()
+            try:
+                setattr(self.state, name, int(text) if text else None)
+            except ValueError:
+                self.state.message = f"{name} must be a whole number above 0, or empty."
+
+        return changed
+
+    def refresh(self, moment: Moment) -> None:
+        """Let the sliders follow the state, and say which buttons can be pressed."""
+        self._is_mine = True
+        try:
+            for name, slider in self.sliders.items():
+                slider.value = float(f"{10.0 ** getattr(self.state, name):.6g}")
+        finally:
+            self._is_mine = False
+        for name, disabled in disabled_buttons(self.state).items():
+            self.buttons[name].disabled = disabled
+
+    @property
+    def box(self) -> ipywidgets.Widget:
+        """All controls."""
+        return ipywidgets.VBox(
+            [
+                ipywidgets.HBox(list(self.buttons.values()), layout=ROW),
+                ipywidgets.HBox(list(self.counts.values()), layout=ROW),
+                *self.sliders.values(),
+            ]
+        )
+
+
+class Words:
+    """The state, the numbers, the rate α or why there is none, and what was applied."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state, self._speed = state, Speed()
+        self.bar = ipywidgets.FloatProgress(
+            value=0, min=0, max=1, description="progress", layout=WIDE
+        )
+        self.lines = ipywidgets.HTML()
+
+    def refresh(self, moment: Moment) -> None:
+        """Write them anew."""
+        state, run = self.state, self.state.run
+        last = getattr(run, "last", None)
+        at = moment.latest.get("iteration", 0.0)
+        self.bar.value = min(1.0, at / last) if last else 0.0
+        speed = self._speed.of(len(moment.history))
+        lines = [sentence(state), numbers(state, moment, speed), pair_words(state)]
+        lines += applied_words(moment.marks, 3)
+        self.lines.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+
+
+class TrainingWidget(ipywidgets.VBox):
+    """Train a network from a notebook's cell; it shows any fit of the network, live.
+
+    Parameters
+    ----------
+    imnn : object
+        What is trained, usually an `IMNN`; see `imnn_lab.dashboards.protocols.Trained`.
+    known_det_fisher : float, optional
+        Exact det F, drawn as a line.
+
+    Attributes
+    ----------
+    state : TrainingState
+        What is chosen; the dashboard has the same.
+    """
+
+    def __init__(self, imnn: Trained, known_det_fisher: float | None = None) -> None:
+        self.state = state = TrainingState(imnn)
+        self.controls, self.words = Settings(state), Words(state)
+        self.curves = LiveCurves(state, known_det_fisher)
+        self.pump = Pump(state, [self.controls, self.words, self.curves])
+        self.pump.tick()
+        self.curves.widget.update_from_model(self.curves.figure.layout)
+        parts: Sequence[ipywidgets.Widget] = [self.words.bar, self.words.lines]
+        super().__init__([self.controls.box, *parts, self.curves.widget])
+        shell = kernel_shell()
+        self.ticker = NotebookTicker(self)
+        if shell is not None:
+            self.ticker.follow(shell.events)
+            state.on_change(self.ticker.start)
+
+    def tick(self) -> bool:
+        """Bring everything up to date; say whether a run goes on."""
+        self.pump.tick()
+        return self.pump.is_busy
+
+    def close(self) -> None:
+        """Take the widget away and end its thread."""
+        self.ticker.stop()
+        super().close()
+
+
+def pair_words(state: TrainingState) -> str:
+    """Return the rate α of the chosen pair, or why it is refused."""
+    regularisation = state.regularisation
+    if regularisation is None:
+        return f"Not applied. {state.refusal}"
+    return f"rate α = {regularisation.α:.4g}"
+
+
+def _slider(label: str, value: float, low: float, high: float) -> ipywidgets.FloatLogSlider:
+    return ipywidgets.FloatLogSlider(
+        value=value, base=10, min=low, max=high, step=0.01, description=label,
+        continuous_update=False, readout_format=".3g", layout=WIDE,
+    )  # fmt: skip
+
+
+def _count(value: int | None, label: str) -> ipywidgets.Text:
+    return ipywidgets.Text(
+        value="" if value is None else str(value), description=label, placeholder="no limit",
+        continuous_update=False, layout={"width": "190px"},
+    )  # fmt: skip
+
+
+def _button(label: str, act: Callable[[], Any], style: str = "") -> ipywidgets.Button:
+    button = ipywidgets.Button(
+        description=label, button_style=style, layout={"width": "76px"}, tooltip=label
+    )
+    button.on_click(lambda _: act())
+    return button

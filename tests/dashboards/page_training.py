@@ -1,0 +1,31 @@
+"""A page for ``panel serve``: the Gaussian problem, an IMNN of its own for each session."""
+
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import panel as pn
+from makers import small_imnn
+from panel_material_ui import Page
+
+from imnn_lab import problems
+from imnn_lab.dashboards.sessions import stop_with_session
+
+problem = problems.gaussian()
+imnn = small_imnn()
+stop_with_session(imnn, grace_seconds=0.5)
+dashboard = imnn.explore(known_fisher=problem.F, labels=problem.labels)
+Page(title="Gaussian", main=[dashboard], busy_indicator=None).servable()
+
+
+def runs_in_this_process():
+    return sum(thread.name == "imnn_lab run" for thread in threading.enumerate())
+
+
+pn.state.add_periodic_callback(
+    lambda: setattr(count, "object", f"runs: {runs_in_this_process()}"), period=500
+)
+count = pn.pane.Str("")
+count.servable()

@@ -1,0 +1,70 @@
+"""Servers in processes of their own, and questions to the pages that they serve."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(command, path="/", seconds=120, **environment):
+    """Run a server; the word PORT in the command is replaced. Yields its address."""
+    port = free_port()
+    words = [word.replace("PORT", str(port)) for word in command]
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words], env=variables, stdout=log, stderr=subprocess.STDOUT
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(address + path, process, seconds, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait_for(url, process, seconds, log):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=seconds):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.2)
+        if process.poll() is not None or time.monotonic() > end:
+            log.seek(0)
+            raise RuntimeError(log.read().decode())
+
+
+def column(page, name, source="training_curves"):
+    """Return a column of a named data source of a page, as a list."""
+    code = """([source, name]) => {
+      const found = Bokeh.documents.map(d => d.get_model_by_name(source)).find(s => s != null)
+      return found == null ? null : Array.from(found.data[name])
+    }"""
+    return page.evaluate(code, [source, name])
+
+
+def until(page, condition, seconds=40):
+    """Wait until a condition on the page holds, asked a few times a second; return what it gave."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it never came true"
+        page.wait_for_timeout(100)
+    return found

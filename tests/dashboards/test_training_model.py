@@ -1,0 +1,262 @@
+"""What the training dashboard puts into its models, tick by tick, without a browser."""
+
+import io
+
+import numpy as np
+import param
+import pytest
+from bokeh.document import Document
+from dashboards.scripted import ScriptedNetwork
+
+from imnn_lab.dashboards import TrainingDashboard
+from imnn_lab.figures.interactive_curves import FOLLOW
+from imnn_lab.results import History, SteeringMark
+
+KNOWN = np.diag([10.0, 5.0])
+
+
+@pytest.fixture
+def network():
+    return ScriptedNetwork()
+
+
+def source(root, name):
+    return root.document.get_model_by_name(name)
+
+
+def rooted(dashboard):
+    document = Document()
+    root = dashboard._create_view().get_root(document)
+    document.add_root(root)
+    return root
+
+
+def test_a_page_opened_late_shows_the_whole_history(network):
+    network.train(50)
+    root = rooted(TrainingDashboard(network))
+    np.testing.assert_array_equal(source(root, "training_curves").data["det_F"], np.arange(1, 51))
+
+
+def test_ticks_stream_what_is_new(network):
+    dashboard = TrainingDashboard(network, KNOWN)
+    root = rooted(dashboard)
+    curves = source(root, "training_curves")
+    assert not len(curves.data["det_F"])
+    streamed = []
+    root.document.on_change(lambda event: streamed.extend(rows_streamed(event)))
+    for n in (1, 7, 30):
+        network.train(n)
+        dashboard.pump.tick()
+        dashboard.pump.tick()
+    assert streamed == [1, 7, 30], "one stream a tick, none where nothing is new"
+    np.testing.assert_array_equal(curves.data["det_F"], np.arange(1, 39))
+    np.testing.assert_array_equal(curves.data["det_F_iteration"], np.arange(38))
+
+
+def rows_streamed(event):
+    name = getattr(getattr(event, "model", None), "name", "")
+    data = getattr(event, "data", None) if name == "training_curves" else None
+    return [] if data is None else [len(data["det_F"])]
+
+
+def test_curves_of_a_long_run_keep_their_extremes_and_their_end(network):
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    random = np.random.default_rng(0)
+    everything = []
+    for n in (1500, 3, 600, 5000, 1, 20_000):
+        first = len(network.history)
+        network.train(n)
+        spikes = random.normal(size=n)
+        network.history._columns["det_F"][first : first + n] = spikes
+        everything.append(spikes)
+        dashboard.pump.tick()
+    y = np.concatenate(everything)
+    data = source(root, "training_curves").data
+    assert len(data["det_F"]) <= 2000
+    assert {y.min(), y.max()} <= set(data["det_F"])
+    np.testing.assert_array_equal(y[data["det_F_iteration"].astype(int)], data["det_F"])
+    assert len(y) - data["det_F_iteration"].max() < 64, "the end is shown"
+
+
+def test_a_new_history_replaces_the_old(network):
+    network.train(20)
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    network.history = History()
+    dashboard.pump.tick()
+    assert not len(source(root, "training_curves").data["det_F"])
+    assert "No iterations yet" in dashboard.status.progress.object
+    network.train(3)
+    dashboard.pump.tick()
+    assert len(source(root, "training_curves").data["det_F"]) == 3
+
+
+def test_marks_are_drawn_and_listed(network):
+    network.start(100)
+    network.train(20)
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    network.history.mark(SteeringMark(20, "ε", 0.05, 0.1, 17))
+    dashboard.pump.tick()
+    marks = source(root, "steering_marks").data
+    assert (marks["iteration"], marks["label"]) == ([20], ["ϵ 0.1 → 0.05"])
+    assert "applied at iteration 20" in dashboard.controls.applied.object
+
+
+def test_a_release_is_applied_and_an_invalid_pair_explained(network):
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    dashboard.state.start()
+    slider = dashboard.controls.sliders["λ"]
+    slider.value = 0.6
+    slider.param.trigger("value")
+    assert network.run.asked == [], "nothing is applied while the slider is held"
+    with_throttle(slider, 0.6)
+    assert network.run.asked[-1]["λ"] == pytest.approx(10**0.6, rel=1e-5)
+    with_throttle(slider, 2.0)
+    dashboard.pump.tick()
+    assert len(network.run.asked) == 1
+    assert "smaller ϵ" in dashboard.controls.rate.object
+    assert source(root, "strength_chosen").data["x"].size == 0
+    assert source(root, "regulariser_pairs").data["x"] == [10.0, 100.0]
+    with_throttle(slider, 0.9)
+    dashboard.pump.tick()
+    assert "rate α = " in dashboard.controls.rate.object
+
+
+def with_throttle(slider, value):
+    """Do what a release of the slider does."""
+    slider.value = value
+    with param.edit_constant(slider):
+        slider.value_throttled = value
+
+
+def test_a_fit_from_elsewhere_moves_the_sliders(network):
+    dashboard = TrainingDashboard(network)
+    rooted(dashboard)
+    network.start(50, λ=2.0, ε=0.3)
+    network.train(5)
+    dashboard.pump.tick()
+    assert dashboard.state.λ == 2.0
+    assert dashboard.controls.sliders["ϵ"].value == pytest.approx(np.log10(0.3))
+    assert dashboard.controls.buttons["Start"].disabled
+    assert not dashboard.controls.buttons["Stop"].disabled
+
+
+def test_time_travel_shows_the_fisher_matrix_of_then(network):
+    network.train(40)
+    dashboard = TrainingDashboard(network, KNOWN)
+    root = rooted(dashboard)
+    slider = dashboard.ellipse.slider
+    assert (slider.end, slider.value) == (39, 39)
+    assert len(source(root, "ellipse_then").data["xs"]) == 0
+    slider.value = 8
+    dashboard.pump.tick()
+    then, now = (source(root, f"ellipse_{which}").data["xs"] for which in ("then", "now"))
+    # det F is 9 then and 40 now, all of it in the first parameter
+    assert np.ptp(then[0]) / np.ptp(now[0]) == pytest.approx(np.sqrt(40 / 9))
+    assert "then (iteration 8): det F = 9" in dashboard.ellipse.words.object
+    network.train(10)
+    dashboard.pump.tick()
+    assert (slider.end, slider.value) == (49, 8), "the slider grows and stays"
+    assert dashboard.curves.figure.then.location == 8
+    slider.value = 49
+    dashboard.pump.tick()
+    assert len(source(root, "ellipse_then").data["xs"]) == 0
+
+
+def test_smoothing_keeps_the_raw_line(network):
+    network.train(100)
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    dashboard.state.smoothing = 0.9
+    dashboard.pump.tick()
+    smooth = source(root, "smoothed_curves").data["det_F"]
+    w = 0.9 ** np.arange(100)
+    expected = np.convolve(w, np.arange(1, 101))[:100] / np.cumsum(w)
+    np.testing.assert_allclose(smooth, expected)
+    assert len(source(root, "training_curves").data["det_F"]) == 100
+    network.train(50)
+    dashboard.pump.tick()
+    smooth = source(root, "smoothed_curves").data["det_F"]
+    w = 0.9 ** np.arange(150)
+    np.testing.assert_allclose(smooth, np.convolve(w, np.arange(1, 151))[:150] / np.cumsum(w))
+
+
+def test_scales_can_be_changed(network):
+    network.train(10)
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    dashboard.state.scale = "logarithmic"
+    dashboard.pump.tick()
+    assert len(dashboard.curves.figure.source.data["det_F"]) == 10
+    assert dashboard.curves.figure.figures[0].y_scale.__class__.__name__ == "LogScale"
+    assert root.select_one({"name": "training_curves"}) is dashboard.curves.figure.source
+
+
+def test_ranges_follow_ignore_outliers_and_can_show_them(network):
+    network.train(200)
+    network.history._columns["det_F"][50] = 1e9
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    view = source(root, "curves_view")
+    assert view.data["end"][1] < 1e3
+    generation = view.data["generation"][0]
+    dashboard.state.fit_all = True
+    dashboard.pump.tick()
+    assert view.data["end"][1] > 1e9
+    assert view.data["generation"][0] > generation, "a choice lets go of a zoom"
+    dashboard.state.window = "the last 200"
+    network.train(300)
+    dashboard.pump.tick()
+    assert view.data["start"][0] == pytest.approx(299, abs=10)
+    dashboard.state.window = "off"
+    network.train(300)
+    dashboard.pump.tick()
+    assert view.data["end"][0] < 510
+    assert "view.tags[1]" in FOLLOW
+
+
+def test_downloads_hold_what_they_say(network):
+    network.train(30)
+    dashboard = TrainingDashboard(network, KNOWN)
+    rooted(dashboard)
+    made = {name: button.callback() for name, button in dashboard.export.buttons.items()}
+    table = np.genfromtxt(made["CSV"], delimiter=",", names=True, encoding="utf-8")
+    np.testing.assert_array_equal(table["det_F"], network.history["det_F"])
+    arrays = np.load(io.BytesIO(made["NPZ"].getvalue()), allow_pickle=False)
+    again = History.from_arrays(dict(arrays))
+    np.testing.assert_array_equal(again["det_F"], network.history["det_F"])
+    assert made["PNG"].getvalue().startswith(b"\x89PNG")
+    assert made["PDF"].getvalue().startswith(b"%PDF")
+
+
+def test_without_validation_the_table_says_so(network):
+    network.validation = None
+    network.train(5)
+    for values in network.history._columns.values():
+        values[:0] = 0
+    network.history._columns["val_det_F"][:] = np.nan
+    dashboard = TrainingDashboard(network)
+    rooted(dashboard)
+    assert "from training" in dashboard.ellipse.words.object
+    assert "–" in dashboard.status.table.object
+
+
+def test_words_from_elsewhere_are_escaped(network):
+    network.start(5)
+    network.run.state, network.run.error = "failed", ValueError("<script>x</script>")
+    dashboard = TrainingDashboard(network)
+    rooted(dashboard)
+    assert "<script>" not in dashboard.status.word.object
+    assert "Failed: ValueError" in dashboard.status.word.object
+
+
+@pytest.mark.parametrize(
+    ("known", "labels", "words"),
+    [(np.eye(3), None, "known_fisher"), (None, ["μ"], "`labels` must name each of the 2")],
+)
+def test_what_does_not_fit_is_refused(network, known, labels, words):
+    with pytest.raises(ValueError, match=words):
+        TrainingDashboard(network, known, labels)

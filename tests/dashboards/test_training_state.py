@@ -1,0 +1,116 @@
+"""What the training dashboard knows and decides, without a page."""
+
+import numpy as np
+import pytest
+from dashboards.scripted import ScriptedNetwork
+
+from imnn_lab.dashboards.state import TrainingState, learning_rate_of
+from imnn_lab.dashboards.training_words import applied_words
+from imnn_lab.results import SteeringMark
+
+
+@pytest.fixture
+def network():
+    return ScriptedNetwork()
+
+
+@pytest.fixture
+def state(network):
+    return TrainingState(network)
+
+
+def test_start_passes_what_is_chosen(state, network):
+    state.param.update(log_lambda=np.log10(5), log_epsilon=np.log10(0.2), n_iterations=30)
+    state.start()
+    assert network.started == [{"n_iterations": 30, "λ": 5.0, "ε": 0.2, "reset": False}]
+    assert state.is_running
+    assert state.word == "running"
+
+
+def test_buttons_reach_the_run(state):
+    state.start()
+    for act, word in [(state.pause, "paused"), (state.resume, "running"), (state.stop, "stopped")]:
+        act()
+        assert state.word == word
+    assert not state.is_running
+    state.pause()
+    assert state.word == "stopped", "a run that is over is left alone"
+
+
+def test_reset_starts_a_new_history_and_trains_nothing(state, network):
+    network.train(5)
+    state.reset()
+    assert network.started[-1]["n_iterations"] == 0
+    assert len(network.history) == 0
+
+
+def test_a_release_steers_the_run(state, network):
+    state.start()
+    state.log_lambda = np.log10(4)
+    assert state.apply_pair()
+    assert network.run.asked == [{"λ": 4.0, "ε": 0.1, "learning_rate": None}]
+    assert state.is_pending
+    network.train(10)
+    network.run.apply()
+    assert not state.is_pending
+    (words,) = applied_words(network.history.marks)
+    assert words == "λ = 4 requested after iteration 7, applied at iteration 10"
+
+
+def test_an_invalid_pair_is_refused_with_the_reason(state, network):
+    state.start()
+    state.log_lambda = 2.0
+    assert not state.apply_pair()
+    assert network.run.asked == []
+    assert "smaller ϵ" in state.message
+    assert state.regularisation is None
+    assert state.applied == (10.0, 0.1)
+    assert "λ=10, ϵ=0.1" in state.python_call()
+
+
+def test_an_invalid_pair_does_not_start_a_fit_with_it(state, network):
+    state.log_lambda = 2.0
+    state.start()
+    assert (network.started[0]["λ"], network.started[0]["ε"]) == (10.0, 0.1)
+    assert "are used instead" in state.message
+
+
+@pytest.mark.parametrize("exponent", [1e9, np.inf, np.nan, "1"])
+def test_values_that_no_slider_sends_are_refused(state, exponent):
+    with pytest.raises(ValueError, match="log_lambda"):
+        state.log_lambda = exponent
+
+
+def test_the_learning_rate_waits_for_the_start(state, network):
+    state.log_learning_rate = -2
+    assert not state.apply_learning_rate()
+    assert "learning_rate=0.01" in state.python_call()
+    state.start()
+    assert network.run.asked == [{"λ": None, "ε": None, "learning_rate": 0.01}]
+
+
+def test_settings_are_taken_over_from_a_run_and_its_marks(network):
+    network.start(100, λ=3.0, ε=0.3)
+    network.train(3, learning_rate=2e-3)
+    state = TrainingState(network)
+    assert (state.λ, state.ε, state.learning_rate) == (3.0, 0.3, 2e-3)
+    network.run.steer(λ=2.0, ε=0.2)
+    network.run.apply()
+    state.follow([*network.history.marks, SteeringMark(9, "learning_rate", 1e-5, 1e-3, 8)])
+    assert (state.λ, state.ε, state.learning_rate) == (2.0, 0.2, 1e-5)
+
+
+def test_a_start_that_fails_says_why(state, network):
+    def refuse(*_, **__):
+        raise RuntimeError("Another fit of this IMNN is running.")
+
+    network.start = refuse
+    state.start()
+    assert state.message == "Another fit of this IMNN is running."
+
+
+def test_learning_rates_that_cannot_be_known():
+    class Scheduled(ScriptedNetwork):
+        optimiser = type("Optimiser", (), {"learning_rate": object()})()
+
+    assert learning_rate_of(Scheduled()) is None

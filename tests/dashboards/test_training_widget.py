@@ -1,0 +1,61 @@
+"""The ipywidgets front end over the same state, without a browser."""
+
+import numpy as np
+import pytest
+from dashboards.scripted import ScriptedNetwork
+
+from imnn_lab.widgets import TrainingWidget
+
+
+@pytest.fixture
+def network():
+    return ScriptedNetwork()
+
+
+@pytest.fixture
+def widget(network):
+    made = TrainingWidget(network, 50.0)
+    yield made
+    made.close()
+
+
+def test_the_widget_follows_a_fit_from_elsewhere(widget, network):
+    network.start(40, λ=2.0, ε=0.3)
+    network.train(20)
+    widget.tick()
+    data = widget.curves.figure.source.data
+    np.testing.assert_array_equal(data["det_F"], np.arange(1, 21))
+    assert widget.words.bar.value == pytest.approx(19 / 40)
+    assert widget.controls.sliders["log_lambda"].value == 2.0
+    assert widget.controls.buttons["Start"].disabled
+    assert "iteration 19 of 40" in widget.words.lines.value
+    assert network.run.asked == [], "following steers nothing"
+
+
+def test_the_controls_reach_the_run(widget, network):
+    widget.controls.counts["n_iterations"].value = "12"
+    widget.controls.buttons["Start"].click()
+    assert network.started[0]["n_iterations"] == 12
+    widget.controls.sliders["log_lambda"].value = 4.0
+    assert network.run.asked[-1]["λ"] == 4.0
+    widget.controls.sliders["log_lambda"].value = 100.0
+    assert len(network.run.asked) == 1
+    widget.tick()
+    assert "smaller ϵ" in widget.words.lines.value
+    widget.controls.counts["patience"].value = "many"
+    widget.tick()
+    assert "whole number" in widget.words.lines.value
+
+
+def test_a_browser_that_comes_late_gets_everything(widget, network):
+    network.start(40)
+    network.train(5)
+    widget.tick()
+    data = widget.curves.figure.source.data
+    widget.curves.figure.source.data = {name: values[:0] for name, values in data.items()}
+    drawn = {"kind": "ModelChanged", "attr": "inner_width", "new": 300, "event": "jsevent"}
+    drawn["model"] = {"id": widget.curves.figure.figures[0].id}
+    widget.curves.widget._sync_model(None, drawn, [])  # what a browser reports after drawing
+    network.train(5)
+    widget.tick()
+    assert len(widget.curves.figure.source.data["det_F"]) == 10
