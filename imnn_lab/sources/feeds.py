@@ -86,27 +86,65 @@ class MemoryFeed:
         return tf.while_loop(lambda start, _: start < size, body, (tf.constant(0), state))[1]
 
 
+class Stream:
+    """A dataset that is gone through again and again, without being opened anew each time.
+
+    Parameters
+    ----------
+    dataset : tf.data.Dataset
+        Of the fields of `Rows`.
+    chunks : int
+        How many elements it has.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, chunks: int) -> None:
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.experimental_optimization.apply_default_optimizations = False
+        self.chunks = chunks
+        self._dataset = dataset.repeat().with_options(options)
+        self._iterator = iter(self._dataset)
+        self._is_within = tf.Variable(False, trainable=False)
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`.
+
+        Where the pass before ended within the dataset, because something failed, it starts over.
+        """
+        tf.cond(self._is_within, self._start_over, tf.no_op)
+        self._is_within.assign(True)
+
+        def body(k: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return k + 1, step(Rows(*self._iterator.get_next()), state)
+
+        start = (tf.constant(0), state)
+        _, state = tf.while_loop(lambda k, _: k < self.chunks, body, start, parallel_iterations=1)
+        self._is_within.assign(False)
+        return state
+
+    def _start_over(self) -> tf.Operation:
+        tf.raw_ops.MakeIterator(
+            dataset=self._dataset._variant_tensor, iterator=self._iterator._iterator_resource
+        )
+        return tf.no_op()
+
+
 class StreamFeed:
     """Rows that are read anew in every pass.
 
     Parameters
     ----------
-    datasets : sequence of tf.data.Dataset
-        Of `Rows` with or without tangents.
+    streams : sequence of Stream
     prepared : callable
         Takes and returns `Rows`: what is still to be done to them.
     """
 
-    def __init__(
-        self, datasets: Sequence[tf.data.Dataset], prepared: Callable[[Rows], Rows]
-    ) -> None:
-        self.datasets, self._prepared = tuple(datasets), prepared
+    def __init__(self, streams: Sequence[Stream], prepared: Callable[[Rows], Rows]) -> None:
+        self.streams, self._prepared = tuple(streams), prepared
         self.pieces: Sequence[Rows] = ()
 
     def fold(self, step: Step, state: State) -> State:
         """Return the state after all chunks; see `Feed`."""
-        for dataset in self.datasets:
-            state = dataset.reduce(
-                state, lambda state, rows: step(self._prepared(Rows(*rows)), state)
-            )
+        for stream in self.streams:
+            state = stream.fold(lambda rows, state: step(self._prepared(rows), state), state)
         return state

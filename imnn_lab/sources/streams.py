@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.collection import Found, Index, Layout, Positions, shaped
-from imnn_lab.sources.feeds import Rows, StreamFeed
+from imnn_lab.sources.feeds import Rows, Stream, StreamFeed
 from imnn_lab.sources.source import Source
 
 Open = Callable[[int], tf.data.Dataset]
@@ -32,7 +32,7 @@ class StreamedSource(Source):
     Parameters
     ----------
     parts : sequence of callable
-        Each opens a dataset of `Rows` for a size of chunks; together they give every row once.
+        Each opens a dataset of `Rows` for a size of chunks: the fiducial rows, and the others.
     first : array, shape (n,) + input_shape
         Fiducial simulations to adapt layers to.
     numbers
@@ -54,7 +54,7 @@ class StreamedSource(Source):
     ) -> None:
         super().__init__(*numbers)
         self._parts, self._first = tuple(parts), first
-        self._datasets: dict[int, list[tf.data.Dataset]] = {}
+        self._streams: dict[int, list[Stream]] = {}
         self.failures: Failures = []
         self.stores: Sequence[DiskStore] = ()
         if not self._is_given:
@@ -73,12 +73,15 @@ class StreamedSource(Source):
 
     def feed(self, step: tf.Tensor) -> StreamFeed:
         """Return the pass of an iteration."""
-        if self.at_once not in self._datasets:
+        if self.at_once not in self._streams:
+            sizes = (self.n_s, self.size - self.n_s)
             with tf.init_scope():
-                self._datasets[self.at_once] = [part(self.at_once) for part in self._parts]
-
-        datasets = self._datasets[self.at_once]
-        return StreamFeed(datasets, lambda rows: self._augmented(rows, step))
+                self._streams[self.at_once] = [
+                    Stream(opened(self.at_once), math.ceil(n / self.at_once))
+                    for opened, n in zip(self._parts, sizes, strict=True)
+                ]
+        streams = self._streams[self.at_once]
+        return StreamFeed(streams, lambda rows: self._augmented(rows, step))
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations: the first ones."""
