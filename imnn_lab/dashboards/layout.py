@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import panel as pn
+from bokeh.models import Div
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
@@ -30,6 +31,38 @@ def heading(text: str) -> pn.pane.HTML:
     """Return the title of a card."""
     words = f'<h3 style="margin: 0; font-size: 1.05em">{html.escape(text)}</h3>'
     return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
+
+
+class LiveText(pn.viewable.Viewer):
+    """HTML that changes often: only what changed is sent.
+
+    A pane of Panel's own sends its style sheets with each change, and a notebook then fetches them
+    from a host outside.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    margin : tuple of int
+        Above and below, left and right, in pixels.
+    """
+
+    def __init__(self, text: str = "", margin: tuple[int, int] = (0, 5)) -> None:
+        super().__init__()
+        self._model = Div(text=text, sizing_mode="stretch_width", margin=margin)
+
+    @property
+    def object(self) -> str:
+        """The HTML that is shown."""
+        return str(self._model.text)
+
+    @object.setter
+    def object(self, text: str) -> None:
+        if text != self._model.text:
+            self._model.text = text
+
+    def __panel__(self) -> pn.pane.Bokeh:
+        return pn.pane.Bokeh(self._model, sizing_mode="stretch_width", margin=0)
 
 
 def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:

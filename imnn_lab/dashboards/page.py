@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from panel.util import edit_readonly
 from panel_material_ui import Page
+
+from imnn_lab.dashboards.sessions import calm
 
 
 def page(title: str, *body: Any) -> Page:
@@ -16,9 +17,4 @@ def page(title: str, *body: Any) -> Page:
     title : str
     *body : dashboards or panel viewables
     """
-    made = Page(title=title, main=list(body), busy_indicator=None)
-    # Panel links `busy` to a flag that every tick of every session sets and clears, and each
-    # change walks through all models of the page: most of a server's time.
-    with edit_readonly(made):
-        made.busy = False
-    return made
+    return calm(Page(title=title, main=list(body), busy_indicator=None))

@@ -23,7 +23,7 @@ class PopulationView(pn.viewable.Viewer):
         self._stop = pn.widgets.Button(name="Stop", width=90)
         self._start.on_click(self._run)
         self._stop.on_click(lambda _: state.moving.stop())
-        self._status = words(name="PMC status")
+        self._status = words()
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._player = pn.widgets.Player(
             name="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",

@@ -31,7 +31,7 @@ class RejectionView(pn.viewable.Viewer):
         self._start.on_click(self._draw)
         self._stop.on_click(lambda _: state.drawing.stop())
         self._nearest.on_click(self._accept_nearest)
-        self._status = words(name="ABC status")
+        self._status = words()
         self._drawing = Drawing(snapshot.distances(), "distances", height=180)
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._body = card(

@@ -33,7 +33,7 @@ class SelectionView(pn.viewable.Viewer):
         self._brush, self._snapshot = brush, snapshot
         self._shown: object = None
         self._count = words(told(EMPTY), name="selection status")
-        self._table = words(name="selected draws")
+        self._table = words()
         self._download = pn.widgets.FileDownload(
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
             button_type="default", disabled=True, width=200,

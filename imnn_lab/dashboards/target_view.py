@@ -22,7 +22,7 @@ class TargetView(pn.viewable.Viewer):
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._choice = pn.widgets.Select(name="target", **wide)
         self._choice.param.watch(self._chosen, "value")
-        self._estimate = words(name="target estimate")
+        self._estimate = words()
         middle = np.round(state.observation.target.estimate, 3)
         inside = np.clip(middle, state.prior.low, state.prior.high)
         self._parameters = [

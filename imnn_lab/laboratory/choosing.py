@@ -40,7 +40,7 @@ class ChoosingView(pn.viewable.Viewer):
         self.build_own = pn.widgets.Button(name="Build from own data", width=170)
         self.build.on_click(lambda _: self._build(self._from_problem))
         self.build_own.on_click(lambda _: self._build(self._from_data))
-        self._status = words(name="building status")
+        self._status = words()
 
     def refresh(self) -> None:
         """Show how far the building is."""

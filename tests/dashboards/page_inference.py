@@ -13,6 +13,7 @@ from dashboards import inference_problem as problem
 
 from imnn_lab import LFI
 from imnn_lab.dashboards.page import page
+from imnn_lab.dashboards.sessions import tick_with_session
 
 counted = {"simulations": 0}
 
@@ -33,5 +34,5 @@ async def tell():
     count.object = f"simulated {counted['simulations']} in this session"
 
 
-pn.state.add_periodic_callback(tell, period=200)
+tick_with_session(tell, 0.2)
 page("Inference", count, dashboard).servable()

@@ -11,7 +11,7 @@ from makers import small_imnn
 
 from imnn_lab import problems
 from imnn_lab.dashboards.page import page
-from imnn_lab.dashboards.sessions import stop_with_session
+from imnn_lab.dashboards.sessions import stop_with_session, tick_with_session
 
 problem = problems.gaussian()
 imnn = small_imnn()
@@ -24,8 +24,10 @@ def runs_in_this_process():
     return sum(thread.name == "imnn_lab run" for thread in threading.enumerate())
 
 
-pn.state.add_periodic_callback(
-    lambda: setattr(count, "object", f"runs: {runs_in_this_process()}"), period=500
-)
+async def show_count():
+    count.object = f"runs: {runs_in_this_process()}"
+
+
 count = pn.pane.Str("")
 count.servable()
+tick_with_session(show_count, 0.5)
