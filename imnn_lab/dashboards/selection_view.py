@@ -32,7 +32,7 @@ class SelectionView(pn.viewable.Viewer):
         super().__init__(**params)
         self._brush, self._snapshot = brush, snapshot
         self._shown: object = None
-        self._count = words(told(EMPTY), name="selection status")
+        self._count = words(told(EMPTY))
         self._table = words()
         self._download = pn.widgets.FileDownload(
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
