@@ -36,7 +36,7 @@ class SelectionView(pn.viewable.Viewer):
         self._table = words()
         self._download = pn.widgets.FileDownload(
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
-            button_type="default", disabled=True, width=200,
+            disabled=True, width=200,
         )  # fmt: skip
         self._body = card("Selected draws", self._count, self._table, self._download)
 
