@@ -10,6 +10,7 @@ import panel as pn
 from bokeh.models import Div
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
+OWN_SIZE = {"height": "auto", "min-width": "0", "max-width": "100%"}  # not that of the page
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
 
 
@@ -77,14 +78,14 @@ def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
     places = [
         pn.Column(
             viewable, sizing_mode="stretch_width", margin=0, min_width=0,
-            styles={"flex": f"{grow} 1 {basis}px", "min-width": "0", "max-width": "100%"},
+            styles={"flex": f"{grow} 1 {basis}px"} | OWN_SIZE,
         )
         for viewable, basis, grow in shares
     ]  # fmt: skip
     # pn.FlexBox would let rows overlap that hold figures
     return pn.Row(
         *places, sizing_mode="stretch_width", margin=0, min_width=0,
-        styles={"flex-wrap": "wrap", "align-items": "flex-start"},
+        styles={"flex-wrap": "wrap", "align-items": "flex-start"} | OWN_SIZE | {"width": "100%"},
     )  # fmt: skip
 
 
