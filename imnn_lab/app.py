@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import panel as pn
 
-from imnn_lab.laboratory.page import page
+from imnn_lab.laboratory.page import laboratory_page
 
 if pn.state.served:
-    page().servable()
+    laboratory_page().servable()

@@ -38,7 +38,7 @@ def serve(options: argparse.Namespace) -> None:
     import panel as pn
 
     from imnn_lab.laboratory.choosing import MOST_BYTES
-    from imnn_lab.laboratory.page import page
+    from imnn_lab.laboratory.page import laboratory_page
     from imnn_lab.laboratory.pool import shared_pool
 
     if options.max_fits is not None:
@@ -48,7 +48,7 @@ def serve(options: argparse.Namespace) -> None:
         guarded = {"basic_auth": options.basic_auth, "cookie_secret": secrets.token_hex(32)}
     print(f"imnn_lab at http://{options.address}:{options.port}/ (Ctrl-C ends it)", flush=True)
     pn.serve(
-        lambda: page(options.grace),
+        lambda: laboratory_page(options.grace),
         address=options.address,
         port=options.port,
         websocket_origin=options.allow_websocket_origin,

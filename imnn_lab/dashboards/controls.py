@@ -8,7 +8,7 @@ from typing import Any
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training_words import applied_words
@@ -35,8 +35,8 @@ class Controls(pn.viewable.Viewer):
             "Stop": state.stop, "Reset": state.reset,
         }  # fmt: skip
         self.buttons = {name: _button(name, act) for name, act in acts.items()}
-        self.rate = pn.pane.HTML("", sizing_mode="stretch_width", margin=(0, 5))
-        self.applied = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 5))
+        self.rate = LiveText("", margin=(0, 5))
+        self.applied = LiveText("", margin=(4, 5))
 
     def _slider(self, name: str, start: float, end: float, act: Any) -> pn.widgets.FloatSlider:
         slider = pn.widgets.FloatSlider.from_param(

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.interactive_ellipses import EllipseFigure
@@ -48,7 +48,7 @@ class EllipseView(pn.viewable.Viewer):
             label="parameters", options=self.pairs or {labels[0]: (0, 0)}, width=150,
             visible=len(self.pairs) > 1,
         )  # fmt: skip
-        self.words = pn.pane.HTML(NO_ROWS, sizing_mode="stretch_width", margin=(0, 10))
+        self.words = LiveText(NO_ROWS, margin=(0, 10))
         self.slider.param.watch(lambda event: self._travel(), "value")
         self._shown: tuple = ()
         self._is_mine = False

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.curves import training_curves
@@ -39,7 +39,7 @@ class Export(pn.viewable.Viewer):
             "PNG": self._button("training.png", lambda: self._figure("png")),
             "PDF": self._button("training.pdf", lambda: self._figure("pdf")),
         }
-        self.call = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 10))
+        self.call = LiveText("", margin=(4, 10))
 
     @property
     def _history(self) -> History:

@@ -27,7 +27,7 @@ class ExportView(pn.viewable.Viewer):
         super().__init__(**params)
         self._state = state
         self._shown: object = None
-        self._call = words(name="python call")
+        self._call = words()
         figures = [
             figure_download(name, describe, kind)
             for name, describe in self._figures(snapshot)

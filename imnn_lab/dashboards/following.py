@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import panel as pn
 
 from imnn_lab.dashboards.notebooks import has_answered
-from imnn_lab.dashboards.sessions import in_session
+from imnn_lab.dashboards.sessions import in_session, tick_with_session
 from imnn_lab.dashboards.ticking import PERIOD, NotebookTicker, kernel_shell
 
 
@@ -42,7 +42,7 @@ def follow(page: Page) -> None:
         async def tick() -> None:
             page.refresh()
 
-        pn.state.add_periodic_callback(tick, period=int(1000 * PERIOD))
+        tick_with_session(tick, PERIOD)
         return
     shell = kernel_shell()
     if shell is not None:

@@ -153,10 +153,11 @@ class InferencePage:
             self.state.choices.param.smoothing, width=260, margin=(4, 14)
         )
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "min_width": 0}
+        wide["styles"] = {"max-width": "100%"}
         left = pn.Column(*controls, **wide)
         above = side_by_side(*((figure, 420, 1) for figure in figures))
         right = pn.Column(smoothing, above, *below, **wide)
-        return side_by_side((left, 300, 1), (right, 560, 3))
+        return pn.Column(side_by_side((left, 300, 1), (right, 560, 3)), **wide)
 
 
 def _fisher_of(estimator: Any) -> np.ndarray:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import panel as pn
+from bokeh.models import Div
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
+OWN_SIZE = {"height": "auto", "min-width": "0", "max-width": "100%"}  # not that of the page
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
 
 
@@ -32,6 +34,38 @@ def heading(text: str) -> pn.pane.HTML:
     return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
 
 
+class LiveText(pn.viewable.Viewer):
+    """HTML that changes often: only what changed is sent.
+
+    A pane of Panel's own sends its style sheets with each change, and a notebook then fetches them
+    from a host outside.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    margin : tuple of int
+        Above and below, left and right, in pixels.
+    """
+
+    def __init__(self, text: str = "", margin: tuple[int, int] = (0, 5)) -> None:
+        super().__init__()
+        self._model = Div(text=text, sizing_mode="stretch_width", margin=margin)
+
+    @property
+    def object(self) -> str:
+        """The HTML that is shown."""
+        return str(self._model.text)
+
+    @object.setter
+    def object(self, text: str) -> None:
+        if text != self._model.text:
+            self._model.text = text
+
+    def __panel__(self) -> pn.pane.Bokeh:
+        return pn.pane.Bokeh(self._model, sizing_mode="stretch_width", margin=0)
+
+
 def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
     """Return a row that breaks where it is too narrow.
 
@@ -44,14 +78,14 @@ def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
     places = [
         pn.Column(
             viewable, sizing_mode="stretch_width", margin=0, min_width=0,
-            styles={"flex": f"{grow} 1 {basis}px", "min-width": "0", "max-width": "100%"},
+            styles={"flex": f"{grow} 1 {basis}px"} | OWN_SIZE,
         )
         for viewable, basis, grow in shares
     ]  # fmt: skip
     # pn.FlexBox would let rows overlap that hold figures
     return pn.Row(
         *places, sizing_mode="stretch_width", margin=0, min_width=0,
-        styles={"flex-wrap": "wrap", "align-items": "flex-start"},
+        styles={"flex-wrap": "wrap", "align-items": "flex-start"} | OWN_SIZE | {"width": "100%"},
     )  # fmt: skip
 
 

@@ -19,14 +19,14 @@ class PopulationView(pn.viewable.Viewer):
         super().__init__(**params)
         self._state, self._problem = state, ""
         choices = state.choices.param
-        self._start = pn.widgets.Button(name="Run PMC", button_type="primary", width=90)
-        self._stop = pn.widgets.Button(name="Stop", width=90)
+        self._start = pn.widgets.Button(label="Run PMC", color="primary", width=90)
+        self._stop = pn.widgets.Button(label="Stop", width=90)
         self._start.on_click(self._run)
         self._stop.on_click(lambda _: state.moving.stop())
-        self._status = words(name="PMC status")
+        self._status = words()
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._player = pn.widgets.Player(
-            name="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",
+            label="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",
             show_loop_controls=False, disabled=True, show_value=True,
             visible_buttons=["first", "previous", "pause", "play", "next", "last"], **wide,
         )  # fmt: skip

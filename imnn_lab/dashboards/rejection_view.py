@@ -25,13 +25,13 @@ class RejectionView(pn.viewable.Viewer):
         self._state, self._problem = state, ""
         self._shown: object = None
         choices = state.choices.param
-        self._start = pn.widgets.Button(name="Draw", button_type="primary", width=90)
-        self._stop = pn.widgets.Button(name="Stop", width=90)
-        self._nearest = pn.widgets.Button(name=f"Accept the nearest {NEAREST}", width=200)
+        self._start = pn.widgets.Button(label="Draw", color="primary", width=90)
+        self._stop = pn.widgets.Button(label="Stop", width=90)
+        self._nearest = pn.widgets.Button(label=f"Accept the nearest {NEAREST}", width=200)
         self._start.on_click(self._draw)
         self._stop.on_click(lambda _: state.drawing.stop())
         self._nearest.on_click(self._accept_nearest)
-        self._status = words(name="ABC status")
+        self._status = words()
         self._drawing = Drawing(snapshot.distances(), "distances", height=180)
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._body = card(

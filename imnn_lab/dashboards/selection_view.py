@@ -32,11 +32,11 @@ class SelectionView(pn.viewable.Viewer):
         super().__init__(**params)
         self._brush, self._snapshot = brush, snapshot
         self._shown: object = None
-        self._count = words(told(EMPTY), name="selection status")
-        self._table = words(name="selected draws")
+        self._count = words(told(EMPTY))
+        self._table = words()
         self._download = pn.widgets.FileDownload(
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
-            button_type="default", disabled=True, width=200,
+            disabled=True, width=200,
         )  # fmt: skip
         self._body = card("Selected draws", self._count, self._table, self._download)
 

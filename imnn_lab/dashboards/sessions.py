@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import panel as pn
+from panel.io.callbacks import PeriodicCallback
+from panel.util import edit_readonly
 
 
 def in_session() -> bool:
     """Say whether this is the session of a served page."""
     return bool(pn.state.curdoc and pn.state.curdoc.session_context)
+
+
+def tick_with_session(tick: Callable[[], Coroutine[Any, Any, None]], period: float) -> None:
+    """Do something every `period` seconds on this session's loop, until the session ends.
+
+    It does not count as activity of the page: Panel's flag for that is one for all sessions, and
+    each change of it is sent to all of their pages.
+    """
+    milliseconds = int(1000 * period)
+    callback = PeriodicCallback(callback=tick, period=milliseconds, background=True)
+    pn.state.on_session_destroyed(SessionTick(callback).session_destroyed)
+    callback.start()
+
+
+class SessionTick:
+    """What ends a session's ticks."""
+
+    def __init__(self, callback: PeriodicCallback) -> None:
+        self._callback = callback
+
+    def session_destroyed(self, session_context: Any) -> None:
+        """Tick no more."""
+        self._callback.stop()
+
+
+def calm(page: Any) -> Any:
+    """Return a page without its link to the flag of activity, which is one for all sessions.
+
+    Without this every event of any session costs a search through the models of every other.
+    """
+    with edit_readonly(page):
+        page.busy = False
+    return page
 
 
 def stop_with_session(imnn: Any, grace_seconds: float = 0.0) -> SessionEnd | None:

@@ -7,7 +7,7 @@ import html
 import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.layout import card, table
+from imnn_lab.dashboards.layout import LiveText, card, table
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.training_words import Speed, numbers, sentence
@@ -28,9 +28,9 @@ class Status(pn.viewable.Viewer):
     def __init__(self, state: TrainingState, known_det_fisher: float | None = None) -> None:
         super().__init__()
         self.state, self._known = state, known_det_fisher
-        self.word = pn.pane.HTML("", sizing_mode="stretch_width", margin=(0, 5))
-        self.progress = pn.pane.HTML("", sizing_mode="stretch_width", margin=(0, 5))
-        self.table = pn.pane.HTML("", sizing_mode="stretch_width", margin=(6, 5))
+        self.word = LiveText("", margin=(0, 5))
+        self.progress = LiveText("", margin=(0, 5))
+        self.table = LiveText("", margin=(6, 5))
         self._speed = Speed()
 
     def refresh(self, moment: Moment) -> None:

@@ -21,7 +21,7 @@ class SummaryView(pn.viewable.Viewer):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._shown: object = None
-        self._table = words(name="summary")
+        self._table = words()
         self._body = card("Summary", self._table)
 
     def refresh(self, snapshot: Snapshot) -> None:

@@ -20,17 +20,17 @@ class TargetView(pn.viewable.Viewer):
         super().__init__(**params)
         self._state, self._problem = state, ""
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
-        self._choice = pn.widgets.Select(name="target", **wide)
+        self._choice = pn.widgets.Select(label="target", **wide)
         self._choice.param.watch(self._chosen, "value")
-        self._estimate = words(name="target estimate")
+        self._estimate = words()
         middle = np.round(state.observation.target.estimate, 3)
         inside = np.clip(middle, state.prior.low, state.prior.high)
         self._parameters = [
-            pn.widgets.FloatInput(name=label, value=float(value), step=0.1, width=110)
+            pn.widgets.FloatInput(label=label, value=float(value), step=0.1, width=110)
             for label, value in zip(state.labels, inside, strict=True)
         ]
-        self._seed = pn.widgets.IntInput(name="seed", value=1, start=0, end=2**31 - 1, width=110)
-        self._simulate = pn.widgets.Button(name="Simulate a target", width=160)
+        self._seed = pn.widgets.IntInput(label="seed", value=1, start=0, end=2**31 - 1, width=110)
+        self._simulate = pn.widgets.Button(label="Simulate a target", width=160)
         self._simulate.on_click(self._simulated)
         simulated = [
             pn.FlexBox(*self._parameters, self._seed, gap="0px", **wide),

@@ -18,7 +18,7 @@ from imnn_lab.dashboards.notebooks import follow_in_notebook
 from imnn_lab.dashboards.protocols import Trained
 from imnn_lab.dashboards.pump import Pump
 from imnn_lab.dashboards.regulariser import RegulariserView
-from imnn_lab.dashboards.sessions import in_session
+from imnn_lab.dashboards.sessions import in_session, tick_with_session
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.status import Status
 from imnn_lab.dashboards.ticking import PERIOD
@@ -75,8 +75,7 @@ class TrainingDashboard(pn.viewable.Viewer):
     def __panel__(self) -> pn.Column:
         self.pump.tick()
         if in_session():
-            milliseconds = int(1000 * PERIOD)
-            pn.state.add_periodic_callback(self.pump.tick_in_loop, period=milliseconds)
+            tick_with_session(self.pump.tick_in_loop, PERIOD)
         else:
             self._notebook = follow_in_notebook(self, self._layout)
         return self._layout

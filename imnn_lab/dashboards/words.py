@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
-import panel as pn
+from imnn_lab.dashboards.layout import LiveText
 
 MARGIN = (4, 10)
 EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
 
 
-def words(text: str = "", **options: Any) -> pn.pane.HTML:
-    """Return a pane of text."""
-    return pn.pane.HTML(text, sizing_mode="stretch_width", **({"margin": MARGIN} | options))
+def words(text: str = "") -> LiveText:
+    """Return text that changes, as HTML."""
+    return LiveText(text, MARGIN)
 
 
 def told(text: str, role: str = "status") -> str:

@@ -104,12 +104,14 @@ class CurvesFigure:
         if addition.replaces:
             source.data = data
             return
+        # Lists travel in one message, where each array is one or two of its own.
+        few = {name: values.tolist() for name, values in data.items()}
         dropped, end = addition.dropped, len(source.data[self.names[0]])
         if dropped:
             place = slice(end - dropped, end)
-            source.patch({name: [(place, values[:dropped])] for name, values in data.items()})
+            source.patch({name: [(place, values[:dropped])] for name, values in few.items()})
         if len(addition.x) > dropped:
-            source.stream({name: values[dropped:] for name, values in data.items()})
+            source.stream({name: values[dropped:] for name, values in few.items()})
 
     def clear(self) -> None:
         """Take all points and marks away."""

@@ -94,7 +94,7 @@ class EllipseFigure:
 
 def _data(curves: Sequence[Curve]) -> dict[str, list]:
     return {
-        "xs": [curve.x for curve in curves],
-        "ys": [curve.y for curve in curves],
+        "xs": [curve.x.tolist() for curve in curves],
+        "ys": [curve.y.tolist() for curve in curves],
         "mass": ["" if curve.mass is None else mass_label(curve.mass) for curve in curves],
     }

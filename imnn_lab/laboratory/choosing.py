@@ -27,20 +27,20 @@ class ChoosingView(pn.viewable.Viewer):
         super().__init__(**params)
         self._session, self._problem = session, ""
         options = {f"{name}: {case.words}": name for name, case in CASES.items()}
-        self.problem = pn.widgets.Select(name="problem", options=options, **WIDE)
-        self.network = pn.widgets.Select(name="network", options=list(NETWORKS), **WIDE)
+        self.problem = pn.widgets.Select(label="problem", options=options, **WIDE)
+        self.network = pn.widgets.Select(label="network", options=list(NETWORKS), **WIDE)
         count = {"start": 10, "end": MOST_SIMULATIONS, "step": 100, "width": 140}
-        self.n_s = pn.widgets.IntInput(name="n_s, fiducial", value=1000, **count)
-        self.n_d = pn.widgets.IntInput(name="n_d, derivative", value=1000, **count)
-        self.seed = pn.widgets.IntInput(name="seed", value=0, start=0, end=2**30, width=140)
-        self.build = pn.widgets.Button(name="Build the network", button_type="primary", width=170)
-        self.files = pn.widgets.FileInput(name="files", accept=".npy,.npz", multiple=True, **WIDE)
-        self.θ_fid = pn.widgets.TextInput(name="θ_fid", placeholder="0, 1", **WIDE)
-        self.δθ = pn.widgets.TextInput(name="δθ, full width", placeholder="0.1, 0.1", **WIDE)
-        self.build_own = pn.widgets.Button(name="Build from own data", width=170)
+        self.n_s = pn.widgets.IntInput(label="n_s, fiducial", value=1000, **count)
+        self.n_d = pn.widgets.IntInput(label="n_d, derivative", value=1000, **count)
+        self.seed = pn.widgets.IntInput(label="seed", value=0, start=0, end=2**30, width=140)
+        self.build = pn.widgets.Button(label="Build the network", color="primary", width=170)
+        self.files = pn.widgets.FileInput(label="files", accept=".npy,.npz", multiple=True, **WIDE)
+        self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
+        self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
+        self.build_own = pn.widgets.Button(label="Build from own data", width=170)
         self.build.on_click(lambda _: self._build(self._from_problem))
         self.build_own.on_click(lambda _: self._build(self._from_data))
-        self._status = words(name="building status")
+        self._status = words()
 
     def refresh(self) -> None:
         """Show how far the building is."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import panel as pn
-from panel_material_ui import Page
 
 from imnn_lab.dashboards.following import follow
+from imnn_lab.dashboards.page import page
 from imnn_lab.dashboards.sessions import stop_with_session
 from imnn_lab.laboratory.choosing import ChoosingView
 from imnn_lab.laboratory.pool import shared_pool
@@ -53,7 +53,7 @@ class Laboratory:
             stage.refresh()
 
 
-def page(grace: float = GRACE) -> Page:
+def laboratory_page(grace: float = GRACE) -> Any:
     """Return the page of a new session; nothing runs before the visitor asks for it.
 
     Parameters
@@ -65,4 +65,4 @@ def page(grace: float = GRACE) -> Page:
     stop_with_session(session, grace)
     laboratory = Laboratory(session)
     follow(laboratory)
-    return Page(title="imnn_lab", main=[laboratory.body], busy_indicator=None)
+    return page("imnn_lab", laboratory.body)

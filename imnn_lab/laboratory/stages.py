@@ -52,7 +52,7 @@ class InferenceStage(pn.viewable.Viewer):
         self._page: InferencePage | None = None
         self._wanted, self._shown = False, None
         self._button = pn.widgets.Button(
-            name="Infer with this network", button_type="primary", width=200
+            label="Infer with this network", color="primary", width=200
         )
         self._button.on_click(self._ask)
         self._status = words()
@@ -108,9 +108,9 @@ class ResultsStage(pn.viewable.Viewer):
         self._session, self._problem = session, ""
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
-        self._files = pn.widgets.FileInput(name="results", accept=".npz", multiple=True, **WIDE)
-        show = pn.widgets.Button(name="Show this session's results", width=230)
-        opened = pn.widgets.Button(name="Open these files", width=150)
+        self._files = pn.widgets.FileInput(label="results", accept=".npz", multiple=True, **WIDE)
+        show = pn.widgets.Button(label="Show this session's results", width=230)
+        opened = pn.widgets.Button(label="Open these files", width=150)
         show.on_click(self._show)
         opened.on_click(self._open)
         self._download = pn.widgets.FileDownload(

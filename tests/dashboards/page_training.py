@@ -8,24 +8,26 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import panel as pn
 from makers import small_imnn
-from panel_material_ui import Page
 
 from imnn_lab import problems
-from imnn_lab.dashboards.sessions import stop_with_session
+from imnn_lab.dashboards.page import page
+from imnn_lab.dashboards.sessions import stop_with_session, tick_with_session
 
 problem = problems.gaussian()
 imnn = small_imnn()
 stop_with_session(imnn, grace_seconds=0.5)
 dashboard = imnn.explore(known_fisher=problem.F, labels=problem.labels)
-Page(title="Gaussian", main=[dashboard], busy_indicator=None).servable()
+page("Gaussian", dashboard).servable()
 
 
 def runs_in_this_process():
     return sum(thread.name == "imnn_lab run" for thread in threading.enumerate())
 
 
-pn.state.add_periodic_callback(
-    lambda: setattr(count, "object", f"runs: {runs_in_this_process()}"), period=500
-)
+async def show_count():
+    count.object = f"runs: {runs_in_this_process()}"
+
+
 count = pn.pane.Str("")
 count.servable()
+tick_with_session(show_count, 0.5)

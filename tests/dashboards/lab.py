@@ -1,0 +1,72 @@
+"""A JupyterLab of a test's own, driven through its commands."""
+
+import contextlib
+import json
+import os
+import sys
+
+import nbformat
+from dashboards.serving import served
+
+
+def notebook(*cells):
+    """Return a notebook with a kernel named, so that no dialog asks for one."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    return made
+
+
+@contextlib.contextmanager
+def laboratory(place, comms):
+    """Run a JupyterLab in a directory, with kernel comms as said; yields its address."""
+    settings = place / "settings"
+    settings.mkdir()
+    (settings / "overrides.json").write_text(json.dumps(overrides(comms)))
+    command = [
+        "jupyterlab", "--port=PORT", "--ip=127.0.0.1", "--no-browser", "--allow-root",
+        "--LabApp.expose_app_in_browser=True", "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={place}", f"--LabApp.app_settings_dir={settings}",
+        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--ServerApp.data_dir={place / 'data'}",
+    ]  # fmt: skip
+    home = {"HOME": str(place), "JUPYTER_PATH": os.path.join(sys.prefix, "share", "jupyter")}
+    with served(command, "/lab", **home) as address:
+        yield address
+
+
+def overrides(comms):
+    """Return settings of the laboratory: how messages of widgets reach the kernel."""
+    return {
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+        "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": comms},
+    }
+
+
+def open_notebook(page, address, name):
+    """Open a notebook and wait until its kernel is idle."""
+    page.goto(f"{address}/lab/tree/{name}")
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.session")
+    page.wait_for_function(
+        "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel?.status === 'idle'"
+    )
+
+
+def run_cell(page, index):
+    """Run a cell of the open notebook without waiting for it."""
+    page.evaluate(
+        """index => {
+          const notebook = window.jupyterapp.shell.currentWidget.content
+          notebook.activeCellIndex = index
+          notebook.deselectAll()
+          void window.jupyterapp.commands.execute('notebook:run-cell')
+        }""",
+        index,
+    )
+
+
+def is_busy(page):
+    """Say whether the kernel runs a cell."""
+    return page.evaluate(
+        "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
+    )

@@ -1,0 +1,66 @@
+"""The laboratory as ``imnn-lab serve`` and ``panel serve`` give it, in Chromium."""
+
+import re
+
+import numpy as np
+import pytest
+from dashboards.serving import ROOT, column, served, until
+from playwright.sync_api import expect
+
+COMMANDS = {
+    "imnn-lab serve": (["imnn_lab.cli", "serve", "--port", "PORT", "--grace", "1"], "/"),
+    "panel serve": (
+        ["panel", "serve", str(ROOT / "imnn_lab" / "app.py"), "--port", "PORT",
+         "--address", "127.0.0.1"],
+        "/app",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(COMMANDS))
+def address(request):
+    command, path = COMMANDS[request.param]
+    with served(command, path) as found:
+        yield found + path
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def opened(page, address):
+    page.goto(address)
+    expect(button(page, "Build the network")).to_be_enabled()
+    return page
+
+
+def test_build_train_infer_and_look_at_the_results(watched_page, address):
+    page = opened(watched_page(), address)
+    button(page, "Build the network").click()
+    expect(page.get_by_text("network is ready")).to_be_visible()
+    page.get_by_label("iterations").fill("20")
+    page.get_by_label("iterations").press("Enter")
+    button(page, "Start").click()
+    until(page, lambda: len(column(page, "det_F") or []) > 20, 120)
+    button(page, "Infer with this network").click()
+    expect(button(page, "Draw")).to_be_enabled()
+    button(page, "Draw").click()
+    expect(page.get_by_text(re.compile("finished: 10,000 simulations"))).to_be_visible()
+    button(page, "Show this session's results").click()
+    expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
+    with page.expect_download() as caught:
+        page.get_by_text("Network and history (state.npz)").click()
+    with np.load(caught.value.path(), allow_pickle=False) as arrays:
+        assert "archive" in arrays.files
+
+
+def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
+    page = opened(watched_page(), address)
+    pickled, large = tmp_path / "fiducial.npy", tmp_path / "derivative.npy"
+    np.save(pickled, np.array([{"a": 1}], object), allow_pickle=True)
+    np.save(large, np.zeros(13 * 2**17))
+    for path, reason in ((pickled, "Python objects"), (large, "at most 12 MB")):
+        page.locator("input[type=file]").first.set_input_files(path)
+        page.wait_for_timeout(1500)
+        button(page, "Build from own data").click()
+        expect(page.get_by_role("alert")).to_contain_text(reason)
