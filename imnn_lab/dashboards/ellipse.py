@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -13,6 +14,7 @@ from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.interactive_ellipses import EllipseFigure
 
+PERIOD = 1.0
 NO_ROWS = "Press Start, or fit the network, to see the forecast of its Fisher information."
 
 
@@ -51,15 +53,18 @@ class EllipseView(pn.viewable.Viewer):
         self.words = LiveText(NO_ROWS, margin=(0, 10))
         self.slider.param.watch(lambda event: self._travel(), "value")
         self._shown: tuple = ()
+        self._drawn, self._length = 0.0, 0
         self._is_mine = False
 
     def refresh(self, moment: Moment) -> None:
         """Draw what is chosen, and let the slider grow with the history."""
         if moment.has_rows or moment.is_new:
             self._grow(moment)
-        asked = (len(moment.history), self.state.shown_iteration, self.pair.value)
-        if asked != self._shown or moment.is_new:
-            self._shown = asked
+        asked = (self.state.shown_iteration, self.pair.value, self.state.is_running)
+        is_due = time.monotonic() > self._drawn + PERIOD and len(moment.history) != self._length
+        if asked != self._shown or moment.is_new or is_due:
+            self._shown, self._length = asked, len(moment.history)
+            self._drawn = time.monotonic()
             if self.pair.value != self.figure.pair:
                 self.figure.choose(self.pair.value)
             self._draw(moment)

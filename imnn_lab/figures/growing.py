@@ -181,8 +181,8 @@ def robust_range(
     if not curves:
         return None
     shares = (0, 1) if everything else (0.02, 0.98)
-    low = min(float(np.quantile(v, shares[0])) for v in curves)
-    high = max(float(np.quantile(v, shares[1])) for v in curves)
+    ends_of_each = np.array([np.quantile(v, shares) for v in curves])
+    low, high = float(ends_of_each[:, 0].min()), float(ends_of_each[:, 1].max())
     for latest in (v[-1] for v in curves):
         low, high = min(low, float(latest)), max(high, float(latest))
     width = max(high - low, 0.02 if log else 1e-9 + 0.02 * abs(high))

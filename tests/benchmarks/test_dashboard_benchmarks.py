@@ -1,0 +1,137 @@
+"""What a training dashboard costs: throughput, delay of a slider, a tick, memory of sessions."""
+
+import gc
+import resource
+import statistics
+import threading
+import time
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+from dashboards.scripted import ScriptedNetwork
+from makers import small_imnn
+
+from imnn_lab.dashboards import TrainingDashboard
+
+pytestmark = pytest.mark.benchmark
+ITERATIONS = 1500
+REPEATS = 3
+
+
+def shown(network):
+    """Return a dashboard whose models are in a document that counts what would be sent."""
+    dashboard, document = TrainingDashboard(network), Document()
+    document.add_root(dashboard._create_view().get_root(document))
+    return dashboard, document
+
+
+class Ticks:
+    """Ticks a dashboard four times a second in a thread, as a session's loop does."""
+
+    def __init__(self, dashboard):
+        self._dashboard, self._ended = dashboard, threading.Event()
+        self.seconds = []
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._ended.wait(0.25):
+            started = time.perf_counter()
+            self._dashboard.pump.tick()
+            self.seconds.append(time.perf_counter() - started)
+
+
+def rate(imnn):
+    """Return iterations per second of a fit, compilation left out."""
+    before = time.perf_counter()
+    imnn.fit(ITERATIONS)
+    return ITERATIONS / (time.perf_counter() - before)
+
+
+def test_throughput_with_an_open_dashboard():
+    imnn = small_imnn()
+    imnn.fit(200)
+    dashboard, _ = shown(imnn)
+    bare, watched = [], []
+    for _ in range(REPEATS):
+        bare.append(rate(imnn))
+        with Ticks(dashboard):
+            watched.append(rate(imnn))
+    share = statistics.median(watched) / statistics.median(bare)
+    print(f"throughput with a dashboard: {share:.1%} of {statistics.median(bare):.0f}/s")
+    assert share >= 0.95
+
+
+def test_release_of_a_slider_to_application():
+    imnn = small_imnn()
+    dashboard, _ = shown(imnn)
+    dashboard.state.n_iterations = 10**7
+    dashboard.state.start()
+    while imnn.run.iteration < 50:
+        time.sleep(0.01)
+    delays = []
+    with Ticks(dashboard):
+        for exponent in np.linspace(0.5, 0.9, 10):
+            marks = len(imnn.history.marks)
+            started = time.perf_counter()
+            dashboard.state.log_lambda = float(exponent)
+            dashboard.state.apply_pair()
+            while len(imnn.history.marks) == marks:
+                time.sleep(0.001)
+            delays.append(time.perf_counter() - started)
+    imnn.run.stop()
+    imnn.run.wait(60)
+    print(f"release to application: median {1e3 * statistics.median(delays):.0f} ms, "
+          f"largest {1e3 * max(delays):.0f} ms")  # fmt: skip
+    assert max(delays) <= 0.3
+
+
+def test_a_tick_on_a_long_history():
+    network = ScriptedNetwork()
+    network.start(10**6)
+    network.train(200_000)
+    dashboard, _ = shown(network)
+    dashboard.pump.tick()
+    seconds = []
+    for _ in range(100):
+        network.train(50)
+        started = time.perf_counter()
+        dashboard.pump.tick()
+        seconds.append(time.perf_counter() - started)
+    print(f"tick at 200,000 iterations: median {1e3 * statistics.median(seconds):.1f} ms, "
+          f"largest {1e3 * max(seconds):.1f} ms")  # fmt: skip
+    assert statistics.median(seconds) <= 0.030
+
+
+def memory():
+    """Return the resident memory of this process in MB."""
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+
+
+def test_memory_of_sessions_is_returned():
+    network = ScriptedNetwork()
+    network.train(5000)
+
+    def open_and_close():
+        dashboard, document = shown(network)
+        dashboard.pump.tick()
+        document.clear()
+
+    for _ in range(5):
+        open_and_close()
+    before = memory()
+    for _ in range(20):
+        open_and_close()
+    after = memory()
+    print(f"memory after 20 sessions: {after:.0f} MB, before {before:.0f} MB")
+    assert after <= 1.1 * before
