@@ -157,7 +157,7 @@ class InferencePage:
         left = pn.Column(*controls, **wide)
         above = side_by_side(*((figure, 420, 1) for figure in figures))
         right = pn.Column(smoothing, above, *below, **wide)
-        return pn.Column(side_by_side((left, 300, 1), (right, 560, 3)), **wide)
+        return side_by_side((left, 300, 1), (right, 560, 3))
 
 
 def _fisher_of(estimator: Any) -> np.ndarray:

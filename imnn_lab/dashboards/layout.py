@@ -10,7 +10,9 @@ import panel as pn
 from bokeh.models import Div
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
-OWN_SIZE = {"height": "auto", "min-width": "0", "max-width": "100%"}  # not that of the page
+OWN_SIZE = {
+    "height": "auto", "max-height": "none", "min-width": "0", "max-width": "100%",
+}  # fmt: skip
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
 
 
