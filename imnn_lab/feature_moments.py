@@ -69,7 +69,7 @@ def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
         empty = Sums(*(tf.zeros(shape, tf.float64) for shape in zeros))
         return source.feed(FIRST).fold(add, empty)
 
-    sums = [x.numpy() for x in tf.function(total, autograph=False)()]
+    sums = [x.numpy() for x in tf.function(total, autograph=False).get_concrete_function()()]
     whole = [x.sum(0) for x in sums]
     halves = (_statistics(source, *(x[half] for x in sums))[1] for half in (0, 1))
     fiducial, pooled = _statistics(source, *whole)

@@ -111,15 +111,17 @@ class Stream:
 
         Where the pass before ended within the dataset, because something failed, it starts over.
         """
-        tf.cond(self._is_within, self._start_over, tf.no_op)
-        self._is_within.assign(True)
+        reopened = tf.cond(self._is_within, self._start_over, tf.no_op)
+        with tf.control_dependencies([reopened]):
+            begun = self._is_within.assign(True)
 
         def body(k: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             return k + 1, step(Rows(*self._iterator.get_next()), state)
 
-        start = (tf.constant(0), state)
-        _, state = tf.while_loop(lambda k, _: k < self.chunks, body, start, parallel_iterations=1)
-        self._is_within.assign(False)
+        with tf.control_dependencies([begun]):
+            start = (tf.constant(0), state)
+        k, state = tf.while_loop(lambda k, _: k < self.chunks, body, start, parallel_iterations=1)
+        self._is_within.assign(k < self.chunks)
         return state
 
     def _start_over(self) -> tf.Operation:
