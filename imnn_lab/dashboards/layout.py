@@ -68,8 +68,29 @@ class LiveText(pn.viewable.Viewer):
         return pn.pane.Bokeh(self._model, sizing_mode="stretch_width", margin=0)
 
 
+def flowing(*shares: tuple[Any, int, int]) -> pn.FlexBox:
+    """Return a row that breaks where it is too narrow, for figures that stretch.
+
+    Grids of figures want `side_by_side`.
+
+    Parameters
+    ----------
+    *shares : (viewable, basis, grow)
+    """
+    places = [
+        pn.Column(
+            viewable, sizing_mode="stretch_width", margin=0, min_width=0,
+            styles={"flex": f"{grow} 1 {basis}px", "min-width": "0", "max-width": "100%"},
+        )
+        for viewable, basis, grow in shares
+    ]  # fmt: skip
+    return pn.FlexBox(
+        *places, align_items="flex-start", gap="0px", sizing_mode="stretch_width", margin=0
+    )
+
+
 def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
-    """Return a row that breaks where it is too narrow.
+    """Return a row that breaks where it is too narrow, for grids of figures as well.
 
     Parameters
     ----------

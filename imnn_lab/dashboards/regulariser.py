@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import panel as pn
 
-from imnn_lab.dashboards.layout import card, side_by_side
+from imnn_lab.dashboards.layout import card, flowing
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.interactive_regulariser import RegulariserFigure
@@ -40,4 +40,4 @@ class RegulariserView(pn.viewable.Viewer):
             (pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0), 260, 1)
             for figure in (self.figure.strength, self.figure.pairs)
         ]
-        return card("Regularisation", side_by_side(*panes))
+        return card("Regularisation", flowing(*panes))

@@ -13,7 +13,7 @@ from imnn_lab.dashboards.controls import Controls
 from imnn_lab.dashboards.curves import Curves
 from imnn_lab.dashboards.ellipse import EllipseView
 from imnn_lab.dashboards.export import Export
-from imnn_lab.dashboards.layout import side_by_side
+from imnn_lab.dashboards.layout import flowing
 from imnn_lab.dashboards.notebooks import follow_in_notebook
 from imnn_lab.dashboards.protocols import Trained
 from imnn_lab.dashboards.pump import Pump
@@ -66,10 +66,8 @@ class TrainingDashboard(pn.viewable.Viewer):
 
     def _made_layout(self) -> pn.Column:
         left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
-        above = side_by_side((left, 300, 1), (self.curves, 560, 3))
-        below = side_by_side(
-            (self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1)
-        )
+        above = flowing((left, 300, 1), (self.curves, 560, 3))
+        below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
         return pn.Column(above, below, sizing_mode="stretch_width", margin=0, min_width=0)
 
     def __panel__(self) -> pn.Column:

@@ -70,9 +70,12 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     slider.focus()
     for _ in range(30):
         slider.press("ArrowRight")
-    more = until(page, lambda: (n := count(page, r"accepts ([\d,]+)")) > accepted and n)
-    groups = until(page, lambda: (g := column(page, "group", "draws")).count("ABC") == more and g)
-    assert groups.count("ABC, rejected") > 0
+
+    def has_settled():
+        groups = column(page, "group", "draws")
+        return groups.count("ABC") == count(page, r"accepts ([\d,]+)") > accepted and groups
+
+    assert until(page, has_settled).count("ABC, rejected") > 0
     page.wait_for_timeout(600)
     assert count(page, r"simulated ([\d,]+) in this session") == simulated
 
