@@ -131,14 +131,14 @@ def seed_or_none(name: str, value: Any) -> int | None:
 
 
 def normalise(keyword: str) -> str:
-    """Write a keyword as Python writes identifiers (NFKC): ϵ becomes ε, µ becomes μ."""
+    """Write a keyword as Python writes identifiers (NFKC): U+03F5 becomes ε, U+00B5 becomes μ."""
     return unicodedata.normalize("NFKC", keyword)
 
 
 def normalised_keywords(keywords: Mapping[str, Any], context: str) -> dict[str, Any]:
     """Normalise the names of keyword arguments; two spellings of one name are refused.
 
-    Python itself turns ``f(ϵ=1)`` into ``f(ε=1)``, but not ``f(**{"ϵ": 1})``.
+    Python itself does so in ``f(name=1)``, but not in ``f(**{name: 1})``.
     """
     result: dict[str, Any] = {}
     for keyword, value in keywords.items():

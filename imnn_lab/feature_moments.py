@@ -7,7 +7,7 @@ doubles the simulations that it is estimated from. Known summaries stand before 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -71,10 +71,8 @@ def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
 
     sums = [x.numpy() for x in tf.function(total, autograph=False).get_concrete_function()()]
     whole = [x.sum(0) for x in sums]
-    halves = (_statistics(source, *(x[half] for x in sums))[1] for half in (0, 1))
-    fiducial, pooled = _statistics(source, *whole)
-    first, second = halves
-    return FeatureMoments(fiducial, pooled, (first, second))
+    first, second = (_statistics(source, *(x[half] for x in sums))[1] for half in (0, 1))
+    return FeatureMoments(*_statistics(source, *whole), (first, second))
 
 
 def _added(source: Source, positions: tf.Tensor, found: tf.Tensor, sums: Sums) -> Sums:
@@ -108,7 +106,5 @@ def _statistics(
         around = pairs - n_d * others.T @ others
         pooled = around / (n_d * len(others) * (1 - 1 / n_d))
         pooled = (n_s * C + n_d * pooled) / (n_s + n_d)
-    n_external = source.n_external
-    both = (FisherStatistics(means[0], c, dμ_dθ, n_s, n_d, n_external) for c in (C, pooled))
-    first_, second = both
-    return first_, second
+    found = FisherStatistics(means[0], C, dμ_dθ, n_s, n_d, source.n_external)
+    return found, replace(found, C=pooled)

@@ -112,7 +112,7 @@ class IMNN:
         Known summaries of the same simulations, (fiducial, derivative, validation_fiducial,
         validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),
         …, or any other kind of data. The network's summaries are trained to add to them: F is that
-        of both together, λ and ϵ hold for the network's alone, and n_summaries may be less than
+        of both together, λ and ε hold for the network's alone, and n_summaries may be less than
         n_params. `imnn.statistics.without_network` is what is known without the network.
     simulator : callable, optional
         ``simulator(parameters, seed)`` instead of the data arguments: new simulations in every
@@ -271,7 +271,7 @@ class IMNN:
             Number of iterations; may be None when there is a `patience`.
         λ : float
             Strength of the regularisation.
-        ϵ : float
+        ε : float
             Distance of the covariance (and its inverse) from the identity; see `Regularisation`.
         reset : bool
             Whether to start again from the weights before any training, with an empty history.
@@ -417,7 +417,7 @@ class IMNN:
     @property
     def δθ(self) -> np.ndarray | None:
         """Full width of the central difference, None where derivatives are exact."""
-        return None if self.settings.δθ is None else np.array(self.settings.δθ)
+        return self.settings.widths
 
     @property
     def estimator(self) -> Estimator:
@@ -454,12 +454,17 @@ class IMNN:
             Known summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
         """
         settings, summariser = self.settings, self._network.summariser
-        is_exact = self.δθ is None
         x, d = checked_arrays(
-            fiducial, derivative, None, None, settings.n_params, settings.input_shape, is_exact
+            fiducial,
+            derivative,
+            None,
+            None,
+            settings.n_params,
+            settings.input_shape,
+            settings.is_exact,
         )
         shape = d.shape[: d.ndim - len(settings.input_shape)]
-        if is_exact:
+        if settings.is_exact:
             derivatives = summariser.derivatives(x[: len(d)], d)
         else:
             derivatives = summariser(d.reshape((-1, *settings.input_shape)))

@@ -2,7 +2,7 @@ r"""The regulariser that sets the scale of the summaries.
 
 With Λ2 = ½(‖C − 1‖² + ‖C⁻¹ − 1‖²) the loss is −ln det F + r Λ2, where
 
-    r = λ Λ2 / (Λ2 + exp(−α Λ2)),        α = −ln[ϵ(λ − 1) + ϵ²/(1 + ϵ)] / ϵ
+    r = λ Λ2 / (Λ2 + exp(−α Λ2)),        α = −ln[ε(λ − 1) + ε²/(1 + ε)] / ε
 
 (Charnock, Lavaux & Wandelt 2018, equations 20 and 21). α exists only where the bracket is positive
 and is positive only where the bracket is below one; any other pair is refused.
@@ -16,6 +16,8 @@ import numpy as np
 
 from imnn_lab import checks
 
+EPSILON = "\N{GREEK LUNATE EPSILON SYMBOL}"  # as it is printed; Python writes ε in names
+
 
 @dataclass(frozen=True)
 class Regularisation:
@@ -24,7 +26,7 @@ class Regularisation:
     Parameters
     ----------
     λ : float
-        Strength of the regularisation, above 1/(1 + ϵ).
+        Strength of the regularisation, above 1/(1 + ε).
     ε : float
         Distance of the covariance and its inverse from the identity at which the regularisation
         switches off; positive and below `largest_closeness(λ)`.
@@ -32,7 +34,7 @@ class Regularisation:
     Raises
     ------
     TypeError, ValueError
-        If λ or ϵ is not a positive finite number, or the pair gives no positive rate α.
+        If λ or ε is not a positive finite number, or the pair gives no positive rate α.
     """
 
     λ: float
@@ -40,7 +42,7 @@ class Regularisation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "λ", checks.number("λ", self.λ, above=0))
-        object.__setattr__(self, "ε", checks.number("ϵ", self.ε, above=0))
+        object.__setattr__(self, "ε", checks.number(EPSILON, self.ε, above=0))
         if not 0 < self._bracket < 1:
             raise ValueError(self._refusal())
 
@@ -60,19 +62,22 @@ class Regularisation:
 
     def _refusal(self) -> str:
         if self._bracket <= 0:
-            expected = f"satisfy λ > 1/(1 + ϵ) = {1 / (1 + self.ε):.6g}, or the rate α is undefined"
+            limit = 1 / (1 + self.ε)
+            expected = f"satisfy λ > 1/(1 + {EPSILON}) = {limit:.6g}, or the rate α is undefined"
             remedy = "Choose a larger λ."
         else:
             limit = largest_closeness(self.λ)
-            expected = f"satisfy ϵ < {limit:.6g} for λ = {self.λ:g}, or the rate α is not positive"
-            remedy = f"Choose a smaller ϵ (say {limit / 1.1:.3g}) or a smaller λ."
-        received = f"λ = {self.λ:g}, ϵ = {self.ε:g}"
-        return checks.wording("The pair (λ, ϵ)", expected, received, remedy)
+            expected = (
+                f"satisfy {EPSILON} < {limit:.6g} for λ = {self.λ:g}, or the rate α is not positive"
+            )
+            remedy = f"Choose a smaller {EPSILON} (say {limit / 1.1:.3g}) or a smaller λ."
+        received = f"λ = {self.λ:g}, {EPSILON} = {self.ε:g}"
+        return checks.wording(f"The pair (λ, {EPSILON})", expected, received, remedy)
 
 
 def largest_closeness(λ: float) -> float:
-    """Return the ϵ at which the rate α of the regularisation becomes zero.
+    """Return the ε at which the rate α of the regularisation becomes zero.
 
-    It solves ϵ(λ − 1) + ϵ²/(1 + ϵ) = 1; every valid ϵ is smaller.
+    It solves ε(λ − 1) + ε²/(1 + ε) = 1; every valid ε is smaller.
     """
     return (2 - λ + np.hypot(λ, 2)) / (2 * λ)

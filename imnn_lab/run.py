@@ -114,7 +114,7 @@ class Run:
     def steer(
         self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
     ) -> None:
-        """Change λ, ϵ or the learning rate from the next graph call on; the latest request wins.
+        """Change λ, ε or the learning rate from the next graph call on; the latest request wins.
 
         Raises
         ------

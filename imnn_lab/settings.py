@@ -53,10 +53,6 @@ class Settings:
         counts |= {name: checks.integer(name, given[name], 2) for name in ("n_s", "n_d")}
         _check_counts(counts, given.get("has_external", False))
         n_params = counts["n_params"]
-        if given["δθ"] is None and counts["n_d"] > counts["n_s"]:
-            expected = f"be at most n_s = {counts['n_s']} where δθ is None"
-            remedy = "Exact derivatives are those of the first n_d fiducial simulations."
-            raise ValueError(checks.wording("`n_d`", expected, counts["n_d"], remedy))
         flags = ("check_shape", "verbose", "warm_start", "whiten")
         clean: dict[str, Any] = dict(counts)
         clean |= {
@@ -64,6 +60,10 @@ class Settings:
             for name in ("validation_n_s", "validation_n_d")
         }
         clean |= {name: checks.boolean(name, given[name]) for name in flags}
+        if given["δθ"] is None:
+            _check_counts_of_exact("", clean["n_s"], clean["n_d"])
+            n_s, n_d = (clean[f"validation_{name}"] or clean[name] for name in ("n_s", "n_d"))
+            _check_counts_of_exact("validation_", n_s, n_d)
         return cls(
             **clean,
             θ_fid=tuple(checks.vector("θ_fid", given["θ_fid"], n_params).tolist()),
@@ -77,6 +77,16 @@ class Settings:
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
         )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the derivatives of the simulations are exact, which δθ=None says."""
+        return self.δθ is None
+
+    @property
+    def widths(self) -> np.ndarray | None:
+        """δθ as an array, shape (n_params,); None where derivatives are exact."""
+        return None if self.δθ is None else np.array(self.δθ)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
@@ -112,6 +122,13 @@ def _check_counts(counts: dict[str, int], has_external: bool) -> None:
     if n_s < n_summaries + 2:
         expected = f"be at least n_summaries + 2 = {n_summaries + 2}, or C is singular"
         raise ValueError(checks.wording("`n_s`", expected, n_s, "Make more simulations."))
+
+
+def _check_counts_of_exact(prefix: str, n_s: int, n_d: int) -> None:
+    if n_d > n_s:
+        expected = f"be at most {prefix}n_s = {n_s} where δθ is None"
+        remedy = "Exact derivatives are those of the first n_d fiducial simulations."
+        raise ValueError(checks.wording(f"`{prefix}n_d`", expected, n_d, remedy))
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from imnn_lab.compression import Compressor
 from imnn_lab.fisher import Information, Moments, information
+from imnn_lab.learning_rate import SteeredLearningRate
 from imnn_lab.loss import imnn_loss, strength
 from imnn_lab.sources.source import Source
 
@@ -44,37 +45,6 @@ class Chunk(NamedTuple):
     columns: dict[str, np.ndarray]
     matrices: dict[str, np.ndarray]
     status: int
-
-
-class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate, constant or scheduled, times a factor that can change while training."""
-
-    def __init__(self, base: Any) -> None:
-        self.base = base
-        self.factor = tf.Variable(1.0, dtype=tf.float64, trainable=False)
-
-    @classmethod
-    def of(cls, optimiser: keras.optimizers.Optimizer) -> SteeredLearningRate:
-        """Return the learning rate of an optimiser, as it was made with."""
-        base = optimiser.get_config()["learning_rate"]
-        if isinstance(base, dict):
-            base = keras.optimizers.schedules.deserialize(base)
-        return cls(base)
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Return the learning rate at a step of the optimiser."""
-        return tf.cast(self._base(step), self.factor.dtype) * self.factor
-
-    def set(self, learning_rate: float, step: int) -> None:
-        """Set the factor so that the learning rate at `step` is `learning_rate`."""
-        self.factor.assign(learning_rate / float(self._base(step)))
-
-    def _base(self, step: tf.Tensor | int) -> tf.Tensor | float:
-        return self.base(step) if callable(self.base) else self.base
-
-    def get_config(self) -> dict[str, object]:
-        """Return the base alone: the factor belongs to one training."""
-        return {"base": self.base}
 
 
 class TrainingGraph:

@@ -17,6 +17,7 @@ from imnn_lab.dashboards.ticking import NotebookTicker, kernel_shell
 from imnn_lab.dashboards.training_words import Speed, applied_words, numbers, sentence
 from imnn_lab.figures.curves import axes_plans
 from imnn_lab.figures.interactive_curves import CurvesFigure
+from imnn_lab.regularisation import EPSILON
 
 WIDE = {"width": "auto"}
 ROW = {"flex_flow": "row wrap"}
@@ -54,7 +55,7 @@ class Settings:
         self.state = state
         self.sliders = {
             "log_lambda": _slider("λ", 10.0**state.log_lambda, -0.3, 3),
-            "log_epsilon": _slider("ϵ", 10.0**state.log_epsilon, -4, 0),
+            "log_epsilon": _slider(EPSILON, 10.0**state.log_epsilon, -4, 0),
             "log_learning_rate": _slider("learning rate", 10.0**state.log_learning_rate, -6, 0),
         }
         acts = {"log_learning_rate": state.apply_learning_rate}

@@ -10,18 +10,6 @@ from imnn_lab.settings import Settings
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
 
 
-def yielding(array):
-    """Return a generator function over an array, as the description of imnn-tf 0.2.0 has it."""
-
-    def fiducial(seed):
-        yield array[seed], seed
-
-    def derivative(seed, derivative, parameter):
-        yield array[seed, derivative, parameter], (seed, derivative, parameter)
-
-    return fiducial if array.ndim == 2 else derivative
-
-
 def plain(array):
     return lambda *index: array[index]
 

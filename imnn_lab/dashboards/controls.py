@@ -12,20 +12,21 @@ from imnn_lab.dashboards.layout import LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training_words import applied_words
+from imnn_lab.regularisation import EPSILON
 
 POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
 class Controls(pn.viewable.Viewer):
-    """Sliders for λ, ϵ and the learning rate, limits, and start, pause, resume, stop, reset."""
+    """Sliders for λ, ε and the learning rate, limits, and start, pause, resume, stop, reset."""
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
         self.state = state
         self.sliders = {
             "λ": self._slider("log_lambda", -0.3, 3, state.apply_pair),
-            "ϵ": self._slider("log_epsilon", -4, 0, state.apply_pair),
+            EPSILON: self._slider("log_epsilon", -4, 0, state.apply_pair),
             "learning rate": self._slider("log_learning_rate", -6, 0, state.apply_learning_rate),
         }
         self.n_iterations = _count(state, "n_iterations", "iterations")
@@ -71,7 +72,7 @@ def rate_words(state: TrainingState) -> str:
     if regularisation is None:
         reason = html.escape(state.refusal)
         λ, ε = state.applied
-        kept = f"λ = {λ:.4g}, ϵ = {ε:.4g} stay."
+        kept = f"λ = {λ:.4g}, {EPSILON} = {ε:.4g} stay."
         return f'<div role="alert" style="{REFUSED}"><b>Not applied.</b> {reason} {kept}</div>'
     waits = " (requested, not applied yet)" if state.is_pending else ""
     return f"<div>rate α = {regularisation.α:.4g}{waits}</div>"

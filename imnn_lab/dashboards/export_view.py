@@ -18,6 +18,7 @@ from imnn_lab.dashboards.snapshot import ABC, PMC, Snapshot
 from imnn_lab.dashboards.words import scrolling, words
 from imnn_lab.figures import static
 from imnn_lab.figures.data import Panels
+from imnn_lab.regularisation import EPSILON
 
 
 class ExportView(pn.viewable.Viewer):
@@ -117,7 +118,7 @@ def python_call(state: InferenceState, snapshot: Snapshot) -> str:
         lines += [
             f"ABC = LFI.ApproximateBayesianComputation(*arguments, simulator, labels={labels!r})",
             f"ABC(draws={made})",
-            f"ABC.accept_reject(ϵ={snapshot.ε:.4g})",
+            f"ABC.accept_reject({EPSILON}={snapshot.ε:.4g})",
         ]
     if PMC in snapshot.series:
         first = max(choices.initial_draws, choices.particles)

@@ -1,4 +1,4 @@
-"""The regulariser: r(Λ2) as applied and as chosen, and the pairs (λ, ϵ) that are allowed."""
+"""The regulariser: r(Λ2) as applied and as chosen, and the pairs (λ, ε) that are allowed."""
 
 from __future__ import annotations
 

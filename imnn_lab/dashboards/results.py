@@ -19,6 +19,7 @@ from imnn_lab.dashboards.pump import Pump
 from imnn_lab.dashboards.results_files import Results, TrainedBefore, read_results
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.summary_view import summary_table
+from imnn_lab.dashboards.training_words import parameter_names
 from imnn_lab.dashboards.words import scrolling, words
 from imnn_lab.figures.corner import corner
 from imnn_lab.figures.data import Panels
@@ -76,7 +77,7 @@ class ResultsPage:
     def _training(self, name: str, saved: SavedTraining) -> pn.viewable.Viewable:
         trained = TrainedBefore(saved)
         state: Any = TrainingState(trained)
-        labels = [f"θ{i + 1}" for i in range(len(trained.θ_fid))]
+        labels = parameter_names(None, len(trained.θ_fid))
         curves, ellipse = Curves(state), EllipseView(state, trained.θ_fid, labels)
         export = Export(state)
         self._pumps.append(Pump(state, [ellipse, curves, export]))
@@ -99,8 +100,9 @@ def statistics_table(saved: SavedTraining) -> str:
     rows += [["fiducial simulations", *(f"{s.n_s:,}" for s in found)]]
     rows += [["derivative simulations", *(f"{s.n_d:,}" for s in found)]]
     errors = [np.sqrt(np.diag(s.Finv)) for s in found]
-    for i, θ in enumerate(saved.settings.θ_fid):
-        rows.append([f"θ{i + 1} at {θ:.4g}: error", *(f"{error[i]:.3g}" for error in errors)])
+    θ_fid = saved.settings.θ_fid
+    for i, (name, θ) in enumerate(zip(parameter_names(None, len(θ_fid)), θ_fid, strict=True)):
+        rows.append([f"{name} at {θ:.4g}: error", *(f"{error[i]:.3g}" for error in errors)])
     rows.append(["iterations", *[f"{max(0, len(saved.history) - 1):,}"] * len(found)])
     return table(["", *names], rows)
 

@@ -15,7 +15,7 @@ import param
 
 from imnn_lab import checks
 from imnn_lab.dashboards.protocols import Trained
-from imnn_lab.regularisation import Regularisation
+from imnn_lab.regularisation import EPSILON, Regularisation
 from imnn_lab.results import SteeringMark
 
 ENDED = ("finished", "stopped", "failed")
@@ -33,7 +33,7 @@ class TrainingState(param.Parameterized):
     """
 
     log_lambda = param.Number(1.0, bounds=(-100, 100), label="λ (strength)")
-    log_epsilon = param.Number(-1.0, bounds=(-100, 100), label="ϵ (closeness)")
+    log_epsilon = param.Number(-1.0, bounds=(-100, 100), label=f"{EPSILON} (closeness)")
     log_learning_rate = param.Number(-3.5, bounds=(-100, 100), label="learning rate")
     n_iterations = param.Integer(1000, bounds=(1, None), allow_None=True, label="iterations")
     patience = param.Integer(None, bounds=(1, None), allow_None=True, label="patience")
@@ -187,7 +187,7 @@ class TrainingState(param.Parameterized):
                 self.message = str(error)
                 return
             self.applied = (λ, ε)
-            kept = f"λ = {λ:.4g} and ϵ = {ε:.4g} are used instead."
+            kept = f"λ = {λ:.4g} and {EPSILON} = {ε:.4g} are used instead."
             self.message = f"Not applied. {self.refusal} {kept}" if self.refusal else ""
         if self._asks_for_rate and not reset:
             self._steer(learning_rate=self.learning_rate)
@@ -214,7 +214,7 @@ class TrainingState(param.Parameterized):
         """Return the Python that trains as chosen here."""
         λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
         arguments = [] if self.n_iterations is None else [f"n_iterations={self.n_iterations}"]
-        arguments += [f"λ={λ:.6g}", f"ϵ={ε:.6g}"]
+        arguments += [f"λ={λ:.6g}", f"{EPSILON}={ε:.6g}"]
         arguments += [] if self.patience is None else [f"patience={self.patience}"]
         call = f"run = imnn.start({', '.join(arguments)})"
         rate = f"\nrun.steer(learning_rate={self.learning_rate:.6g})" if self._asks_for_rate else ""

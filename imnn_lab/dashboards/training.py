@@ -22,6 +22,7 @@ from imnn_lab.dashboards.sessions import in_session, tick_with_session
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.status import Status
 from imnn_lab.dashboards.ticking import PERIOD
+from imnn_lab.dashboards.training_words import parameter_names
 
 
 class TrainingDashboard(pn.viewable.Viewer):
@@ -77,16 +78,6 @@ class TrainingDashboard(pn.viewable.Viewer):
         else:
             self._notebook = follow_in_notebook(self, self._layout)
         return self._layout
-
-
-def parameter_names(labels: Sequence[str] | None, n_params: int) -> list[str]:
-    """Return the given names of the parameters, else θ1, θ2 and so on."""
-    if labels is None:
-        return [f"θ{i + 1}" for i in range(n_params)]
-    if len(labels) != n_params:
-        expected = f"name each of the {n_params} parameters"
-        raise ValueError(checks.wording("`labels`", expected, f"{len(labels)} names"))
-    return [str(label) for label in labels]
 
 
 def _known(known_fisher: Any, n_params: int) -> np.ndarray | None:

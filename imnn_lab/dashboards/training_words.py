@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
+from imnn_lab.figures.curves import setting_name
 from imnn_lab.results import SteeringMark
 
 WORDS = {
@@ -78,9 +80,8 @@ def stale(moment: Moment) -> int:
 
 def applied_words(marks: Sequence[SteeringMark], most: int = 5) -> list[str]:
     """Say when the last changes were asked for and applied."""
-    names = {"ε": "ϵ", "learning_rate": "learning rate"}
     return [
-        f"{names.get(mark.name, mark.name)} = {mark.value:.4g} requested after iteration "
+        f"{setting_name(mark)} = {mark.value:.4g} requested after iteration "
         f"{max(0, mark.requested_after)}, applied at iteration {mark.iteration}"
         for mark in reversed(list(marks)[-most:])
     ]
@@ -91,3 +92,13 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def parameter_names(labels: Sequence[str] | None, n_params: int) -> list[str]:
+    """Return the given names of the parameters, else θ1, θ2 and so on."""
+    if labels is None:
+        return [f"θ{i + 1}" for i in range(n_params)]
+    if len(labels) != n_params:
+        expected = f"name each of the {n_params} parameters"
+        raise ValueError(checks.wording("`labels`", expected, f"{len(labels)} names"))
+    return [str(label) for label in labels]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imnn_lab.regularisation import EPSILON
 from imnn_lab.results import History, SteeringMark
 
 
@@ -90,6 +91,11 @@ def axes_plans(
         names = {"Λ2, training": "reg", "Λ2, validation": "val_reg", "r, training": "r"}
         plans.append(AxesPlan("Λ2 and r", names, log=True))
     return tuple(plans)
+
+
+def setting_name(mark: SteeringMark) -> str:
+    """Write the name of what was steered as readers know it."""
+    return {"ε": EPSILON, "learning_rate": "learning rate"}.get(mark.name, mark.name)
 
 
 def training_curves(

@@ -21,13 +21,11 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from imnn_lab.figures.curves import AxesPlan
+from imnn_lab.figures.curves import AxesPlan, setting_name
 from imnn_lab.figures.growing import Addition
 from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure, reference_line
 from imnn_lab.figures.style import style
 from imnn_lab.results import SteeringMark
-
-GREEK = {"ε": "ϵ", "learning_rate": "learning rate"}
 
 # Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
 FOLLOW = """
@@ -218,4 +216,4 @@ class CurvesFigure:
 
 def mark_label(mark: SteeringMark) -> str:
     """Write what was changed: "λ 10 → 5"."""
-    return f"{GREEK.get(mark.name, mark.name)} {mark.previous:.3g} → {mark.value:.3g}"
+    return f"{setting_name(mark)} {mark.previous:.3g} → {mark.value:.3g}"

@@ -1,4 +1,4 @@
-"""Draw the regulariser with Bokeh: r(Λ2) with the point of training, and the allowed (λ, ϵ)."""
+"""Draw the regulariser with Bokeh: r(Λ2) with the point of training, and the allowed (λ, ε)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Legend, Range1d
 from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure
 from imnn_lab.figures.regulariser import allowed_pairs, strength_curve
 from imnn_lab.figures.style import style
-from imnn_lab.regularisation import Regularisation
+from imnn_lab.regularisation import EPSILON, Regularisation
 
 Λ_RANGE = (0.5, 1000.0)
 E_RANGE = (1e-4, 1.0)
@@ -45,7 +45,7 @@ class RegulariserFigure:
         self._chosen_item.visible = regularisation is not None
 
     def show_pairs(self, applied: tuple[float, float], chosen: tuple[float, float]) -> None:
-        """Mark the pairs (λ, ϵ) on the map."""
+        """Mark the pairs (λ, ε) on the map."""
         λ, ε = zip(applied, chosen, strict=True)
         self.pair.data = {"x": list(λ), "y": list(ε), "which": ["applied", "chosen"]}
 
@@ -72,7 +72,7 @@ class RegulariserFigure:
     def _pairs(self):
         allowed = allowed_pairs(Λ_RANGE, floor=E_RANGE[0])
         made = new_figure(
-            "λ", "ϵ", x_axis_type="log", y_axis_type="log",
+            "λ", EPSILON, x_axis_type="log", y_axis_type="log",
             x_range=Range1d(*Λ_RANGE), y_range=Range1d(*E_RANGE),
         )  # fmt: skip
         made.title.text = "Which pairs are allowed"
@@ -87,7 +87,7 @@ class RegulariserFigure:
             fill_color=style(0).colour,
         )  # fmt: skip
         made.add_tools(
-            HoverTool(renderers=[marks], tooltips=[("", "@which"), ("λ", "@x"), ("ϵ", "@y")])
+            HoverTool(renderers=[marks], tooltips=[("", "@which"), ("λ", "@x"), (EPSILON, "@y")])
         )
         made.add_layout(_legend([("forbidden", [above]), ("pair", [marks])]), "above")
         return made

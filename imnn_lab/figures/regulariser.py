@@ -1,4 +1,4 @@
-"""What the regulariser's figures show: r(Λ2), and which pairs (λ, ϵ) are allowed."""
+"""What the regulariser's figures show: r(Λ2), and which pairs (λ, ε) are allowed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def strength_curve(regularisation: Regularisation, points: int = 241) -> Strengt
 
 @dataclass(frozen=True)
 class AllowedPairs:
-    """For each λ, the open interval of ϵ in which the rate α exists and is positive.
+    """For each λ, the open interval of ε in which the rate α exists and is positive.
 
     Attributes
     ----------

@@ -126,11 +126,10 @@ def as_source(
     """
     augmentation = preprocess = None
     if map_fn is not None and takes_seed(map_fn):
-        augmentation = Augmentation(map_fn, settings.simulation_seed, is_fixed=bool(prefix))
-        augmentation.check(settings.input_shape, settings.dtype)
+        augmentation = Augmentation.of(map_fn, settings, is_fixed=bool(prefix))
     elif map_fn is not None:
         preprocess = map_fn
-    sides = () if settings.δθ is None else (2,)
+    sides = () if settings.is_exact else (2,)
     layouts = (
         Layout(f"{prefix}fiducial", (n_s or settings.n_s,)),
         Layout(f"{prefix}derivative", (n_d or settings.n_d, *sides, settings.n_params)),
@@ -143,13 +142,12 @@ def as_source(
         return read(data, t, augmentation)
     x, d = checked_arrays(
         *reading.in_memory(data), n_s, n_d, settings.n_params, settings.input_shape,
-        settings.δθ is None, settings.check_shape, prefix,
+        settings.is_exact, settings.check_shape, prefix,
     )  # fmt: skip
     counts = x.shape[:1], d.shape[: len(layouts[1].counts)]
     found = Layout(layouts[0].name, counts[0]), Layout(layouts[1].name, counts[1])
     t = known.known_summaries(external, found, settings)
-    δθ = None if settings.δθ is None else np.array(settings.δθ)
-    return ArraySource(x, d, δθ, settings.dtype, settings.at_once, t, augmentation)
+    return ArraySource(x, d, settings.widths, settings.dtype, settings.at_once, t, augmentation)
 
 
 def _cache(data: reading.Readable, settings: Settings) -> str | None:
@@ -160,8 +158,8 @@ def _cache(data: reading.Readable, settings: Settings) -> str | None:
     if settings.cache == "auto":
         if size < LIMIT:
             return "memory"
-        return "disk" if settings.δθ is None else None
-    if settings.cache is None and settings.δθ is None:
+        return "disk" if settings.is_exact else None
+    if settings.cache is None and settings.is_exact:
         remedy = 'Exact derivatives go with the simulations they belong to: use cache="disk".'
         expected = "keep simulations with exact derivatives somewhere"
         raise ValueError(checks.wording("`cache`", expected, "None", remedy))

@@ -47,19 +47,8 @@ class ArraySource(Source):
             len(fiducial), len(derivative), n_params, fiducial.shape[1:], δθ, dtype, at_once,
             external, augmentation,
         )  # fmt: skip
-        flat = derivative.reshape((-1, *self.input_shape))
-        if self.is_exact:
-            self._pieces = self._exact(fiducial, flat)
-        else:
-            stacked = np.concatenate([fiducial, flat], dtype=dtype, casting="same_kind")
-            self._pieces = (Rows(tf.constant(stacked), tf.range(self.size)),)
-
-    def _exact(self, fiducial: np.ndarray, tangents: np.ndarray) -> tuple[Rows, ...]:
-        x = tf.constant(fiducial, self.dtype)
-        repeated = tf.repeat(x[: self.n_d], self.n_params, axis=0)
-        numbers = tf.range(self.size)
-        rows = Rows(repeated, numbers[self.n_s :], tf.constant(tangents, self.dtype))
-        return Rows(x, numbers[: self.n_s]), rows
+        both = (tf.constant(np.asarray(x, dtype)) for x in (fiducial, derivative))
+        self._pieces = self._pieces_of(*both)
 
     def pairs(self, most: int) -> np.ndarray:
         """Return at most `most` rows of pairs, (n, 2, n_params) + input_shape."""

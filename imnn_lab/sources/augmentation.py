@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.settings import Settings
 from imnn_lab.sources.feeds import Rows
 from imnn_lab.sources.tangents import tangent
 
@@ -36,23 +37,26 @@ class Augmentation:
     def __init__(self, map_fn: Callable[..., Any], seed: int, is_fixed: bool = False) -> None:
         self.map_fn, self.seed, self.is_fixed = map_fn, seed, is_fixed
 
-    def check(self, input_shape: tuple[int, ...], dtype: str) -> None:
-        """Refuse a function that fails or gives something else than a simulation.
+    @classmethod
+    def of(cls, map_fn: Callable[..., Any], settings: Settings, is_fixed: bool) -> Augmentation:
+        """Return the augmentation of an IMNN.
 
         Raises
         ------
         ValueError
+            If the function fails, or gives something else than a simulation.
         """
-        one = tf.TensorSpec((1, *input_shape), dtype)
-        numbers = tf.zeros(1, tf.int32)
-        expected = f"be TensorFlow code that returns a simulation of shape {input_shape}"
+        shape, numbers = settings.input_shape, tf.zeros(1, tf.int32)
+        made = cls(map_fn, settings.simulation_seed, is_fixed)
         try:
             tf.function(
-                lambda x: self(Rows(x, numbers), numbers, tf.zeros((), tf.int64))
-            ).get_concrete_function(one)
+                lambda x: made(Rows(x, numbers), numbers, tf.zeros((), tf.int64))
+            ).get_concrete_function(tf.TensorSpec((1, *shape), settings.dtype))
         except Exception as error:
+            expected = f"be TensorFlow code that returns a simulation of shape {shape}"
             received = f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
             raise ValueError(checks.wording("`map_fn`", expected, received)) from error
+        return made
 
     def __call__(self, rows: Rows, numbers: tf.Tensor, step: tf.Tensor) -> Rows:
         """Return the rows of an iteration; `numbers` (k,) tell which rows share a seed."""

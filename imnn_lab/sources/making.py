@@ -48,8 +48,8 @@ class Points:
     @classmethod
     def of(cls, settings: Settings) -> Points:
         """Return those of an IMNN."""
-        δθ = None if settings.δθ is None else np.array(settings.δθ)
-        return cls(np.array(settings.θ_fid), δθ, settings.input_shape, settings.dtype)
+        θ_fid = np.array(settings.θ_fid)
+        return cls(θ_fid, settings.widths, settings.input_shape, settings.dtype)
 
     def fiducial(self, n: int) -> np.ndarray:
         """Return the fiducial parameters n times, (n, n_params)."""

@@ -116,9 +116,10 @@ def from_disk(
         ).prefetch(2)
 
     parts: list[Open] = [lambda at_once: numbered(fiducial.dataset(n_s, at_once), 0)]
-    is_exact = data.settings.δθ is None
     parts.append(
-        tangents if is_exact else lambda at_once: numbered(derivative.dataset(n, at_once), n_s)
+        tangents
+        if data.settings.is_exact
+        else lambda at_once: numbered(derivative.dataset(n, at_once), n_s)
     )
     most = max(1, FIRST_VALUES // math.prod(data.settings.input_shape))
     first = fiducial.read(0, min(n_s, most))
@@ -163,7 +164,7 @@ def _base(file: DiskFile, numbers: tf.Tensor) -> tf.Tensor:
 def _check_first(data: Readable, first: np.ndarray) -> None:
     layout = data.layouts[1]
     pairs = first.reshape(-1, *layout.counts[1:], *data.settings.input_shape)
-    if data.settings.δθ is None:
+    if data.settings.is_exact:
         check_tangents(layout.name, pairs)
     else:
         warn_of_unmatched_seeds(layout.name, pairs)
@@ -192,8 +193,7 @@ def _source(
 ) -> StreamedSource:
     settings = data.settings
     n_s, n_d = (layout.counts[0] for layout in data.layouts)
-    δθ = None if settings.δθ is None else np.array(settings.δθ)
     return StreamedSource(
-        parts, first, n_s, n_d, settings.n_params, settings.input_shape, δθ,
+        parts, first, n_s, n_d, settings.n_params, settings.input_shape, settings.widths,
         settings.dtype, settings.at_once, external, augmentation,
     )  # fmt: skip

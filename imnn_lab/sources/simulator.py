@@ -17,7 +17,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.arrays import ArraySource
 from imnn_lab.sources.augmentation import Augmentation
 from imnn_lab.sources.checking import warn_of_unmatched_seeds
-from imnn_lab.sources.feeds import MemoryFeed, Rows
+from imnn_lab.sources.feeds import MemoryFeed
 from imnn_lab.sources.making import Made, made_by
 from imnn_lab.sources.preprocessing import MapFunction, takes_seed
 from imnn_lab.sources.source import Source
@@ -46,14 +46,7 @@ class SimulatorSource(Source):
 
     def feed(self, step: tf.Tensor) -> MemoryFeed:
         """Return the pass of an iteration."""
-        fiducial, derivative = self._made(self.n_s, self.n_d, step)
-        numbers = tf.range(self.size)
-        flat = tf.reshape(derivative, (-1, *self.input_shape))
-        pieces = [Rows(tf.concat([fiducial, flat], 0), numbers)]
-        if self.is_exact:
-            repeated = tf.repeat(fiducial[: self.n_d], self.n_params, axis=0)
-            n_s = self.n_s
-            pieces = [Rows(fiducial, numbers[:n_s]), Rows(repeated, numbers[n_s:], flat)]
+        pieces = self._pieces_of(*self._made(self.n_s, self.n_d, step))
         return MemoryFeed([self._augmented(piece, step) for piece in pieces], self.at_once)
 
     def fiducial(self, most: int) -> np.ndarray:
@@ -91,18 +84,17 @@ def simulator_sources(
         its seed; or if derivatives are asked of it that it does not have.
     """
     made = made_by(simulator, settings)
-    δθ = None if settings.δθ is None else np.array(settings.δθ)
     augmentations: list[Augmentation | None] = [None, None]
     if map_fn is not None:
         mapped = map_fn if takes_seed(map_fn) else lambda x, _: map_fn(x)
-        seed = settings.simulation_seed
-        augmentations = [Augmentation(mapped, seed, is_fixed) for is_fixed in (False, True)]
+        augmentations = [Augmentation.of(mapped, settings, fixed) for fixed in (False, True)]
     source = SimulatorSource(
         made, settings.n_s, settings.n_d, settings.n_params,
-        settings.input_shape, δθ, settings.dtype, settings.at_once, None, augmentations[0],
+        settings.input_shape, settings.widths, settings.dtype, settings.at_once, None,
+        augmentations[0],
     )  # fmt: skip
     n_s, n_d = settings.validation_n_s or settings.n_s, settings.validation_n_d or settings.n_d
     validation = source.drawn(n_s, n_d, -2, augmentations[1])
-    if δθ is not None:
+    if not source.is_exact:
         warn_of_unmatched_seeds("simulator", validation.pairs(200))
     return source, validation

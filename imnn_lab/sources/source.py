@@ -108,6 +108,18 @@ class Source(abc.ABC):
         """Return a source whose simulations are the same in every pass: this one, if they are."""
         return self
 
+    def _pieces_of(self, fiducial: tf.Tensor, derivative: tf.Tensor) -> list[Rows]:
+        """Return the rows of simulations and of what stands in `derivative`, (…) + input_shape.
+
+        Exact derivatives are the tangents of rows of their own, pairs are simulations like others.
+        """
+        numbers, n_s = tf.range(self.size), self.n_s
+        flat = tf.reshape(derivative, (-1, *self.input_shape))
+        if not self.is_exact:
+            return [Rows(tf.concat([fiducial, flat], 0), numbers)]
+        repeated = tf.repeat(fiducial[: self.n_d], self.n_params, axis=0)
+        return [Rows(fiducial, numbers[:n_s]), Rows(repeated, numbers[n_s:], flat)]
+
     def _augmented(self, rows: Rows, step: tf.Tensor = FIRST) -> Rows:
         if self.augmentation is None:
             return rows

@@ -18,21 +18,12 @@ from pathlib import Path
 
 import numpy as np
 from contestants import LEARNING_RATE, Watched, leaky_network, silent, sizes, ε, λ
+from loaders import yielding
 
 AT_ONCE = 100
 ITERATIONS = 30
 NAMES = ("imnn_tf", "functions kept", "files kept", "files anew", "on disk", "functions anew")
 ASKED = {"functions kept": 1 / 20, "files kept": 1 / 20, "files anew": 1 / 2}
-
-
-def yielding(array):
-    def fiducial(seed):
-        yield array[seed], seed
-
-    def derivative(seed, derivative, parameter):
-        yield array[seed, derivative, parameter], (seed, derivative, parameter)
-
-    return fiducial if array.ndim == 2 else derivative
 
 
 def theirs(data):

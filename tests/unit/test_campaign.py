@@ -215,23 +215,11 @@ def test_spawned_processes_give_the_same(expected):
     assert all("Traceback" in f.traceback for f in made.failures if f.kind == "derivative")
 
 
-def test_dask_workers_give_the_same(expected, tmp_path):
-    import distributed
-
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            local_directory=str(tmp_path / "dask"),
-        ) as cluster,
-        distributed.Client(cluster) as client,
-        client.get_executor() as executor,
-    ):
+def test_dask_workers_give_the_same(expected, tmp_path, dask_client):
+    with dask_client.get_executor() as executor:
         made = make(fragile, *LARGER, executor=executor, directory=tmp_path / "campaign")
         with pytest.raises(TypeError, match="get_executor"):
-            make(noisy, **ARGUMENTS, executor=client)
+            make(noisy, **ARGUMENTS, executor=dask_client)
     assert_same(made, expected)
     assert_same(make(fragile, *LARGER, directory=tmp_path / "campaign"), expected)
 

@@ -96,6 +96,7 @@ def test_only_disk_or_memory_keeps_them_together():
         ({"derivative": ARRAYS["derivative"] * [[[1.0], [0.0]]]}, "parameter 1 that are all"),
         ({"derivative": ARRAYS["derivative"][:, None]}, r"\(n_d, n_params\) \+ input_shape"),
         ({"n_d": SIZE + 1}, "at most n_s"),
+        ({"validation_n_d": SIZE + 1}, "at most validation_n_s"),
     ],
 )
 def test_bad_derivatives_are_refused(change, words):

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds_of_data import NAMES, dataset, plain, read, rows, settings, yielding
+from kinds_of_data import NAMES, dataset, plain, read, rows, settings
+from loaders import yielding
 from makers import SIZE, gaussian_data, small_imnn
 
 from imnn_lab import IMNN, sources

@@ -81,20 +81,8 @@ def test_a_simulator_that_cannot_be_sent_is_named(processes):
         run(lambda parameters: parameters, executor=processes)
 
 
-def test_two_dask_workers(tmp_path):
-    import distributed
-
-    with (
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            local_directory=str(tmp_path),
-        ) as cluster,
-        distributed.Client(cluster) as client,
-        client.get_executor() as executor,
-    ):
+def test_two_dask_workers(dask_client):
+    with dask_client.get_executor() as executor:
         there, _, _ = run(noisy, seeds=np.random.SeedSequence(5), executor=executor)
         # the same parameters without seeds are simulated anew, not taken from a cache of calls
         once, _, _ = run(_unseeded, executor=executor)

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds_of_data import NAMES, dataset, plain, read, write, yielding
+from kinds_of_data import NAMES, dataset, plain, read, write
+from loaders import yielding
 from makers import SIZE, gaussian_data, small_imnn, small_network
 
 from imnn_lab.compression import Compressor
