@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from imnn_lab import checks
@@ -10,6 +12,8 @@ from imnn_lab.inference.priors import Prior
 from imnn_lab.problems import Problem, maximum_likelihood
 
 WIDTH = 5.0
+NEGLIGIBLE = 10.0  # how far below its maximum the log density must be at the sides of the grid
+COARSE, WIDENINGS = 3000, 20
 
 
 def exact_posterior(
@@ -23,7 +27,8 @@ def exact_posterior(
     """Return samples of the exact posterior, from the likelihood on a grid of cells.
 
     The grid spans five standard deviations of F⁻¹ to both sides of the maximum of the likelihood,
-    within the prior; a sample is spread evenly over its cell.
+    and further where the density is not negligible there yet, within the prior; a sample is spread
+    evenly over its cell.
 
     Parameters
     ----------
@@ -42,6 +47,11 @@ def exact_posterior(
     ValueError
         If the prior excludes the maximum of the likelihood and all that is near it.
     """
+
+    def log_density(points: np.ndarray) -> np.ndarray:
+        values = np.array([problem.log_likelihood(observation, θ) for θ in points])
+        return values + prior.log_prob(points)
+
     centre = maximum_likelihood(problem, observation)
     sd = np.sqrt(np.diag(np.linalg.inv(problem.F)))
     low = np.maximum(centre - WIDTH * sd, prior.low)
@@ -49,14 +59,47 @@ def exact_posterior(
     if not (low < high).all():
         expected = "hold the maximum of the likelihood"
         raise ValueError(checks.wording("`prior`", expected, repr(prior)))
-    side = int(cells ** (1 / problem.n_params))
-    cell = (high - low) / side
-    axes = [low[i] + cell[i] * (np.arange(side) + 0.5) for i in range(problem.n_params)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, problem.n_params)
-    log_density = np.array([problem.log_likelihood(observation, θ) for θ in points])
-    log_density += prior.log_prob(points)
-    weight = np.exp(log_density - log_density.max())
+    points, cell, _ = _cells(*_widened(log_density, low, high, prior), cells)
+    log_values = log_density(points)
+    weight = np.exp(log_values - log_values.max())
     random = np.random.default_rng(seed)
     chosen = points[random.choice(len(points), n, p=weight / weight.sum())]
     spread = (random.random(chosen.shape) - 0.5) * cell
     return Posterior(chosen + spread, np.ones(n), problem.labels, np.stack([prior.low, prior.high]))
+
+
+def _cells(low: np.ndarray, high: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the centres (n, n_params) of about so many cells, their sides, and how many a side."""
+    p = len(low)
+    side = int(cells ** (1 / p))
+    cell = (high - low) / side
+    axes = [low[i] + cell[i] * (np.arange(side) + 0.5) for i in range(p)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, p), cell, side
+
+
+def _widened(
+    log_density: Callable[[np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    prior: Prior,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a box, wider on the sides where the density is not negligible and the prior goes on.
+
+    A likelihood far from the fiducial parameters may be wider than F⁻¹ says.
+    """
+    p = len(low)
+    for _ in range(WIDENINGS):
+        points, _, side = _cells(low, high, COARSE)
+        values = log_density(points).reshape((side,) * p)
+        least = values.max() - NEGLIGIBLE
+        step = 0.25 * (high - low)
+        below = np.array([values.take(0, axis=i).max() > least for i in range(p)])
+        above = np.array([values.take(-1, axis=i).max() > least for i in range(p)])
+        wider = (
+            np.where(below, np.maximum(low - step, prior.low), low),
+            np.where(above, np.minimum(high + step, prior.high), high),
+        )
+        if np.array_equal(wider, (low, high)):
+            break
+        low, high = wider
+    return low, high
