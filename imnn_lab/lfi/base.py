@@ -90,7 +90,9 @@ class Inference:
     def _explored(self, simulator: Callable[..., Any] | None, **there: Any) -> Any:
         """Return the page of this inference; `there` is what has been simulated already."""
         from imnn_lab.dashboards import InferenceDashboard
+        from imnn_lab.dashboards.notebooks import prepare_notebook
 
+        prepare_notebook()
         given, shapes = self.target_data, self.input_shape
         target: Any = given
         if isinstance(given, tuple):
