@@ -37,6 +37,19 @@ def test_field_has_the_known_matrix():
     np.testing.assert_allclose(problems.field_2d(16).F, expected, atol=5e-5)
 
 
+def test_fields_have_no_mean_and_the_power_asked_for_whatever_the_slope():
+    problem = problems.field_2d(8)
+    m = np.fft.fftfreq(8) * 8
+    k = 2 * np.pi / 8 * np.hypot(m[:, None], m)
+    for slope in (-0.5, 0.0, 1.5):
+        fields = problem.simulator(np.tile([2.0, slope], (4000, 1)), 1)[..., 0]
+        power = (np.abs(np.fft.fft2(fields)) ** 2).mean(axis=0) / 64
+        assert power[0, 0] == pytest.approx(0, abs=1e-20)
+        # A mode's power scatters by at most sqrt(2/4000) = 0.022; five of those, 63 modes
+        expected = 2 * k.ravel()[1:] ** -slope
+        np.testing.assert_allclose(power.ravel()[1:], expected, rtol=0.11)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_fisher_information_is_the_covariance_of_the_score(name):
     problem, n = ALL[name], 4000
