@@ -172,7 +172,7 @@ class TrainingWidget(ipywidgets.VBox):
 
     def tick(self) -> bool:
         """Bring everything up to date; say whether a run goes on."""
-        self.pump.tick()
+        self.pump.tick_if_due()
         return self.pump.is_busy
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from panel_material_ui import Page
 
-from imnn_lab.dashboards.sessions import calm
+from imnn_lab.dashboards.sessions import calm, take_styles_from_here
 
 
 def page(title: str, *body: Any) -> Page:
@@ -17,4 +17,5 @@ def page(title: str, *body: Any) -> Page:
     title : str
     *body : dashboards or panel viewables
     """
+    take_styles_from_here()
     return calm(Page(title=title, main=list(body), busy_indicator=None))
