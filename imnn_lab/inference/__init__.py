@@ -1,6 +1,15 @@
 """Likelihood-free inference from an estimate, a Fisher matrix, a simulator and a prior.
 
-Nothing here knows a network: any estimator, any prior and any simulator will do.
+Nothing here knows a network: any estimator, any prior and any simulator will do. `imnn_lab.LFI` has
+the same as three classes, and is where to begin; here are its parts, which change nothing they are
+given:
+
+    priors       Uniform, TruncatedNormal, Independent, and `as_prior` for those of other packages
+    simulations  ForwardModel: parameters → simulations → estimates; prior_draws → Draws
+    Gaussian     GaussianPosterior
+    rejection    accept, until_accepted → Acceptance
+    populations  first_population, population_monte_carlo, until_stopped → Population
+    results      Posterior: weighted samples; Summary, Density
 """
 
 from imnn_lab.inference.density import Density
