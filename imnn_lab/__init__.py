@@ -8,26 +8,30 @@ of real data then follows without a likelihood. Begin with
 
 and with ``help(IMNN)``, whose example runs as it stands.
 
-To train
-    IMNN             the network: fit, steer, Fisher information, estimates, save and load
-    networks         dense, deep_set, convolutional: networks that suit kinds of data
-    TFRecords        writes simulations to files
-    campaign         training_set: matched simulations from any simulator, on any cluster
-    problems         toy problems with exact answers, and the flow of the Nile
+To train:
 
-To infer
-    LFI              GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo
-    inference        the same as functions and frozen results; priors
+- `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
+- `networks`: dense, deep_set, convolutional, for different kinds of data
+- `TFRecords`: writes simulations to files
+- `campaign`: training_set, matched simulations from any simulator on any cluster
+- `problems`: toy problems with exact answers, and the flow of the Nile
 
-What they return
-    Run              a training that goes on or is over
-    History          every iteration of it
-    FisherStatistics mean, covariance, Fisher information of summaries
-    Regularisation   a valid pair of strength λ and closeness ϵ
+To infer:
 
-To look at
-    dashboards       TrainingDashboard, InferenceDashboard, ResultsDashboard; also `IMNN.explore`,
-                     `IMNN.widget`, and `explore` of the three ways of inference
+- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo
+- `inference`: the same as functions and frozen results; priors
+
+What they return:
+
+- `Run`: a training that goes on or is over
+- `History`: every iteration of it
+- `FisherStatistics`: mean, covariance and Fisher information of summaries
+- `Regularisation`: a valid pair of strength λ and closeness ϵ
+
+To look at:
+
+- `dashboards`: TrainingDashboard, InferenceDashboard, ResultsDashboard; `IMNN.explore`,
+  `IMNN.widget` and `explore` of the three ways of inference open them
 
 Shapes are written as tuples of n_s, n_d (numbers of fiducial and derivative simulations), n_params,
 n_summaries and input_shape, the shape of one simulation. Names are loaded when they are first used,

@@ -4,12 +4,12 @@ Nothing here knows a network: any estimator, any prior and any simulator will do
 the same as three classes, and is where to begin; here are its parts, which change nothing they are
 given:
 
-    priors       Uniform, TruncatedNormal, Independent, and `as_prior` for those of other packages
-    simulations  ForwardModel: parameters → simulations → estimates; prior_draws → Draws
-    Gaussian     GaussianPosterior
-    rejection    accept, until_accepted → Acceptance
-    populations  first_population, population_monte_carlo, until_stopped → Population
-    results      Posterior: weighted samples; Summary, Density
+- priors: `Uniform`, `TruncatedNormal`, `Independent`, and `as_prior` for those of other packages
+- simulations: `ForwardModel` from parameters to estimates; `prior_draws` gives `Draws`
+- Gaussian approximation: `GaussianPosterior`
+- rejection: `accept` and `until_accepted` give an `Acceptance`
+- populations: `first_population`, `population_monte_carlo`, `until_stopped` give a `Population`
+- results: `Posterior`, which are weighted samples; `Summary`, `Density`
 """
 
 from imnn_lab.inference.density import Density

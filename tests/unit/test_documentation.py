@@ -6,8 +6,10 @@ import doctest
 import inspect
 import pydoc
 import re
+import runpy
 import textwrap
 from functools import cached_property
+from pathlib import Path
 
 import docstring_parser
 import numpy as np
@@ -16,6 +18,7 @@ from public_names import overridden, public_members, public_objects
 
 import imnn_lab
 
+REFERENCE_SCRIPT = Path(__file__).parents[2] / "docs" / "reference.py"
 OBJECTS = public_objects()
 CLASSES = {name: one for name, one in OBJECTS.items() if inspect.isclass(one)}
 MEMBERS = {
@@ -176,7 +179,7 @@ def test_pydoc_says_what_there_is_and_where_to_begin():
     beginning = text[: text.index("PACKAGE CONTENTS")]
     assert "Begin with" in beginning
     for name in imnn_lab.__all__:
-        assert name == "__version__" or re.search(rf"^ +{name} ", beginning, re.MULTILINE), name
+        assert name == "__version__" or f"- `{name}`: " in beginning
 
 
 @pytest.mark.parametrize(
@@ -194,3 +197,16 @@ def test_pydoc_says_what_there_is_and_where_to_begin():
 def test_pydoc_renders(name, words):
     text = pydoc.render_doc(name, renderer=pydoc.plaintext)
     assert [word for word in words if word not in text] == []
+
+
+def test_the_reference_has_a_page_for_each_part_and_asks_nothing_of_other_hosts(tmp_path):
+    runpy.run_path(str(REFERENCE_SCRIPT))["write"](tmp_path)
+    pages = {page.stem: page.read_text() for page in tmp_path.rglob("*.html")}
+    parts = {"campaign", "dashboards", "imnn_lab", "inference", "lfi", "networks", "problems"}
+    assert set(pages) == parts | {"index"}
+    assert 'id="IMNN.fit"' in pages["imnn_lab"]
+    assert 'id="PopulationMonteCarlo.resume"' in pages["lfi"]
+    assert 'id="TrainingDashboard"' in pages["dashboards"]
+    loaded = re.compile(r"<(?:script|link|img|iframe)[^>]*https?:|@import|url\(\W?https?:")
+    assert loaded.search('<link rel="stylesheet" href="https://elsewhere/style.css">')
+    assert [name for name, page in pages.items() if loaded.search(page)] == []
