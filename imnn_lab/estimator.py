@@ -128,7 +128,13 @@ class Estimator:
         return estimates[0] if single else estimates
 
     def from_summaries(self, summaries: np.ndarray) -> np.ndarray:
-        """Return the estimates (n, n_params) of summaries (n, n_summaries), known ones first."""
+        """Return the estimates of summaries, shape (n, n_params).
+
+        Parameters
+        ----------
+        summaries : array, shape (n, n_summaries)
+            Summaries, the known ones first.
+        """
         found = self.statistics
         return self.θ_fid + (summaries - found.μ) @ (found.Finv @ found.dμ_dθ @ found.Cinv).T
 
