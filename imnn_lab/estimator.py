@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -168,17 +169,20 @@ class Estimator:
     def _batch(self, data: Any) -> tuple[np.ndarray, bool]:
         array = checks.real_array("data", data)
         shape = self.input_shape
-        if array.shape == shape:
-            return self._prepared(array[None]), True
-        if array.shape[1:] == shape:
-            return self._prepared(array), False
+        single = array.ndim == len(shape)
+        if single or array.ndim == len(shape) + 1:
+            batch = self._prepared(array[None] if single else array)
+            if batch.shape[1:] == shape:
+                return batch, single
         expected = f"have shape input_shape = {shape} or (n,) + input_shape"
         raise ValueError(checks.wording("`data`", expected, f"shape {array.shape}"))
 
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
-        return np.array([np.asarray(self.preprocess(one)) for one in batch]).reshape(batch.shape)
+        mapped = np.array([np.asarray(self.preprocess(one)) for one in batch])
+        shape = (len(batch), *self.input_shape)
+        return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
 
 
 def _is_pair(data: Any) -> bool:
