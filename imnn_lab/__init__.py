@@ -1,28 +1,89 @@
 """Information-maximising neural networks: train them, watch them, steer them, infer parameters.
 
-Names are loaded when they are first used, so that ``import imnn_lab`` is quick.
+A network is trained to compress simulations to a few numbers that keep as much Fisher information
+about the parameters as possible (Charnock, Lavaux & Wandelt 2018, arXiv:1802.03537); the posterior
+of real data then follows without a likelihood. Begin with
+
+    from imnn_lab import IMNN, LFI, problems
+
+and with ``help(IMNN)``, whose example runs as it stands.
+
+To train:
+
+- `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
+- `networks`: dense, deep_set, convolutional, for different kinds of data
+- `TFRecords`: writes simulations to files
+- `campaign`: training_set, matched simulations from any simulator on any cluster
+- `problems`: toy problems with exact answers, and the flow of the Nile
+
+To infer:
+
+- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo
+- `inference`: the same as functions and frozen results; priors
+
+What they return:
+
+- `Run`: a training that goes on or is over
+- `History`: every iteration of it
+- `FisherStatistics`: mean, covariance and Fisher information of summaries
+- `Regularisation`: a valid pair of strength λ and closeness ϵ
+
+To look at:
+
+- `dashboards`: TrainingDashboard, InferenceDashboard, ResultsDashboard; `IMNN.explore`,
+  `IMNN.widget` and `explore` of the three ways of inference open them
+
+Shapes are written as tuples of n_s, n_d (numbers of fiducial and derivative simulations), n_params,
+n_summaries and input_shape, the shape of one simulation. Names are loaded when they are first used,
+so that ``import imnn_lab`` is quick.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imnn_lab import campaign, dashboards, inference, networks, problems
+    from imnn_lab import lfi as LFI
+    from imnn_lab.imnn import IMNN
+    from imnn_lab.regularisation import Regularisation
+    from imnn_lab.results import FisherStatistics, History
+    from imnn_lab.run import Run
+    from imnn_lab.sources.records import TFRecords
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "IMNN",
+    "LFI",
+    "FisherStatistics",
+    "History",
+    "Regularisation",
+    "Run",
+    "TFRecords",
+    "__version__",
+    "campaign",
+    "dashboards",
+    "inference",
+    "networks",
+    "problems",
+]
 
 _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
     "History": ("imnn_lab.results", "History"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
+    "Run": ("imnn_lab.run", "Run"),
     "TFRecords": ("imnn_lab.sources.records", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
+    "dashboards": ("imnn_lab.dashboards", None),
+    "inference": ("imnn_lab.inference", None),
     "networks": ("imnn_lab.networks", None),
     "problems": ("imnn_lab.problems", None),
 }
-
-__all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

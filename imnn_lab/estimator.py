@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -128,7 +129,13 @@ class Estimator:
         return estimates[0] if single else estimates
 
     def from_summaries(self, summaries: np.ndarray) -> np.ndarray:
-        """Return the estimates (n, n_params) of summaries (n, n_summaries), known ones first."""
+        """Return the estimates of summaries, shape (n, n_params).
+
+        Parameters
+        ----------
+        summaries : array, shape (n, n_summaries)
+            Summaries, the known ones first.
+        """
         found = self.statistics
         return self.θ_fid + (summaries - found.μ) @ (found.Finv @ found.dμ_dθ @ found.Cinv).T
 
@@ -162,17 +169,20 @@ class Estimator:
     def _batch(self, data: Any) -> tuple[np.ndarray, bool]:
         array = checks.real_array("data", data)
         shape = self.input_shape
-        if array.shape == shape:
-            return self._prepared(array[None]), True
-        if array.shape[1:] == shape:
-            return self._prepared(array), False
+        single = array.ndim == len(shape)
+        if single or array.ndim == len(shape) + 1:
+            batch = self._prepared(array[None] if single else array)
+            if batch.shape[1:] == shape:
+                return batch, single
         expected = f"have shape input_shape = {shape} or (n,) + input_shape"
         raise ValueError(checks.wording("`data`", expected, f"shape {array.shape}"))
 
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
-        return np.array([np.asarray(self.preprocess(one)) for one in batch]).reshape(batch.shape)
+        mapped = np.array([np.asarray(self.preprocess(one)) for one in batch])
+        shape = (len(batch), *self.input_shape)
+        return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
 
 
 def _is_pair(data: Any) -> bool:

@@ -135,6 +135,21 @@ class IMNN:
         simulations are missing, there twice, damaged or not finite, by index or file.
     FileNotFoundError, RuntimeError
         If a file of simulations is not there, or a function of them raises.
+
+    Examples
+    --------
+    >>> from imnn_lab import IMNN, problems
+    >>> problem = problems.gaussian()  # ten values, of mean μ and variance Σ
+    >>> fiducial, derivative = problem.training_set(n_s=300, n_d=300, seed=1)
+    >>> fiducial.shape, derivative.shape
+    ((300, 10), (300, 2, 2, 10))
+    >>> validation = problem.training_set(n_s=300, n_d=300, seed=2)
+    >>> imnn = IMNN(
+    ...     300, 300, 2, 2, problem.θ_fid, problem.δθ, (10,), fiducial, derivative, *validation,
+    ...     verbose=False, seed=3,
+    ... )
+    >>> imnn.F.shape, imnn.statistics_from
+    ((2, 2), 'validation')
     """
 
     @checks.greek_keywords
@@ -303,6 +318,14 @@ class IMNN:
             If another fit of this network is running.
         FloatingPointError
             If a number that is not finite came up. The best weights are restored.
+
+        Examples
+        --------
+        >>> run = imnn.fit(20, λ=10, ϵ=0.1)
+        >>> run.reason
+        'all 20 iterations are done'
+        >>> imnn.history["val_det_F"].shape  # the untrained network is the first
+        (21,)
         """
         plan = self._plan(
             n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
@@ -330,7 +353,33 @@ class IMNN:
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
-        Arguments are those of `fit`. No bar is shown: look at `run.state` and `imnn.history`.
+        No bar is shown: look at `run.state` and `imnn.history`. What makes the training fail is
+        not raised but kept as `run.error`.
+
+        Parameters
+        ----------
+        n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file, best, callback
+            As for `fit`.
+        tqdm_notebook : bool, optional
+            Taken so that positions are those of `fit`; there is no bar.
+
+        Returns
+        -------
+        Run
+            The run, to `steer`, `pause`, `resume`, `stop` and `wait` for.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As for `fit`.
+
+        Examples
+        --------
+        >>> run = imnn.start(patience=1000)
+        >>> run.steer(λ=5)
+        >>> run.stop()
+        >>> run.wait(), run.state
+        (True, 'stopped')
         """
         plan = self._plan(
             n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
@@ -386,7 +435,7 @@ class IMNN:
 
     @property
     def Finv(self) -> np.ndarray:
-        """Inverse Fisher information."""
+        """Inverse Fisher information, the covariance of estimates, shape (n_params, n_params)."""
         return self.statistics.Finv
 
     @property
@@ -396,7 +445,7 @@ class IMNN:
 
     @property
     def Cinv(self) -> np.ndarray:
-        """Inverse covariance of the summaries."""
+        """Inverse covariance of the summaries, shape (n_summaries, n_summaries)."""
         return self.statistics.Cinv
 
     @property
@@ -411,12 +460,12 @@ class IMNN:
 
     @property
     def θ_fid(self) -> np.ndarray:
-        """Fiducial parameters."""
+        """Fiducial parameters, shape (n_params,)."""
         return np.array(self.settings.θ_fid)
 
     @property
     def δθ(self) -> np.ndarray | None:
-        """Full width of the central difference, None where derivatives are exact."""
+        """Full width of the central difference, shape (n_params,); None for exact derivatives."""
         return self.settings.widths
 
     @property
@@ -437,7 +486,18 @@ class IMNN:
         Returns
         -------
         ndarray, shape (n_params,) or (n, n_params)
-            θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ). While a fit runs it is that of the last one.
+            θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ), in the units of the parameters. While a fit runs it
+            is that of the last one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data have another shape, or `external` is missing or too much.
+
+        Examples
+        --------
+        >>> imnn.get_estimate(fiducial[0]).shape, imnn.get_estimate(fiducial).shape
+        ((2,), (300, 2))
         """
         return self.estimator(data, external)
 
@@ -452,6 +512,20 @@ class IMNN:
             Or (n_d, n_params) + input_shape for exact derivatives.
         external : tuple of arrays, optional
             Known summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
+
+        Returns
+        -------
+        FisherStatistics
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the simulations have other shapes or are not finite.
+
+        Examples
+        --------
+        >>> imnn.evaluate(*problem.training_set(n_s=1000, n_d=1000, seed=4)).F.shape
+        (2, 2)
         """
         settings, summariser = self.settings, self._network.summariser
         x, d = checked_arrays(
@@ -546,7 +620,37 @@ class IMNN:
     # Saving ---------------------------------------------------------------------------------
 
     def save(self, directory: str | Path | None = None, weight_file: str = "weights") -> Path:
-        """Save everything but the data to a directory (default: the one given at the start)."""
+        """Save everything but the data.
+
+        Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
+        Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
+
+        Parameters
+        ----------
+        directory : str or Path, optional
+            Where to; by default the ``directory/filename`` given at the start.
+        weight_file : str
+            Name of the file of weights.
+
+        Returns
+        -------
+        Path
+            The directory.
+
+        Raises
+        ------
+        ValueError
+            If there is no directory.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> place = imnn.save(tempfile.mkdtemp())
+        >>> sorted(file.name for file in place.iterdir())
+        ['estimator.npz', 'model.keras', 'state.npz', 'weights.weights.h5']
+        >>> bool((IMNN.load(place).F == imnn.F).all())
+        True
+        """
         place = self._place if directory is None else Path(checks.text("directory", directory))
         if place is None:
             raise ValueError("There is no place to save to. Pass `directory`.")
@@ -576,10 +680,19 @@ class IMNN:
             Where it was saved.
         model : keras.Model, optional
             A network like the saved one, needed where Keras cannot load it without its code.
-        fiducial, derivative, validation_fiducial, validation_derivative : optional
-            The data, of any kind that `IMNN` takes.
-        external, map_fn, simulator : optional
-            The others of its arguments that are data or code, and are not saved.
+        fiducial, derivative, validation_fiducial, validation_derivative : data, optional
+            Of any kind that `IMNN` takes.
+        external, map_fn, simulator : data or callable, optional
+            The others of its arguments that are not saved.
+
+        Returns
+        -------
+        IMNN
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is none in the directory, its network needs code, or the data do not fit.
         """
         place = Path(checks.text("directory", directory))
         archive = Archive.read(place)

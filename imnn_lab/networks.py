@@ -47,6 +47,17 @@ def dense(
         "float32" or "float64".
     seed : int, optional
         Makes the initial weights reproducible.
+
+    Returns
+    -------
+    keras.Model
+        From (n,) + input_shape to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.dense((10,), 2, hidden=(32, 32)).output_shape
+    (None, 2)
     """
     inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)
     values = layers.bounded(layers.Flatten()(inputs))
@@ -72,8 +83,30 @@ def deep_set(
 ) -> keras.Model:
     """Deep set (Zaheer et al. 2017), for exchangeable data: the order of the values is no matter.
 
-    One network (widths `each`) sees each entry along the first axis, the mean over the entries is
-    taken, and a second network (widths `hidden`) sees the mean. Other parameters as for `dense`.
+    One network sees each entry along the first axis, the mean over the entries is taken, and a
+    second network sees the mean.
+
+    Parameters
+    ----------
+    input_shape : sequence of int
+        (entries,) or (entries, values of each).
+    n_summaries, dtype, seed
+        As for `dense`.
+    each : sequence of int
+        Widths of the hidden layers that see one entry (GELU).
+    hidden : sequence of int
+        Widths of the hidden layers that see the mean (GELU).
+
+    Returns
+    -------
+    keras.Model
+        From (n,) + input_shape to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.deep_set((10,), 2, each=(16,), hidden=(16,)).output_shape
+    (None, 2)
     """
     shape = tuple(input_shape)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
@@ -114,10 +147,12 @@ def convolutional(
     behind it have the size 1 and then 3, with stride 2. Beside them stands the power spectrum, in
     the modes that suit the data along each axis.
 
-    Other parameters are as for `dense`; simulations have their channels last.
-
     Parameters
     ----------
+    input_shape : sequence of int
+        (length, channels) or (height, width, channels).
+    n_summaries, dtype, seed
+        As for `dense`.
     filters : sequence of int
         Channels of the convolutions behind the first (GELU).
     kernel_size : int, optional
@@ -131,6 +166,22 @@ def convolutional(
     coordinates : bool
         Whether positions matter: adds the position along each axis as channels, and shows the
         values at every position (averaged over cells where they are many) to the last layer.
+
+    Returns
+    -------
+    keras.Model
+        From (n,) + input_shape to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Raises
+    ------
+    ValueError
+        If `input_shape` has another number of axes, or there is no such pooling.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.convolutional((16, 16, 1), 2, filters=(8,), hidden=(16,)).output_shape
+    (None, 2)
     """
     n_axes = _spatial_axes(input_shape, pooling)
     inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)

@@ -39,6 +39,16 @@ class Problem:
         ``log_likelihood(data, θ)``: exact ln p(d | θ) of one simulation, θ of shape (n_params,).
     network : str
         Name of the network in `imnn_lab.networks` that suits the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import problems
+    >>> problem = problems.gaussian()
+    >>> problem.labels, problem.F.tolist(), round(problem.det_F, 6)
+    (('μ', 'Σ'), [[10.0, 0.0], [0.0, 5.0]], 50.0)
+    >>> problem.simulator(np.array([[0.0, 1.0], [2.0, 0.5]]), 1).shape
+    (2, 10)
     """
 
     name: str
@@ -62,13 +72,33 @@ class Problem:
         return float(np.linalg.det(self.F))
 
     def simulations(self, n: int, seed: int) -> np.ndarray:
-        """Return n simulations at the fiducial parameters."""
+        """Return simulations at the fiducial parameters, shape (n,) + input_shape.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Settles their random numbers.
+        """
         return self.simulator(np.tile(self.θ_fid, (n, 1)), seed)
 
     def training_set(self, n_s: int, n_d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return fiducial (n_s,) + input_shape and derivative (n_d, 2, n_params) + input_shape.
+        """Return what an `IMNN` is trained with.
 
-        All derivative simulations of a row share their randomness.
+        Parameters
+        ----------
+        n_s, n_d : int
+            How many fiducial simulations, and how many rows of derivative simulations.
+        seed : int
+            Settles their random numbers; a validation set needs another.
+
+        Returns
+        -------
+        fiducial : ndarray, shape (n_s,) + input_shape
+            Simulations at θ_fid.
+        derivative : ndarray, shape (n_d, 2, n_params) + input_shape
+            At θ_fid ∓ δθ/2; all of a row share their random numbers.
         """
         first, second = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
@@ -81,7 +111,13 @@ class Problem:
 
 
 def gaussian(n: int = 10) -> Problem:
-    """Mean and variance of n independent Gaussian values; F = diag(n/Σ, n/2Σ²)."""
+    """Return the problem of mean μ and variance Σ of Gaussian values; F = diag(n/Σ, n/2Σ²).
+
+    Parameters
+    ----------
+    n : int
+        How many values a simulation has.
+    """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
         noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
@@ -95,7 +131,13 @@ def gaussian(n: int = 10) -> Problem:
 
 
 def variance(n: int = 10) -> Problem:
-    """Variance of n independent Gaussian values of mean zero; F = n/2Σ²."""
+    """Return the problem of the variance of Gaussian values of mean zero; F = n/2Σ².
+
+    Parameters
+    ----------
+    n : int
+        How many values a simulation has.
+    """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
         noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
@@ -109,7 +151,13 @@ def variance(n: int = 10) -> Problem:
 
 
 def slope(n: int = 100) -> Problem:
-    """Slope of a line through the origin in unit Gaussian noise; F = Σ x²."""
+    """Return the problem of a slope through the origin in unit Gaussian noise; F = Σ x².
+
+    Parameters
+    ----------
+    n : int
+        How many points, from x = 0 to 10.
+    """
     x = np.linspace(0, 10, n)
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -123,7 +171,15 @@ def slope(n: int = 100) -> Problem:
 
 
 def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
-    """Slope with a Gaussian nuisance slope on top; F = 1/(variance + 1/Σ x²)."""
+    """Return the problem of a slope with a random slope on top; F = 1/(variance + 1/Σ x²).
+
+    Parameters
+    ----------
+    n : int
+        How many points, from x = 0 to 10.
+    nuisance_variance : float
+        Variance of the random slope, Gaussian of mean zero.
+    """
     x = np.linspace(0, 10, n)
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -142,7 +198,7 @@ def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
 def linear_gaussian(
     A: np.ndarray, covariance: np.ndarray, θ_fid: Sequence[float], δθ: Sequence[float]
 ) -> Problem:
-    """Data A θ + n with Gaussian noise; F = Aᵀ N⁻¹ A.
+    """Return the problem of data A θ + n with Gaussian noise n; F = Aᵀ N⁻¹ A.
 
     Parameters
     ----------
@@ -169,7 +225,13 @@ def linear_gaussian(
 
 
 def exponential(n: int = 10) -> Problem:
-    """Scale of n independent exponential values; F = n/θ²."""
+    """Return the problem of the scale of exponential values; F = n/θ².
+
+    Parameters
+    ----------
+    n : int
+        How many values a simulation has.
+    """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
         return parameters * np.random.default_rng(seed).exponential(size=(len(parameters), n))
@@ -182,9 +244,14 @@ def exponential(n: int = 10) -> Problem:
 
 
 def field_2d(n: int = 16) -> Problem:
-    """Gaussian field of n × n pixels with power A k^−B, k = 2π|m|/n, and no mean.
+    """Return the problem of a Gaussian field with power A k^−B, k = 2π|m|/n, and no mean.
 
     F = ½ Σ ∂lnP ∂lnP over all n² − 1 modes. The white noise stays, the power moves with θ.
+
+    Parameters
+    ----------
+    n : int
+        Pixels along each side.
     """
     m = np.fft.fftfreq(n) * n
     k = 2 * np.pi / n * np.hypot(m[:, None], m)
@@ -210,7 +277,17 @@ def field_2d(n: int = 16) -> Problem:
 def autoregressive(
     θ_fid: Sequence[float] = (900, 0.5, 150), δθ: Sequence[float] = (20, 0.1, 10), n: int = 100
 ) -> Problem:
-    """Stationary first-order autoregressive series: mean, φ and innovation standard deviation."""
+    """Return the problem of a stationary first-order autoregressive series.
+
+    Its parameters are the mean, φ, and the standard deviation of the innovations.
+
+    Parameters
+    ----------
+    θ_fid, δθ : sequence of float, length 3
+        Fiducial parameters and full width of the central difference.
+    n : int
+        Length of the series.
+    """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
         noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
@@ -238,6 +315,13 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
     """Return the exact Fisher information (3, 3) of a stationary AR(1) series of n values.
 
     From the expectation of the second derivatives of the exact likelihood.
+
+    Parameters
+    ----------
+    θ : sequence of float, length 3
+        Mean, φ, and standard deviation of the innovations.
+    n : int
+        Length of the series.
     """
     _, φ, σ = θ
     mean = (1 - φ) * (n - (n - 2) * φ) / σ**2
@@ -247,14 +331,30 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
 
 
 def nile_flow() -> tuple[np.ndarray, np.ndarray]:
-    """Return the years (100,) and the annual flow of the Nile at Aswan (100,), in 10⁸ m³."""
+    """Return the years and the annual flow of the Nile at Aswan in 10⁸ m³, shape (100,) each.
+
+    Examples
+    --------
+    >>> from imnn_lab import problems
+    >>> years, flow = problems.nile_flow()
+    >>> int(years[0]), float(flow[0]), flow.shape
+    (1871, 1120.0, (100,))
+    """
     path = resources.files("imnn_lab") / "data" / "nile.csv"
     table = np.loadtxt(path.read_text().splitlines(), delimiter=",", skiprows=5)
     return table[:, 0].astype(int), table[:, 1]
 
 
 def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
-    """Return the parameters (n_params,) that maximise the exact likelihood of one simulation."""
+    """Return the parameters that maximise the exact likelihood, shape (n_params,).
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose likelihood.
+    data : ndarray, shape input_shape
+        One simulation, or an observation.
+    """
     scale = np.sqrt(np.diag(np.linalg.inv(problem.F)))
 
     def minus_log_likelihood(z: np.ndarray) -> float:

@@ -35,6 +35,15 @@ class Regularisation:
     ------
     TypeError, ValueError
         If λ or ε is not a positive finite number, or the pair gives no positive rate α.
+
+    Examples
+    --------
+    >>> from imnn_lab import Regularisation
+    >>> pair = Regularisation(λ=10, ϵ=0.1)
+    >>> round(pair.α, 6)
+    0.953102
+    >>> float(pair.strength(0.9336734694).round(6))
+    6.945032
     """
 
     λ: float
@@ -53,10 +62,16 @@ class Regularisation:
     @property
     def α(self) -> float:
         """Rate of the regularisation, positive."""
-        return -np.log(self._bracket) / self.ε
+        return float(-np.log(self._bracket) / self.ε)
 
     def strength(self, Λ2: np.ndarray | float) -> np.ndarray:
-        """Return r(Λ2), the dynamic strength, with the shape of `Λ2`."""
+        """Return the dynamic strength r, in the shape of `Λ2`.
+
+        Parameters
+        ----------
+        Λ2 : float or ndarray of any shape
+            ½(‖C − 1‖² + ‖C⁻¹ − 1‖²).
+        """
         Λ2 = np.asarray(Λ2, dtype=np.float64)
         return self.λ * Λ2 / (Λ2 + np.exp(-self.α * Λ2))
 
@@ -79,5 +94,10 @@ def largest_closeness(λ: float) -> float:
     """Return the ε at which the rate α of the regularisation becomes zero.
 
     It solves ε(λ − 1) + ε²/(1 + ε) = 1; every valid ε is smaller.
+
+    Parameters
+    ----------
+    λ : float
+        Strength of the regularisation, positive.
     """
-    return (2 - λ + np.hypot(λ, 2)) / (2 * λ)
+    return float((2 - λ + np.hypot(λ, 2)) / (2 * λ))

@@ -38,6 +38,18 @@ class FisherStatistics:
         How many fiducial and derivative simulations they were estimated from.
     n_external : int
         How many summaries, the first ones, are known and not the network's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import FisherStatistics
+    >>> C = np.array([[2, 0.5], [0.5, 1]])
+    >>> found = FisherStatistics(μ=np.zeros(2), C=C, dμ_dθ=np.array([[1, 2], [0, 1]]))
+    >>> np.round(found.F, 6)
+    array([[4.      , 2.      ],
+           [2.      , 1.142857]])
+    >>> round(found.det_F, 6), round(found.Λ2, 6)
+    (0.571429, 0.933673)
     """
 
     μ: np.ndarray
@@ -60,12 +72,12 @@ class FisherStatistics:
 
     @cached_property
     def Finv(self) -> np.ndarray:
-        """Inverse Fisher information: the covariance of the estimates."""
+        """Inverse Fisher information, the covariance of estimates, shape (n_params, n_params)."""
         return inverse(self.F)
 
     @cached_property
     def Cinv(self) -> np.ndarray:
-        """Inverse covariance of the summaries."""
+        """Inverse covariance of the summaries, shape (n_summaries, n_summaries)."""
         return inverse(self.C)
 
     @cached_property
@@ -80,7 +92,7 @@ class FisherStatistics:
 
     @property
     def network_C(self) -> np.ndarray:
-        """Covariance of the network's summaries alone."""
+        """Covariance of the network's summaries alone, shape (n_network, n_network)."""
         return self.C[self.n_external :, self.n_external :]
 
     @property
@@ -114,7 +126,13 @@ class FisherStatistics:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FisherStatistics:
-        """Make statistics from the arrays of `arrays()`."""
+        """Make statistics from the arrays of `arrays()`.
+
+        Parameters
+        ----------
+        arrays : mapping from str to ndarray
+            What `arrays` returned.
+        """
         μ, C, dμ_dθ, *counts = (arrays[name] for name in _FIELDS if name in arrays)
         return cls(μ, C, dμ_dθ, *(int(n) for n in counts))
 
@@ -149,7 +167,19 @@ def log_determinant(matrix: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class SteeringMark:
-    """A change of a setting while training: from `iteration` on, `name` is `value`."""
+    """A change of a setting while training: from `iteration` on, `name` is `value`.
+
+    Attributes
+    ----------
+    iteration : int
+        The first iteration with the new value.
+    name : str
+        "λ", "ε" or "learning_rate".
+    value, previous : float
+        The new value and the one before.
+    requested_after : int
+        The last iteration that had been recorded when the change was asked for.
+    """
 
     iteration: int
     name: str
@@ -168,6 +198,22 @@ class History:
     learning_rate, seconds. The matrices F, C, μ, dμ_dθ (and ``val_``) are kept for at most
     `most_snapshots` iterations, evenly thinned; ``history["snapshot_iteration"]`` says which.
     Validation columns are NaN, and validation matrices empty, where there is no validation.
+
+    Parameters
+    ----------
+    most_snapshots : int
+        How many iterations' matrices to keep.
+    marks : list of SteeringMark
+        Changes of settings while training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import History
+    >>> history = History()
+    >>> history.append({"iteration": np.arange(3), "det_F": np.array([1.0, 2.0, 4.0])}, {})
+    >>> history["det_F"]
+    array([1., 2., 4.])
     """
 
     most_snapshots: int = 5000
@@ -184,7 +230,15 @@ class History:
         return self._length
 
     def append(self, columns: Mapping[str, np.ndarray], matrices: Mapping[str, np.ndarray]) -> None:
-        """Append a chunk of iterations: arrays whose first axis is the iteration."""
+        """Append a chunk of iterations.
+
+        Parameters
+        ----------
+        columns : mapping from str to ndarray, shape (n,)
+            Numbers of each iteration; the column ``iteration`` is needed.
+        matrices : mapping from str to ndarray, shape (n, ...)
+            Vectors and matrices of each iteration.
+        """
         added = len(columns["iteration"])
         with self._lock:
             for name, values in columns.items():
@@ -193,12 +247,31 @@ class History:
             self._keep(np.asarray(columns["iteration"], dtype=np.int64), matrices)
 
     def mark(self, mark: SteeringMark) -> None:
-        """Record that a setting was changed."""
+        """Record that a setting was changed.
+
+        Parameters
+        ----------
+        mark : SteeringMark
+            What was changed, and when.
+        """
         with self._lock:
             self.marks.append(mark)
 
     def read(self, cursor: int = 0) -> tuple[dict[str, np.ndarray], int]:
-        """Return copies of the columns from `cursor` on, and the cursor for the next read."""
+        """Return what is new.
+
+        Parameters
+        ----------
+        cursor : int
+            Number of the first iteration to return.
+
+        Returns
+        -------
+        dict from str to ndarray, shape (n,)
+            Copies of the columns from `cursor` on.
+        int
+            The cursor for the next read.
+        """
         with self._lock:
             end = self._length
             return {name: c[cursor:end].copy() for name, c in self._columns.items()}, end
@@ -225,7 +298,20 @@ class History:
         return list(self)
 
     def statistics(self, iteration: int, validation: bool = False) -> FisherStatistics:
-        """Return the statistics at the kept iteration nearest to `iteration`."""
+        """Return the statistics at the kept iteration nearest to `iteration`.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of an iteration.
+        validation : bool
+            Whether to return those of the validation set.
+
+        Raises
+        ------
+        IndexError
+            If the history is empty.
+        """
         kept = self["snapshot_iteration"]
         if not len(kept):
             raise IndexError("The history is empty: fit the network first.")
@@ -249,7 +335,13 @@ class History:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> History:
-        """Make a history from the arrays of `arrays()`."""
+        """Make a history from the arrays of `arrays()`.
+
+        Parameters
+        ----------
+        arrays : mapping from str to ndarray
+            What `arrays` returned.
+        """
         most, every = arrays["thinning"].tolist()
         marks = zip(
             *(arrays[f"mark_{name}"].tolist() for name in SteeringMark.__dataclass_fields__),

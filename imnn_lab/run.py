@@ -46,7 +46,22 @@ class Plan:
 
 
 class Run:
-    """One training of a network.
+    """One training of a network; `IMNN.fit` and `IMNN.start` make it.
+
+    Parameters
+    ----------
+    graph : TrainingGraph
+        What is trained.
+    history : History
+        Where iterations are recorded.
+    plan : Plan
+        What the fit was asked to do.
+    first : int
+        Number of the first iteration.
+    finish, checkpoint : callable
+        Called with the run when it ends, and after every `plan.checkpoint` iterations.
+    callback : callable, optional
+        Called with the run after every graph call.
 
     Attributes
     ----------
@@ -116,6 +131,15 @@ class Run:
     ) -> None:
         """Change λ, ε or the learning rate from the next graph call on; the latest request wins.
 
+        What is applied is marked in ``history.marks``.
+
+        Parameters
+        ----------
+        λ, ε : float, optional
+            The new strength and closeness of the regularisation; None leaves what there is.
+        learning_rate : float, optional
+            The new learning rate, where a schedule then goes on from.
+
         Raises
         ------
         ValueError, TypeError
@@ -154,11 +178,28 @@ class Run:
         self._going.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the run has ended; return whether it has."""
+        """Wait until the run has ended.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds after which to give up.
+
+        Returns
+        -------
+        bool
+            Whether it has ended.
+        """
         return self._ended.wait(timeout)
 
     def start(self) -> Run:
-        """Drive the run in a thread of its own."""
+        """Drive the run in a thread of its own.
+
+        Returns
+        -------
+        Run
+            This one, at once.
+        """
         self._thread = threading.Thread(
             target=self._drive_quietly, name="imnn_lab run", daemon=True
         )
@@ -166,7 +207,18 @@ class Run:
         return self
 
     def drive(self, bar: ProgressBar) -> None:
-        """Drive the run in this thread until it ends; raise what made it fail."""
+        """Drive the run in this thread until it ends.
+
+        Parameters
+        ----------
+        bar : ProgressBar
+            Shows how far it is.
+
+        Raises
+        ------
+        BaseException
+            Whatever made it fail, KeyboardInterrupt included.
+        """
         with self._interruptible():
             try:
                 self._train(bar)

@@ -63,10 +63,25 @@ def simulate(
     in_flight : int
         The largest number of batches submitted and not yet yielded.
 
+    Yields
+    ------
+    SimulatedBatch
+        The simulations of a batch, and which of them failed.
+
     Raises
     ------
     SimulationError
         If the fraction of failures exceeds `max_failed`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.simulate import batches, simulate
+    >>> def simulator(parameters, seed):
+    ...     return parameters + np.random.default_rng(seed).normal(size=parameters.shape)
+    >>> wanted = batches(np.zeros((100, 2)), np.random.SeedSequence(1), size=50)
+    >>> [batch.simulations.shape for batch in simulate(simulator, wanted)]
+    [(50, 2), (50, 2)]
     """
     tally = _Tally(max_failed, total)
     run = partial(simulate_batch, simulator, shape=shape)
@@ -115,11 +130,17 @@ def batches(
     Parameters
     ----------
     parameters : ndarray, shape (n, n_params)
+        Where to simulate.
     seeds : SeedSequence, ndarray of int of shape (n,), or None
         A sequence gives each batch one integer; an array gives each simulation its own.
     size : int, optional
         Simulations in a batch; by default a 32nd of all, at most 10,000. The number of workers has
         no say, so that results do not depend on it.
+
+    Yields
+    ------
+    Batch
+        In the order of the parameters.
     """
     size = size or default_size(len(parameters))
     starts = range(0, len(parameters), size)
@@ -134,7 +155,13 @@ def batches(
 
 
 def default_size(n: int) -> int:
-    """Return how many of n simulations make a batch."""
+    """Return how many simulations make a batch.
+
+    Parameters
+    ----------
+    n : int
+        How many there are to be.
+    """
     return int(np.clip(-(-n // 32), 1, 10_000))
 
 

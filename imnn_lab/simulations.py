@@ -49,7 +49,7 @@ class Batch:
         return [Batch(self.parameters[i : i + 1], int(s)) for i, s in enumerate(self.seed)]
 
     def halves(self) -> list[Batch]:
-        """Return two batches with seeds of their own, derived from this one's."""
+        """Return the two halves as batches, with seeds of their own derived from this one's."""
         middle = len(self) // 2
         seeds: list[Any] = [None, None] if self.seed is None else [*spawn_seeds(self.seed, 2)]
         pieces = (self.parameters[:middle], self.parameters[middle:])

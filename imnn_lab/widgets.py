@@ -171,8 +171,14 @@ class TrainingWidget(ipywidgets.VBox):
             state.on_change(self.ticker.start)
 
     def tick(self) -> bool:
-        """Bring everything up to date; say whether a run goes on."""
-        self.pump.tick()
+        """Bring everything up to date, where it is due.
+
+        Returns
+        -------
+        bool
+            Whether a run goes on.
+        """
+        self.pump.tick_if_due()
         return self.pump.is_busy
 
     def close(self) -> None:

@@ -53,7 +53,13 @@ class Failure:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Failure:
-        """Make a failure from the dict of `as_dict`."""
+        """Make a failure from the dict of `as_dict`.
+
+        Parameters
+        ----------
+        values : dict
+            What `as_dict` returned.
+        """
         lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
         return cls(**values | lists)
 

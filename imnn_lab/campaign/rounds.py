@@ -102,6 +102,20 @@ def training_set(
         If too many simulations fail, one still fails when its seed was replaced as often as
         allowed, or the executor broke (a process pool does when a simulation kills its process;
         Dask starts another worker). What is in `directory` stays there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import campaign
+    >>> def simulator(parameters, seed):
+    ...     noise = np.random.default_rng(seed).normal(size=(1, 10))
+    ...     return parameters[:, :1] + np.sqrt(parameters[:, 1:]) * noise
+    >>> made = campaign.training_set(
+    ...     simulator, θ_fid=[0, 1], δθ=[0.1, 0.1], n_s=20, n_d=10, seed=1, show=False
+    ... )
+    >>> fiducial, derivative = made
+    >>> fiducial.shape, derivative.shape, made.failures
+    ((20, 10), (10, 2, 2, 10), ())
     """
     plan = Plan.checked(θ_fid, δθ, n_s, n_d, seed)
     rounds = _Rounds(

@@ -58,13 +58,14 @@ class EllipseView(pn.viewable.Viewer):
 
     def refresh(self, moment: Moment) -> None:
         """Draw what is chosen, and let the slider grow with the history."""
-        if moment.has_rows or moment.is_new:
-            self._grow(moment)
+        if moment.is_new:
+            self.state.shown_iteration = None
         asked = (self.state.shown_iteration, self.pair.value, self.state.is_running)
         is_due = time.monotonic() > self._drawn + PERIOD and len(moment.history) != self._length
         if asked != self._shown or moment.is_new or is_due:
             self._shown, self._length = asked, len(moment.history)
             self._drawn = time.monotonic()
+            self._grow(moment)
             if self.pair.value != self.figure.pair:
                 self.figure.choose(self.pair.value)
             self._draw(moment)
@@ -76,8 +77,6 @@ class EllipseView(pn.viewable.Viewer):
 
     def _grow(self, moment: Moment) -> None:
         last = int(moment.latest.get("iteration", 0))
-        if moment.is_new:
-            self.state.shown_iteration = None
         at_end = self.state.shown_iteration is None
         self._is_mine = True
         try:

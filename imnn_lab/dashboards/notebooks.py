@@ -45,8 +45,8 @@ class NotebookView:
         """Bring the views up to date and push what changed, if somebody listens."""
         if not has_answered(self.layout):
             return False
-        self.pump.tick()
-        pn.io.push_notebook(self.layout)
+        if self.pump.tick_if_due():
+            pn.io.push_notebook(self.layout)
         return self.pump.is_busy
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from panel_material_ui import Page
 
-from imnn_lab.dashboards.sessions import calm
+from imnn_lab.dashboards.sessions import calm, take_styles_from_here
 
 
 def page(title: str, *body: Any) -> Page:
@@ -15,6 +15,14 @@ def page(title: str, *body: Any) -> Page:
     Parameters
     ----------
     title : str
+        Shown at its top.
     *body : dashboards or panel viewables
+        What it shows, from top to bottom.
+
+    Returns
+    -------
+    panel_material_ui.Page
+        To be ``.servable()``.
     """
+    take_styles_from_here()
     return calm(Page(title=title, main=list(body), busy_indicator=None))

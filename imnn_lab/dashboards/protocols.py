@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics, History
 
@@ -67,3 +68,15 @@ class Trained(Protocol):
     @property
     def start(self) -> Callable[..., Any]:
         """Train in a thread of its own: n_iterations, λ, ε, patience, reset."""
+
+
+def learning_rate_of(imnn: Any) -> float | None:
+    """Return the learning rate of a network: of its history, else of its optimiser, else None."""
+    if len(imnn.history):
+        last = float(imnn.history["learning_rate"][-1])
+        return last if last > 0 else None
+    rate = getattr(getattr(imnn, "optimiser", None), "learning_rate", None)
+    try:
+        return checks.number("learning_rate", np.asarray(rate, dtype=float), above=0)
+    except (TypeError, ValueError):
+        return None

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from imnn_lab.dashboards.pace import Pace
 from imnn_lab.dashboards.state import SCALES, WINDOWS, TrainingState
 from imnn_lab.figures.curves import AxesPlan
 from imnn_lab.figures.growing import GrowingCurves, Smoothing, robust_range, stacked
@@ -54,6 +55,17 @@ class View(Protocol):
         """Show what a tick found."""
 
 
+class Browser(Protocol):
+    """Who draws what is sent."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it still draws."""
+
+    def ask(self) -> None:
+        """Ask it to answer when it has drawn."""
+
+
 class Pump:
     """Reads a network's history and refreshes views, when it is ticked.
 
@@ -61,15 +73,20 @@ class Pump:
     ----------
     state : TrainingState
     views : sequence of View
+    browser : Browser, optional
+        Who is waited for before it is sent more.
     """
 
-    def __init__(self, state: TrainingState, views: Sequence[View]) -> None:
+    def __init__(
+        self, state: TrainingState, views: Sequence[View], browser: Browser | None = None
+    ) -> None:
         self.state, self.views = state, tuple(views)
         self._history: History | None = None
         self._cursor = 0
         self._latest: dict[str, float] = {}
         self._run: object = None
         self._n_marks, self._found = 0, False
+        self._browser, self._pace = browser, Pace()
 
     def tick(self) -> Moment:
         """Read what is new and refresh the views."""
@@ -85,9 +102,20 @@ class Pump:
         """Whether a run goes on, or the last tick found something new."""
         return self.state.is_running or self._found
 
+    def tick_if_due(self) -> bool:
+        """Do a tick where training and the browser have room for it; say whether it was done."""
+        browser = self._browser
+        if not self._pace.is_due or (browser is not None and browser.is_awaited):
+            return False
+        with self._pace:
+            self.tick()
+        if browser is not None and self._found:
+            browser.ask()
+        return True
+
     async def tick_in_loop(self) -> None:
-        """Do a tick on the loop of a session."""
-        self.tick()
+        """Do a tick on the loop of a session, where it is due."""
+        self.tick_if_due()
 
     def _read(self) -> Moment:
         history = self.state.imnn.history

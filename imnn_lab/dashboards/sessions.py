@@ -8,6 +8,7 @@ from typing import Any
 
 import panel as pn
 from panel.io.callbacks import PeriodicCallback
+from panel.io.resources import LOCAL_DIST
 from panel.util import edit_readonly
 
 
@@ -19,13 +20,15 @@ def in_session() -> bool:
 def tick_with_session(tick: Callable[[], Coroutine[Any, Any, None]], period: float) -> None:
     """Do something every `period` seconds on this session's loop, until the session ends.
 
+    It begins when the browser has drawn the page: what changes while it is being drawn may be lost.
+
     It does not count as activity of the page: Panel's flag for that is one for all sessions, and
     each change of it is sent to all of their pages.
     """
     milliseconds = int(1000 * period)
     callback = PeriodicCallback(callback=tick, period=milliseconds, background=True)
     pn.state.on_session_destroyed(SessionTick(callback).session_destroyed)
-    callback.start()
+    pn.state.onload(callback.start)
 
 
 class SessionTick:
@@ -37,6 +40,17 @@ class SessionTick:
     def session_destroyed(self, session_context: Any) -> None:
         """Tick no more."""
         self._callback.stop()
+
+
+def take_styles_from_here() -> None:
+    """Let a session's page ask this server for style sheets, and no host outside.
+
+    Panel does so when it answers a page's request; the session of a browser that was too slow to
+    connect is made a second time, without such a request.
+    """
+    if in_session():
+        place = f"{pn.state.rel_path}/{LOCAL_DIST}" if pn.state.rel_path else LOCAL_DIST
+        pn.state.curdoc.template_variables.setdefault("dist_url", place)
 
 
 def calm(page: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import param
 
-from imnn_lab import checks
-from imnn_lab.dashboards.protocols import Trained
+from imnn_lab.dashboards.own_requests import OwnRequests
+from imnn_lab.dashboards.protocols import Trained, learning_rate_of
 from imnn_lab.regularisation import EPSILON, Regularisation
 from imnn_lab.results import SteeringMark
 
@@ -52,6 +52,7 @@ class TrainingState(param.Parameterized):
         self._asks_for_rate = False
         self.applied: tuple[float, float] = (10.0, 0.1)
         self._requested: tuple[float, float] | None = None
+        self._own = OwnRequests()
         self.take_over()
 
     # What is chosen -------------------------------------------------------------------------
@@ -107,7 +108,7 @@ class TrainingState(param.Parameterized):
         """Choose what the present run or the history uses."""
         run, history = self.run, self.imnn.history
         if run is not None:
-            self.choose(run.regularisation.λ, run.regularisation.ε)
+            self.choose(*self._used)
         elif len(history):
             self.choose(float(history["λ"][-1]), float(history["ε"][-1]))
         rate = learning_rate_of(self.imnn)
@@ -119,14 +120,24 @@ class TrainingState(param.Parameterized):
         """Whether a pair was asked for that the run does not use yet."""
         if self._requested is None or not self.is_running:
             return False
+        return self._requested != self._used
+
+    @property
+    def _used(self) -> tuple[float, float]:
         used = self.run.regularisation
-        return self._requested != (used.λ, used.ε)
+        return used.λ, used.ε
 
     def follow(self, marks: Sequence[SteeringMark]) -> None:
-        """Choose what these new marks say, whoever asked for it."""
-        if not self.is_pending and {mark.name for mark in marks} & {"λ", "ε"}:
-            self.choose(self.run.regularisation.λ, self.run.regularisation.ε)
-        for mark in marks:
+        """Choose what these new marks say, where somebody else asked for it.
+
+        What was asked for here is chosen already, and may have been changed since.
+        """
+        others = [mark for mark in marks if not self._own.take(mark)]
+        if {mark.name for mark in marks if mark not in others} & {"λ", "ε"}:
+            self._requested = None
+        if not self.is_pending and {mark.name for mark in others} & {"λ", "ε"}:
+            self.choose(*self._used)
+        for mark in others:
             if mark.name == "learning_rate":
                 self.log_learning_rate = float(np.log10(mark.value))
 
@@ -145,7 +156,7 @@ class TrainingState(param.Parameterized):
         self.applied = pair = (self.λ, self.ε)
         self.message = ""
         asked = self._steer(λ=self.λ, ε=self.ε)
-        self._requested = pair if asked else None
+        self._requested = pair if asked and pair != self._used else None
         return asked
 
     def apply_learning_rate(self) -> bool:
@@ -196,6 +207,7 @@ class TrainingState(param.Parameterized):
         self.acts += 1
         if not self.is_running:
             return False
+        self._own.add(settings)
         try:
             self.run.steer(**settings)
         except (ValueError, RuntimeError) as error:
@@ -219,18 +231,6 @@ class TrainingState(param.Parameterized):
         call = f"run = imnn.start({', '.join(arguments)})"
         rate = f"\nrun.steer(learning_rate={self.learning_rate:.6g})" if self._asks_for_rate else ""
         return call + rate
-
-
-def learning_rate_of(imnn: Any) -> float | None:
-    """Return the learning rate of a network: of its history, else of its optimiser, else None."""
-    if len(imnn.history):
-        last = float(imnn.history["learning_rate"][-1])
-        return last if last > 0 else None
-    rate = getattr(getattr(imnn, "optimiser", None), "learning_rate", None)
-    try:
-        return checks.number("learning_rate", np.asarray(rate, dtype=float), above=0)
-    except (TypeError, ValueError):
-        return None
 
 
 def disabled_buttons(state: TrainingState) -> dict[str, bool]:

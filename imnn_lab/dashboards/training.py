@@ -11,6 +11,7 @@ import panel as pn
 from imnn_lab import checks
 from imnn_lab.dashboards.controls import Controls
 from imnn_lab.dashboards.curves import Curves
+from imnn_lab.dashboards.echo import Echo
 from imnn_lab.dashboards.ellipse import EllipseView
 from imnn_lab.dashboards.export import Export
 from imnn_lab.dashboards.layout import flowing
@@ -59,9 +60,11 @@ class TrainingDashboard(pn.viewable.Viewer):
         self.curves, self.export = Curves(state, det_F), Export(state, det_F)
         self.regulariser = RegulariserView(state)
         self.ellipse = EllipseView(state, centre, names, known)
+        self.echo = Echo()
         self.pump = Pump(
             state,
             [self.ellipse, self.controls, self.status, self.curves, self.regulariser, self.export],
+            self.echo,
         )
         self._layout = self._made_layout()
 
@@ -69,7 +72,9 @@ class TrainingDashboard(pn.viewable.Viewer):
         left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
         above = flowing((left, 300, 1), (self.curves, 560, 3))
         below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
-        return pn.Column(above, below, sizing_mode="stretch_width", margin=0, min_width=0)
+        return pn.Column(
+            above, below, self.echo, sizing_mode="stretch_width", margin=0, min_width=0
+        )
 
     def __panel__(self) -> pn.Column:
         self.pump.tick()

@@ -1,6 +1,15 @@
 """Likelihood-free inference from an estimate, a Fisher matrix, a simulator and a prior.
 
-Nothing here knows a network: any estimator, any prior and any simulator will do.
+Nothing here knows a network: any estimator, any prior and any simulator will do. `imnn_lab.LFI` has
+the same as three classes, and is where to begin; here are its parts, which change nothing they are
+given:
+
+- priors: `Uniform`, `TruncatedNormal`, `Independent`, and `as_prior` for those of other packages
+- simulations: `ForwardModel` from parameters to estimates; `prior_draws` gives `Draws`
+- Gaussian approximation: `GaussianPosterior`
+- rejection: `accept` and `until_accepted` give an `Acceptance`
+- populations: `first_population`, `population_monte_carlo`, `until_stopped` give a `Population`
+- results: `Posterior`, which are weighted samples; `Summary`, `Density`
 """
 
 from imnn_lab.inference.density import Density

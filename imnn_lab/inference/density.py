@@ -20,7 +20,7 @@ class Density:
 
     Attributes
     ----------
-    axes : tuple of ndarray
+    axes : tuple of ndarray, each of shape (n,)
         The points (or bin centres) along each parameter.
     values : ndarray, shape (len(axes[0]), ...)
         The density there, so that Σ values · `cell` = 1.
@@ -40,19 +40,45 @@ class Density:
         return Density(self.axes, self.values / total if total > 0 else self.values)
 
     def smoothed(self, pixels: float | None) -> Density:
-        """Return the density under a Gaussian filter of so many pixels, renormalised."""
+        """Return the density under a Gaussian filter, renormalised.
+
+        Parameters
+        ----------
+        pixels : float or None
+            Width of the filter, in points of the grid; None and 0 leave the density as it is.
+        """
         if not pixels:
             return self
         return Density(self.axes, ndimage.gaussian_filter(self.values, pixels)).normalised()
 
     def levels(self, masses: Sequence[float]) -> np.ndarray:
-        """Return the heights above which the density holds the given probability masses."""
+        """Return the heights above which the density holds probability masses, one for each.
+
+        Parameters
+        ----------
+        masses : sequence of float
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray, shape (len(masses),)
+        """
         values = np.sort(self.values, axis=None)[::-1]
         mass = np.cumsum(values) / values.sum()
         return values[np.searchsorted(mass, masses, side="left").clip(max=values.size - 1)]
 
     def quantile(self, q: Any) -> np.ndarray:
-        """Return quantiles of a one-parameter density, by linear interpolation of its integral."""
+        """Return quantiles of a one-parameter density, by linear interpolation of its integral.
+
+        Parameters
+        ----------
+        q : float or array-like
+            Probabilities.
+
+        Returns
+        -------
+        ndarray, shape np.shape(q)
+        """
         (axis,) = self.axes
         edges = np.append(axis - self.cell / 2, axis[-1] + self.cell / 2)
         return np.interp(q, np.append(0.0, np.cumsum(self.values) * self.cell), edges)

@@ -41,7 +41,13 @@ class Draws:
 
     @staticmethod
     def joined(parts: Sequence[Draws]) -> Draws:
-        """Return several draws as one, in order."""
+        """Return several draws as one, in order.
+
+        Parameters
+        ----------
+        parts : sequence of Draws
+            At least one.
+        """
         failures = [part.failure for part in parts if part.failure is not None]
         return Draws(
             np.concatenate([part.parameters for part in parts]),
@@ -61,18 +67,39 @@ class Target:
     Parameters
     ----------
     estimate : ndarray, shape (n_params,)
+        The estimate θ̂_target.
     Fisher : ndarray, shape (n_params, n_params)
         Symmetric and positive definite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.inference import Target
+    >>> target = Target(estimate=np.array([0.0, 1.0]), Fisher=np.diag([10.0, 5.0]))
+    >>> target.distances(np.array([[0.0, 1.0], [1.0, 1.0]])).round(4)
+    array([0.    , 3.1623])
     """
 
     estimate: np.ndarray
     Fisher: np.ndarray
 
     def differences(self, estimates: np.ndarray) -> np.ndarray:
-        """Return θ̂ − θ̂_target, shape (n, n_params)."""
+        """Return θ̂ − θ̂_target, shape (n, n_params).
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (n, n_params)
+            Estimates θ̂.
+        """
         return estimates - self.estimate
 
     def distances(self, estimates: np.ndarray) -> np.ndarray:
-        """Return ρ, shape (n,)."""
+        """Return the distances ρ, shape (n,).
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (n, n_params)
+            Estimates θ̂.
+        """
         whitened = self.differences(estimates) @ np.linalg.cholesky(self.Fisher)
         return np.sqrt(np.einsum("ni,ni->n", whitened, whitened))

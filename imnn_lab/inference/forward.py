@@ -30,6 +30,7 @@ class ForwardModel:
     get_estimate : callable
         Simulations (n,) + input_shape → estimates (n, n_params).
     n_params : int
+        Number of parameters.
     shape : tuple of int, optional
         Shape of one simulation.
     at_once : bool, int or None
@@ -56,7 +57,25 @@ class ForwardModel:
     bar: Callable[..., Any] | None = None
 
     def draws(self, parameters: np.ndarray, seeds: np.random.SeedSequence) -> Draws:
-        """Simulate once at each of the parameters, shape (n, n_params), and estimate."""
+        """Simulate once at each of the parameters, and estimate.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n, n_params)
+            Where to simulate.
+        seeds : numpy.random.SeedSequence
+            Settles the simulator's random numbers.
+
+        Returns
+        -------
+        Draws
+            What succeeded, and where it failed.
+
+        Raises
+        ------
+        SimulationError
+            If the fraction of failures exceeds `max_failed`.
+        """
         size = _batch_size(self.at_once, len(parameters))
         wanted = batches(parameters, seeds if takes_seed(self.simulator) else None, size)
         simulated = simulate(

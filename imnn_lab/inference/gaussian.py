@@ -32,10 +32,25 @@ class GaussianPosterior:
     Parameters
     ----------
     estimate : ndarray, shape (n_params,)
+        The estimate θ̂, in the units of the parameters.
     Fisher : ndarray, shape (n_params, n_params)
         Symmetric and positive definite.
     prior : Prior
+        See `imnn_lab.inference.as_prior`.
     labels : tuple of str
+        A name for each parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.inference import GaussianPosterior, Uniform
+    >>> prior = Uniform([-3, -3], [3, 3])
+    >>> posterior = GaussianPosterior(np.zeros(2), np.diag([10.0, 5.0]), prior, ("a", "b"))
+    >>> round(float(posterior.log_likelihood(np.zeros((1, 2)))[0]), 6)
+    0.118134
+    >>> posterior.interval(0.68).round(2)
+    array([[-0.31, -0.44],
+           [ 0.31,  0.44]])
     """
 
     estimate: np.ndarray
@@ -54,15 +69,33 @@ class GaussianPosterior:
         return np.linalg.inv(self.Fisher)
 
     def log_likelihood(self, θ: np.ndarray) -> np.ndarray:
-        """Return ln L at parameters of shape (n, n_params), shape (n,)."""
+        """Return ln L, shape (n,).
+
+        Parameters
+        ----------
+        θ : ndarray, shape (n, n_params)
+            Where to evaluate it.
+        """
         return gaussian_log_density(θ - self.estimate, self.Fisher)
 
     def log_unnormalised(self, θ: np.ndarray) -> np.ndarray:
-        """Return ln L + ln prior, shape (n,)."""
+        """Return ln L + ln prior, shape (n,).
+
+        Parameters
+        ----------
+        θ : ndarray, shape (n, n_params)
+            Where to evaluate it.
+        """
         return self.log_likelihood(θ) + self.prior.log_prob(θ)
 
     def log_prob(self, θ: np.ndarray) -> np.ndarray:
-        """Return the log posterior density, shape (n,)."""
+        """Return the log posterior density, shape (n,).
+
+        Parameters
+        ----------
+        θ : ndarray, shape (n, n_params)
+            Where to evaluate it.
+        """
         return self.log_unnormalised(θ) - self.log_evidence
 
     @cached_property
@@ -81,7 +114,15 @@ class GaussianPosterior:
         return float(special.logsumexp(log_weights) - np.log(len(log_weights)))
 
     def ranges(self, ranges: Any = None, width: float = WIDTH) -> list[tuple[float, float]]:
-        """Return ranges for grids: θ̂ ± `width` standard deviations, within the prior."""
+        """Return a range (low, high) for each parameter, for grids.
+
+        Parameters
+        ----------
+        ranges : sequence of pairs, optional
+            Where it has a pair, that one.
+        width : float
+            Elsewhere θ̂ ± so many standard deviations, within the prior.
+        """
         reach = width * np.sqrt(np.diag(self.likelihood_covariance))
         nearest = np.clip(self.estimate, self.prior.low, self.prior.high)
         low = np.maximum(nearest - reach, self.prior.low)
@@ -105,6 +146,10 @@ class GaussianPosterior:
             Points along each, 200 for one parameter and 50 for two.
         ranges : sequence of pairs, optional
             Range of every parameter.
+
+        Returns
+        -------
+        Density
         """
         chosen = [i] if j is None else [i, j]
         bins = bins or (200 if j is None else 50)
@@ -117,14 +162,28 @@ class GaussianPosterior:
         return Density(axes, values.reshape([bins] * len(chosen))).normalised()
 
     def interval(self, mass: float = 0.68) -> np.ndarray:
-        """Return the equal-tailed credible interval of each parameter, shape (2, n_params)."""
+        """Return the equal-tailed credible interval of each parameter, shape (2, n_params).
+
+        Parameters
+        ----------
+        mass : float
+            Its probability mass, between 0 and 1.
+        """
         mass = checks.number("mass", mass, above=0, below=1)
         tails = [(1 - mass) / 2, (1 + mass) / 2]
         marginals = [self.marginal(i, bins=2000) for i in range(self.n_params)]
         return np.stack([marginal.quantile(tails) for marginal in marginals], axis=1)
 
     def samples(self, n: int = 10_000, rng: Any = None) -> Posterior:
-        """Return n equally weighted samples, by importance resampling."""
+        """Return equally weighted samples, by importance resampling.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            Source of random numbers, or its seed.
+        """
         generator = np.random.default_rng(rng)
         θ, log_weights = self._importance(max(20 * n, 20_000), generator)
         weights = np.exp(log_weights - log_weights.max())
@@ -133,7 +192,13 @@ class GaussianPosterior:
         return Posterior(θ[chosen], np.ones(n), self.labels, bounds)
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
-        """Draw n parameter vectors, shape (n, n_params)."""
+        """Draw parameter vectors, shape (n, n_params).
+
+        Parameters
+        ----------
+        n, rng
+            As for `samples`.
+        """
         return self.samples(n, rng).parameters
 
     def _middle(self) -> np.ndarray:

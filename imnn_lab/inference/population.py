@@ -39,7 +39,9 @@ class Population:
     size : int
         Number of particles to keep; there are fewer while too few simulations succeeded.
     parameters, estimates : ndarray, shape (draws, n_params)
+        The particles, and the estimates from their simulations.
     distances : ndarray, shape (draws,)
+        Distances ρ of the estimates from the target's.
     log_prior, mixture : ndarray, shape (draws,)
         ln π(θ), and the weights' denominator n_0 π(θ) + Σ_t n_t q_t(θ).
     prior_draws : int
@@ -91,7 +93,15 @@ class Population:
         return float(1 / np.sum(self.weights**2)) if len(self.distances) else 0.0
 
     def posterior(self, labels: tuple[str, ...], prior: Prior | None = None) -> Posterior:
-        """Return the particles as weighted samples of the posterior."""
+        """Return the particles as weighted samples of the posterior.
+
+        Parameters
+        ----------
+        labels : tuple of str
+            A name for each parameter.
+        prior : Prior, optional
+            Supplies the bounds.
+        """
         properties = {
             "ε": self.ε,
             "acceptance": self.acceptance,
@@ -121,14 +131,32 @@ class Moves:
     kernel_scale: float = 1.0
 
     def proposals(self, draws: int) -> int:
-        """Return how many particles to propose in an iteration."""
+        """Return how many particles to propose in an iteration.
+
+        Parameters
+        ----------
+        draws : int
+            How many particles there are.
+        """
         if self.percentile is None:
             return max(1, draws // 100)
         return max(1, round((100 - self.percentile) / self.percentile * draws))
 
 
 def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> Population:
-    """Return the nearest `keep` of draws from the prior."""
+    """Return the nearest of draws from the prior.
+
+    Parameters
+    ----------
+    draws : Draws
+        Draws from the prior.
+    target : Target
+        To which they are near.
+    prior : Prior
+        What they were drawn from.
+    keep : int
+        How many to keep.
+    """
     distances = target.distances(draws.estimates)
     nearest = _nearest(distances, keep)
     log_prior = prior.log_prob(draws.parameters[nearest])
@@ -163,6 +191,47 @@ def population_monte_carlo(
 
     The random numbers of an iteration depend on the seeds and its number alone: going on from a
     population gives what an uninterrupted run would have given.
+
+    Parameters
+    ----------
+    population : Population
+        Where to go on from; `first_population` makes one of draws from the prior.
+    target : Target
+        Towards which the particles move.
+    prior : Prior
+        Proposals outside its support are not simulated.
+    model : ForwardModel
+        Simulates and estimates.
+    seeds : numpy.random.SeedSequence
+        Settles all random numbers.
+    moves : Moves
+        How many particles to propose, and how far away.
+
+    Yields
+    ------
+    Population
+        The particles after each iteration.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> import numpy as np
+    >>> from imnn_lab.inference import (
+    ...     ForwardModel, Moves, Target, Uniform, first_population, population_monte_carlo,
+    ...     prior_draws,
+    ... )
+    >>> def simulator(parameters, seed):
+    ...     return parameters + np.random.default_rng(seed).normal(size=parameters.shape)
+    >>> model = ForwardModel(simulator, np.asarray, n_params=1)
+    >>> prior, target = Uniform(-5, 5), Target(np.zeros(1), np.eye(1))
+    >>> draws = prior_draws(model, prior, 400, np.random.SeedSequence(1))
+    >>> start = first_population(draws, target, prior, keep=100)
+    >>> moving = population_monte_carlo(
+    ...     start, target, prior, model, np.random.SeedSequence(2), Moves()
+    ... )
+    >>> *_, last = islice(moving, 10)
+    >>> last.iteration, bool(last.ε < start.ε)
+    (10, True)
     """
     while True:
         key = (*seeds.spawn_key, population.iteration + 1)

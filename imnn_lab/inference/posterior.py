@@ -26,6 +26,7 @@ class Posterior:
     Parameters
     ----------
     parameters : ndarray, shape (n, n_params)
+        The samples.
     weights : ndarray, shape (n,)
         Not negative; they are normalised to sum to one.
     labels : sequence of str
@@ -34,6 +35,23 @@ class Posterior:
         Bounds of the prior, possibly infinite.
     properties : mapping, optional
         What produced the samples, for the summary: ε, acceptance, simulations, ...
+
+    Raises
+    ------
+    ValueError
+        If the weights have no positive sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.inference import Posterior
+    >>> samples = np.random.default_rng(1).normal([1, 2], [0.1, 0.2], (1000, 2))
+    >>> posterior = Posterior(samples, np.ones(1000), ("a", "b"))
+    >>> print(posterior.summary())
+         mean       sd  median     16%    84%
+    a  0.9981  0.09982  0.9959  0.8986  1.095
+    b   1.999   0.2032   2.003    1.79  2.187
+    samples 1000, effective samples 1000
     """
 
     parameters: np.ndarray
@@ -87,7 +105,13 @@ class Posterior:
         return self.quantile(0.5)
 
     def quantile(self, q: float | Sequence[float]) -> np.ndarray:
-        """Return weighted quantiles, shape np.shape(q) + (n_params,)."""
+        """Return weighted quantiles, shape np.shape(q) + (n_params,).
+
+        Parameters
+        ----------
+        q : float or sequence of float
+            Probabilities.
+        """
         levels = np.asarray(q, np.float64)
         if not len(self):
             return np.full((*levels.shape, self.n_params), np.nan)
@@ -95,12 +119,31 @@ class Posterior:
         return np.stack(columns, axis=-1)
 
     def interval(self, mass: float = 0.68) -> np.ndarray:
-        """Return the equal-tailed credible interval, shape (2, n_params)."""
+        """Return the equal-tailed credible interval, shape (2, n_params).
+
+        Parameters
+        ----------
+        mass : float
+            Its probability mass, between 0 and 1.
+        """
         mass = checks.number("mass", mass, above=0, below=1)
         return self.quantile([(1 - mass) / 2, (1 + mass) / 2])
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
-        """Draw n samples by their weights, shape (n, n_params); `rng` is a Generator or a seed."""
+        """Draw samples by their weights, shape (n, n_params).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            Source of random numbers, or its seed.
+
+        Raises
+        ------
+        ValueError
+            If there are no samples.
+        """
         if not len(self):
             raise ValueError(
                 checks.wording(
@@ -113,10 +156,13 @@ class Posterior:
         ]
 
     def ranges(self, ranges: Any = None) -> list[tuple[float, float]]:
-        """Return the range of each parameter.
+        """Return a range (low, high) for each parameter.
 
-        Where `ranges` (n_params pairs) leaves one out or is None, it is where the samples lie,
-        widened by a tenth and cut at the prior's bounds.
+        Parameters
+        ----------
+        ranges : sequence of pairs, optional
+            Where it has a pair, that one; elsewhere the range is where the samples lie, widened by
+            a tenth and cut at the prior's bounds.
         """
         given = [None] * self.n_params if ranges is None else list(ranges)
         return [
@@ -145,6 +191,10 @@ class Posterior:
             Bins along each; by default as many as the effective sample size resolves.
         ranges : sequence of pairs, optional
             Range of every parameter of the posterior.
+
+        Returns
+        -------
+        Density
         """
         chosen = [i] if j is None else [i, j]
         bins = bins or default_bins(self.effective_samples, len(chosen))
@@ -153,7 +203,13 @@ class Posterior:
         return density.histogram(self.parameters[:, chosen], self.weights, edges)
 
     def summary(self, mass: float = 0.68) -> Summary:
-        """Return the table of mean, standard deviation, median and credible interval."""
+        """Return the table of mean, standard deviation, median and credible interval.
+
+        Parameters
+        ----------
+        mass : float
+            Probability mass of the interval, between 0 and 1.
+        """
         properties = {"samples": len(self), "effective samples": self.effective_samples}
         columns = (self.mean, self.sd, self.median, *self.interval(mass))
         return Summary(
@@ -161,7 +217,15 @@ class Posterior:
         )
 
     def to_arviz(self, n: int = 4000, rng: Any = 0) -> Any:
-        """Return arviz.InferenceData with n samples drawn by their weights (ArviZ has none)."""
+        """Return arviz.InferenceData of samples drawn by their weights, which ArviZ has none of.
+
+        Parameters
+        ----------
+        n : int
+            How many samples to draw.
+        rng : numpy.random.Generator or int
+            Source of random numbers, or its seed.
+        """
         import arviz
 
         drawn = self.sample(n, rng)
@@ -184,7 +248,13 @@ class Posterior:
         )
 
     def to_npz(self, path: Path | str) -> None:
-        """Write the samples, weights, labels, bounds and properties atomically."""
+        """Write the samples, weights, labels, bounds and properties atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, ending in ``.npz``.
+        """
         storage.write_npz(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -197,12 +267,24 @@ class Posterior:
 
     @staticmethod
     def from_npz(path: Path | str) -> Posterior:
-        """Read what `to_npz` wrote."""
+        """Read what `to_npz` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        """
         return Posterior.from_arrays(storage.read_npz(path))
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Posterior:
-        """Make a posterior from the arrays of `arrays()`."""
+        """Make a posterior from the arrays of `arrays()`.
+
+        Parameters
+        ----------
+        arrays : mapping from str to ndarray
+            What `arrays` returned.
+        """
         about = storage.unpack(arrays["about"])
         return Posterior(
             arrays["parameters"],

@@ -29,12 +29,24 @@ def as_prior(prior: Any, n_params: int | None = None) -> Prior:
     n_params : int, optional
         Number of parameters it must have.
 
+    Returns
+    -------
+    Prior
+        With ``sample(n, rng)``, ``log_prob(θ)`` and the bounds `low` and `high`.
+
     Raises
     ------
     TypeError
         If it can neither be sampled nor evaluated.
     ValueError
         If it has another number of parameters than `n_params`, or is −∞ where it draws.
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from imnn_lab.inference import as_prior
+    >>> as_prior([stats.norm(0, 1), stats.uniform(0, 5)]).high.tolist()
+    [inf, 5.0]
     """
     result = _adapted(prior)
     if n_params is not None and result.n_params != n_params:

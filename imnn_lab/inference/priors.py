@@ -40,11 +40,25 @@ class Prior(ABC):
 
     @abstractmethod
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
-        """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
+        """Draw parameter vectors, shape (n, n_params).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            Source of random numbers, or its seed.
+        """
 
     @abstractmethod
     def log_prob(self, θ: Any) -> np.ndarray:
-        """Return the log density at parameters of shape (n, n_params), shape (n,)."""
+        """Return the log density, shape (n,), −∞ outside the support.
+
+        Parameters
+        ----------
+        θ : array-like, shape (n, n_params)
+            Where to evaluate it.
+        """
 
 
 class Uniform(Prior):
@@ -59,6 +73,15 @@ class Uniform(Prior):
     ------
     ValueError
         If the bounds are not finite, differ in length, or low is not below high.
+
+    Examples
+    --------
+    >>> from imnn_lab.inference import Uniform
+    >>> prior = Uniform(low=[-3, 0.1], high=[3, 5])
+    >>> prior.sample(5, rng=1).shape
+    (5, 2)
+    >>> prior.log_prob([[0, 1], [0, 6]]).round(4)
+    array([-3.381,    -inf])
     """
 
     def __init__(self, low: Any, high: Any) -> None:
@@ -94,6 +117,14 @@ class TruncatedNormal(Prior):
     ------
     ValueError
         If a standard deviation is not positive, or the bounds do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.inference import TruncatedNormal
+    >>> prior = TruncatedNormal(mean=[0, 1], sd=[1, 2], low=[-np.inf, 0], high=[np.inf, 10])
+    >>> bool((prior.sample(100, rng=1)[:, 1] > 0).all())
+    True
     """
 
     def __init__(self, mean: Any, sd: Any, low: Any = -np.inf, high: Any = np.inf) -> None:
@@ -126,6 +157,13 @@ class Independent(Prior):
     ----------
     parts : sequence of Prior
         Their parameters follow one another in this order.
+
+    Examples
+    --------
+    >>> from imnn_lab.inference import Independent, TruncatedNormal, Uniform
+    >>> prior = Independent([Uniform(0, 1), TruncatedNormal(0, 1, low=-2, high=2)])
+    >>> prior.n_params, prior.low.tolist()
+    (2, [0.0, -2.0])
     """
 
     def __init__(self, parts: Sequence[Prior]) -> None:

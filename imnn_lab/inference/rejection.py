@@ -27,12 +27,15 @@ class Acceptance:
     Attributes
     ----------
     draws : Draws
+        All draws.
     target : Target
+        To which the accepted ones are near.
     differences : ndarray, shape (n, n_params)
         θ̂ − θ̂_target of every draw.
     distances : ndarray, shape (n,)
         ρ of every draw.
     accepted : ndarray of bool, shape (n,)
+        Which draws are accepted.
     ε : float
         Radius within which draws are accepted.
     """
@@ -67,6 +70,7 @@ class Acceptance:
         Parameters
         ----------
         labels : sequence of str
+            A name for each parameter.
         prior : Prior, optional
             Supplies the bounds.
         adjust : bool
@@ -101,7 +105,9 @@ def accept(
     Parameters
     ----------
     draws : Draws
+        What to choose from.
     target : Target
+        To which they are to be near.
     ε : float, optional
         Radius.
     quantile : float, optional
@@ -109,10 +115,23 @@ def accept(
     nearest : int, optional
         Number of draws to accept, at most as many as there are.
 
+    Returns
+    -------
+    Acceptance
+
     Raises
     ------
     ValueError
         If not exactly one of the three is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab.inference import Draws, Target, accept
+    >>> near, far = [0.1, 0.0], [3.0, 0.0]
+    >>> draws = Draws(np.ones((2, 2)), np.array([near, far]), np.empty((0, 2)))
+    >>> accept(draws, Target(np.zeros(2), np.eye(2)), ε=1.0).accepted.tolist()
+    [True, False]
     """
     if sum(choice is not None for choice in (ε, quantile, nearest)) != 1:
         received = f"ε={ε}, quantile={quantile}, nearest={nearest}"
@@ -137,7 +156,19 @@ def rounds(
 
 
 def prior_draws(model: ForwardModel, prior: Prior, n: int, seeds: np.random.SeedSequence) -> Draws:
-    """Draw n parameters from the prior and simulate once at each."""
+    """Draw parameters from the prior and simulate once at each.
+
+    Parameters
+    ----------
+    model : ForwardModel
+        Simulates and estimates.
+    prior : Prior
+        What to draw from.
+    n : int
+        How many.
+    seeds : numpy.random.SeedSequence
+        Settles all random numbers.
+    """
     for_parameters, for_simulations = seeds.spawn(2)
     parameters = prior.sample(n, np.random.default_rng(for_parameters))
     return model.draws(parameters, for_simulations)
@@ -156,8 +187,11 @@ def until_accepted(
     Parameters
     ----------
     arriving : iterator of Draws
+        Gives as many draws as are asked for.
     targets : sequence of Target
+        All must have enough.
     ε : float
+        Radius of acceptance.
     accepted : int
         Draws that each target needs.
     max_draws : int

@@ -33,6 +33,7 @@ class Stopping:
         Parameters
         ----------
         population : Population
+            The last one.
         proposals : int
             Number of proposals the next iteration would make.
         seconds : float
@@ -59,9 +60,18 @@ def until_stopped(
     start : Population
         Where `populations` go on from; yielded first.
     populations : iterator of Population
+        What `population_monte_carlo` yields.
     rules : Stopping
+        When to stop.
     proposals : int
         Number of proposals in an iteration.
+
+    Yields
+    ------
+    Population
+        `start`, then one after each iteration.
+    str or None
+        Why it is the last: criterion, max_simulations or max_seconds.
     """
     began, population = time.monotonic(), start
     while True:

@@ -15,6 +15,7 @@ class Summary:
     Attributes
     ----------
     labels : tuple of str
+        Names of the parameters.
     mass : float
         Probability mass of the interval.
     table : ndarray, shape (n_params, 5)

@@ -48,16 +48,28 @@ class AcceptedDraws(DrawAttributes, SimulatedInference):
         ranges : sequence of (low, high), optional
             Range of each parameter; by default where the accepted draws lie. `bin_edges` returns
             the edges that result.
-        ε, draws, accepted, at_once, save_sims, tqdm_notebook
-            When given, `ABC`, `accept_reject` or `get_min_accepted` runs first.
+        ε : float, optional
+            When given, `accept_reject` runs first.
+        draws : int or ndarray, optional
+            When given, `ABC` runs before that.
+        accepted : int, optional
+            When given, `get_min_accepted` runs instead, with ε, and `draws` as its min_draws.
+        at_once, save_sims, tqdm_notebook
+            As for `ABC`.
         adjust : bool, keyword only
-            Apply the regression adjustment.
+            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
         **options
-            quantile, nearest, predrawn, min_draws, max_draws of those methods.
+            quantile, nearest of `accept_reject`, predrawn of `ABC`, and min_draws, max_draws of
+            `get_min_accepted`.
 
         Returns
         -------
         ndarray, shape (n_targets,) + bins
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been drawn, or accepted, yet.
         """
         left = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
         refuse_unknown("posterior", left)
@@ -86,10 +98,14 @@ class AcceptedDraws(DrawAttributes, SimulatedInference):
         smoothing : float, optional
             Width of a Gaussian filter in bins; it widens the posterior.
         bins, ranges, ε, draws, accepted, at_once, save_sims, tqdm_notebook, adjust
-            See `posterior`.
+            As for `posterior`.
         **kwargs
             truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), the options
             of `posterior`, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
         kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         posteriors: Mapping[str, Marginals] = views.named(self.samples(adjust=adjust), "ABC")
@@ -116,14 +132,19 @@ class AcceptedDraws(DrawAttributes, SimulatedInference):
         Parameters
         ----------
         axes : {"parameter_estimate", "parameter_parameter", "estimate_estimate"}
+            What lies along the horizontal and the vertical axes.
         rejected : float
             Fraction of the rejected draws to show, from 0 to 1.
         ε, draws, accepted, at_once, save_sims, tqdm_notebook
-            See `posterior`.
+            As for `posterior`.
         truth : parameter vector or sequence of those, optional
             Where to draw lines.
         **kwargs
             figure, figsize, the options of `posterior`, and properties of matplotlib markers.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
         kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         fraction = as_fraction("rejected", rejected)
@@ -136,7 +157,13 @@ class AcceptedDraws(DrawAttributes, SimulatedInference):
         return self._scattered(clouds, "ABC", axes, truth, **kwargs)
 
     def samples(self, *, adjust: bool = False) -> list[Posterior]:
-        """Return each target's accepted draws as samples of its posterior."""
+        """Return each target's accepted draws as samples of its posterior.
+
+        Parameters
+        ----------
+        adjust : bool, keyword only
+            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        """
         return [a.posterior(self.labels, self.prior, adjust) for a in self.acceptances]
 
     def _obtain(

@@ -206,15 +206,35 @@ class SimulatedInference(Inference, ABC):
         """Return the weighted samples of each target's posterior."""
 
     def summary(self, mass: float = 0.68) -> list[Summary]:
-        """Return the table of each target: mean, sd, median, credible interval."""
+        """Return the table of each target: mean, sd, median, credible interval.
+
+        Parameters
+        ----------
+        mass : float
+            Probability mass of the interval, between 0 and 1.
+        """
         return [posterior.summary(mass) for posterior in self.samples()]
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
-        """Draw from each target's posterior by weight, shape (n_targets, n, n_params)."""
+        """Draw from each target's posterior by weight, shape (n_targets, n, n_params).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            Source of random numbers, or its seed.
+        """
         return np.stack([posterior.sample(n, rng) for posterior in self.samples()])
 
     def bin_edges(self, bins: Any = None, ranges: Any = None) -> list[np.ndarray]:
-        """Return the edges of the bins that `posterior` uses, one vector for each parameter."""
+        """Return the edges of the bins that `posterior` uses, shape (bins + 1,) for each parameter.
+
+        Parameters
+        ----------
+        bins, ranges
+            As for `posterior`.
+        """
         return self._edges(self.samples(), bins, ranges)
 
     def _edges(self, posteriors: list[Posterior], bins: Any, ranges: Any) -> list[np.ndarray]:

@@ -35,10 +35,32 @@ class GaussianApproximation(Inference):
     seed : int, optional, keyword only
         Seed of `sample`.
 
+    Attributes
+    ----------
+    target_estimates : ndarray, shape (n_targets, n_params)
+        Estimates of the target data.
+
     Raises
     ------
     TypeError, ValueError
         If an argument is of the wrong kind, shape or sign, or they do not fit one another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import LFI, problems
+    >>> from imnn_lab.inference import Uniform
+    >>> problem = problems.gaussian()  # ten values, of mean μ and variance Σ
+    >>> def get_estimate(data):  # or that of a trained IMNN
+    ...     return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+    >>> observed, prior = problem.simulations(1, seed=3), Uniform([-3, 0.1], [3, 5])
+    >>> GA = LFI.GaussianApproximation(
+    ...     observed, prior, problem.F, get_estimate, labels=["μ", "Σ"], seed=1
+    ... )
+    >>> GA.posterior(gridsize=(30, 40)).shape
+    (1, 30, 40)
+    >>> GA.interval(0.68).shape  # the lower and the upper ends
+    (1, 2, 2)
     """
 
     def log_prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
@@ -66,14 +88,33 @@ class GaussianApproximation(Inference):
         return np.stack([value.reshape(read.shape) for value in values])
 
     def prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
-        """Return the likelihood; see `log_prob`."""
+        """Return the likelihood.
+
+        Parameters
+        ----------
+        grid, gridsize
+            As for `log_prob`.
+
+        Returns
+        -------
+        ndarray, shape as for `log_prob`
+        """
         return np.exp(self.log_prob(grid, gridsize))
 
     def log_posterior(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
-        """Return the log posterior, ln likelihood + ln prior − ln evidence; see `log_prob`.
+        """Return the log posterior, ln likelihood + ln prior − ln evidence.
 
         On a meshgrid of cells v it is normalised there, Σ posterior · v = 1; at an array of points
         or at one point by the integral over the prior.
+
+        Parameters
+        ----------
+        grid, gridsize
+            As for `log_prob`.
+
+        Returns
+        -------
+        ndarray, shape as for `log_prob`
         """
         read = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
         values = []
@@ -88,11 +129,27 @@ class GaussianApproximation(Inference):
         return np.stack(values)
 
     def posterior(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
-        """Return the posterior density; see `log_posterior`."""
+        """Return the posterior density; see `log_posterior`.
+
+        Parameters
+        ----------
+        grid, gridsize
+            As for `log_prob`.
+
+        Returns
+        -------
+        ndarray, shape as for `log_prob`
+        """
         return np.exp(self.log_posterior(grid, gridsize))
 
     def grid(self, gridsize: Any = None) -> list[np.ndarray]:
-        """Return the meshgrid (indexing "ij") over `grid_ranges`, 20 points each by default."""
+        """Return the meshgrid (indexing "ij") over `grid_ranges`, n_params arrays of its shape.
+
+        Parameters
+        ----------
+        gridsize : int or sequence of int, optional
+            Points along each parameter, 20 by default.
+        """
         return regular_mesh(self.grid_ranges, as_sizes("gridsize", gridsize, self.n_params, 20))
 
     @property
@@ -108,7 +165,22 @@ class GaussianApproximation(Inference):
     def marginal(
         self, i: int, j: int | None = None, *, bins: int | None = None, ranges: Any = None
     ) -> list[Density]:
-        """Return each target's posterior of one parameter or of two, without any larger grid."""
+        """Return each target's posterior of one parameter or of two, without any larger grid.
+
+        Parameters
+        ----------
+        i, j : int
+            Indices of the parameters; without `j` that of one.
+        bins : int, optional
+            Points along each, 200 for one parameter and 50 for two.
+        ranges : sequence of pairs, optional
+            Range of every parameter.
+
+        Raises
+        ------
+        ValueError
+            If there are no such parameters.
+        """
         chosen = [checks.integer(name, k, 0) for name, k in (("i", i), ("j", j)) if k is not None]
         if max(chosen) >= self.n_params or len(set(chosen)) < len(chosen):
             expected = f"be different indices below n_params = {self.n_params}"
@@ -116,24 +188,60 @@ class GaussianApproximation(Inference):
         return [target.marginal(*chosen, bins=bins, ranges=ranges) for target in self.gaussian]
 
     def interval(self, mass: float = 0.68) -> np.ndarray:
-        """Return equal-tailed credible intervals, shape (n_targets, 2, n_params)."""
+        """Return equal-tailed credible intervals, shape (n_targets, 2, n_params).
+
+        Parameters
+        ----------
+        mass : float
+            Their probability mass, between 0 and 1.
+        """
         return np.stack([target.interval(mass) for target in self.gaussian])
 
     def samples(self, n: int = 10_000) -> list[Posterior]:
-        """Return n equally weighted samples of each target's posterior."""
+        """Return equally weighted samples of each target's posterior.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        """
         seeds = self._next_seeds().spawn(self.n_targets)
         return [t.samples(n, s) for t, s in zip(self.gaussian, seeds, strict=True)]
 
     def sample(self, n: int) -> np.ndarray:
-        """Draw from each target's posterior, shape (n_targets, n, n_params)."""
+        """Draw from each target's posterior, shape (n_targets, n, n_params).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        """
         return np.stack([p.parameters for p in self.samples(checks.integer("n", n, 1))])
 
     def summary(self, mass: float = 0.68) -> list[Summary]:
-        """Return the table of each target: mean, sd, median, credible interval."""
+        """Return the table of each target: mean, sd, median, credible interval.
+
+        Parameters
+        ----------
+        mass : float
+            Probability mass of the interval, between 0 and 1.
+        """
         return [posterior.summary(mass) for posterior in self.samples(100_000)]
 
     def plot_Fisher(self, figsize: tuple[float, float] | None = None, **kwargs: Any) -> Any:
-        """Draw the inverse Fisher matrix, and its ellipses around the targets' estimates."""
+        """Draw the inverse Fisher matrix, and its ellipses around the targets' estimates.
+
+        Parameters
+        ----------
+        figsize : tuple of float, optional
+            Width and height in inches.
+        **kwargs
+            figure, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         from imnn_lab.figures import ellipses, static
 
         names = views.named(self.gaussian, "F⁻¹")
@@ -155,8 +263,10 @@ class GaussianApproximation(Inference):
 
         Parameters
         ----------
-        grid, gridsize
-            A meshgrid, whose extent and size the marginals then have; or their size.
+        grid : meshgrid, optional
+            The marginals then have its extent and size.
+        gridsize : int or sequence of int, optional
+            Points of the marginals along each parameter.
         truth : parameter vector or sequence of those, optional
             Where to draw lines.
         overlay : mapping from name to posterior, optional
@@ -165,6 +275,10 @@ class GaussianApproximation(Inference):
             Probability masses that the contours enclose.
         **kwargs
             figure, figsize, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
         ranges: Any = None
         if grid is not None:
@@ -190,6 +304,11 @@ class GaussianApproximation(Inference):
             With one, ABC and PMC can be run on the page.
         exact : callable, optional, keyword only
             ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+
+        Returns
+        -------
+        imnn_lab.dashboards.InferenceDashboard
+            Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         return self._explored(simulator, exact=exact)
 

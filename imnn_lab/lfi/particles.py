@@ -34,7 +34,13 @@ class Particles(SimulatedInference):
 
     @property
     def iterations(self) -> list[list[Population]]:
-        """All populations of each target, thinned evenly to at most 500."""
+        """All populations of each target, thinned evenly to at most 500.
+
+        Raises
+        ------
+        RuntimeError
+            If there are none yet.
+        """
         if not self._populations:
             remedy = "Call it first: PMC(draws, initial_draws, criterion)."
             raise RuntimeError(checks.wording("The PMC", "have run", "none", remedy))
@@ -47,7 +53,7 @@ class Particles(SimulatedInference):
 
     @property
     def stopped(self) -> list[str]:
-        """Why each target's run stopped."""
+        """Why each target's run stopped: criterion, max_simulations, max_seconds or asked."""
         return self._stopped
 
     @property
@@ -87,12 +93,12 @@ class Particles(SimulatedInference):
 
     @property
     def num_draws(self) -> np.ndarray:
-        """Simulations of each target, those from the prior (which all share) included."""
+        """Simulations of each target, the shared ones from the prior included, (n_targets,)."""
         return np.array([population.simulations for population in self.populations])
 
     @property
     def num_failed(self) -> np.ndarray:
-        """How many of those failed."""
+        """How many of those failed, shape (n_targets,)."""
         return np.array([population.failed for population in self.populations])
 
     @property
@@ -126,12 +132,19 @@ class Particles(SimulatedInference):
         ranges : sequence of (low, high), optional
             Range of each parameter; by default where the particles lie. `bin_edges` returns the
             edges that result.
-        draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook, **options
-            When `draws` is given, `PMC` runs first with these.
+        draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
+            As for `PMC`, which runs first when `draws` is given.
+        **options
+            kernel_scale, max_simulations, max_seconds and callback of `PMC`.
 
         Returns
         -------
         ndarray, shape (n_targets,) + bins
+
+        Raises
+        ------
+        RuntimeError
+            If `PMC` has not run yet.
         """
         sampling = (percentile, at_once, save_sims, tqdm_notebook)
         left = self._obtain(draws, initial_draws, criterion, *sampling, **options)
@@ -159,10 +172,14 @@ class Particles(SimulatedInference):
         smoothing : float, optional
             Width of a Gaussian filter in bins; it widens the posterior.
         bins, ranges, draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
-            See `posterior`.
+            As for `posterior`.
         **kwargs
             truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), the keywords
             of `PMC`, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
         sampling = (percentile, at_once, save_sims, tqdm_notebook)
         kwargs = self._obtain(draws, initial_draws, criterion, *sampling, **kwargs)
@@ -186,10 +203,15 @@ class Particles(SimulatedInference):
         Parameters
         ----------
         axes : {"parameter_estimate", "parameter_parameter", "estimate_estimate"}
+            What lies along the horizontal and the vertical axes.
         draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
-            See `posterior`.
+            As for `posterior`.
         **kwargs
             truth, figure, figsize, the keywords of `PMC`, and properties of matplotlib markers.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
         sampling = (percentile, at_once, save_sims, tqdm_notebook)
         kwargs = self._obtain(draws, initial_draws, criterion, *sampling, **kwargs)

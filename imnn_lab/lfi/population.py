@@ -62,8 +62,38 @@ class PopulationMonteCarlo(Particles):
     Parameters
     ----------
     target_data, prior, Fisher, get_estimate, simulator, labels
-        See `ApproximateBayesianComputation`, as for the keywords seed, executor, max_failed,
-        verbose.
+        As for `ApproximateBayesianComputation`.
+    seed, executor, max_failed, verbose
+        As for `ApproximateBayesianComputation`, keyword only.
+
+    Attributes
+    ----------
+    target_estimates : ndarray, shape (n_targets, n_params)
+        Estimates of the target data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or sign, or they do not fit one another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import LFI, problems
+    >>> from imnn_lab.inference import Uniform
+    >>> problem = problems.gaussian()  # ten values, of mean μ and variance Σ
+    >>> def get_estimate(data):  # or that of a trained IMNN
+    ...     return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+    >>> observed, prior = problem.simulations(1, seed=3), Uniform([-3, 0.1], [3, 5])
+    >>> PMC = LFI.PopulationMonteCarlo(
+    ...     observed, prior, problem.F, get_estimate, problem.simulator, ["μ", "Σ"], seed=1,
+    ...     verbose=False,
+    ... )
+    >>> populations = PMC(draws=100, initial_draws=500, criterion=0.2)
+    >>> PMC.stopped, PMC.parameters[0].shape, PMC.weights[0].shape
+    (['criterion'], (100, 2), (100,))
+    >>> PMC.sample(5, rng=1).shape  # by weight
+    (1, 5, 2)
     """
 
     _schedule: Schedule | None = None
@@ -103,13 +133,10 @@ class PopulationMonteCarlo(Particles):
             See `ApproximateBayesianComputation.ABC`.
         kernel_scale : float, keyword only
             Covariance of the proposal's kernels in units of the population's.
-        max_simulations : int, keyword only
-            Budget for each target, 10⁷ by default.
-        max_seconds : float, keyword only
-            Wall time for each target.
-        callback : callable, keyword only
-            ``callback(population, target_index)`` after each iteration; when it returns True, the
-            run stops.
+        **limits
+            max_simulations : int, budget for each target, 10⁷ by default; max_seconds : float,
+            wall time for each target; callback : ``callback(population, target_index)`` after each
+            iteration, when it returns True, the run stops.
 
         Returns
         -------
@@ -149,8 +176,25 @@ class PopulationMonteCarlo(Particles):
         ----------
         criterion : float, optional
             The run's own by default.
-        tqdm_notebook, max_simulations, max_seconds, callback
-            See `PMC`; `max_simulations` includes those made so far.
+        tqdm_notebook, **limits
+            As for `PMC`; `max_simulations` includes those made so far.
+
+        Returns
+        -------
+        list of Population
+            The last of each target.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no run to go on with.
+
+        Examples
+        --------
+        >>> before = PMC.ε[0]
+        >>> populations = PMC.resume(criterion=0.1)
+        >>> bool(PMC.ε[0] < before)
+        True
         """
         if self._schedule is None:
             raise RuntimeError(
@@ -173,6 +217,11 @@ class PopulationMonteCarlo(Particles):
         ----------
         exact : callable, optional, keyword only
             ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+
+        Returns
+        -------
+        imnn_lab.dashboards.InferenceDashboard
+            Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         there = self._populations[0] if self._populations else ()
         return self._explored(self.simulator, exact=exact, populations=there)

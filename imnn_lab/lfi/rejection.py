@@ -44,7 +44,39 @@ class ApproximateBayesianComputation(AcceptedDraws):
     verbose : bool, keyword only
         Show progress bars.
 
-    The attribute `stopped` says why `get_min_accepted` stopped: "accepted" or "max_draws".
+    Attributes
+    ----------
+    target_estimates : ndarray, shape (n_targets, n_params)
+        Estimates of the target data.
+    stopped : str or None
+        Why `get_min_accepted` stopped: "accepted" or "max_draws".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or sign, or they do not fit one another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import LFI, problems
+    >>> from imnn_lab.inference import Uniform
+    >>> problem = problems.gaussian()  # ten values, of mean μ and variance Σ
+    >>> def get_estimate(data):  # or that of a trained IMNN
+    ...     return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+    >>> observed, prior = problem.simulations(1, seed=3), Uniform([-3, 0.1], [3, 5])
+    >>> ABC = LFI.ApproximateBayesianComputation(
+    ...     observed, prior, problem.F, get_estimate, problem.simulator, ["μ", "Σ"], seed=1,
+    ...     verbose=False,
+    ... )
+    >>> made = ABC(draws=2000)
+    >>> accepted = ABC.accept_reject(ϵ=1.5)
+    >>> int(ABC.num_accepted[0] + ABC.num_rejected[0])
+    2000
+    >>> ABC.accepted_parameters[0].shape == (ABC.num_accepted[0], 2)
+    True
+    >>> ABC.posterior(bins=10).shape
+    (1, 10, 10)
     """
 
     _from_prior = False
@@ -58,7 +90,18 @@ class ApproximateBayesianComputation(AcceptedDraws):
         *,
         predrawn: bool = False,
     ) -> Draws:
-        """Make draws; see `ABC`."""
+        """Make draws.
+
+        Parameters
+        ----------
+        draws, at_once, save_sims, predrawn
+            As for `ABC`.
+
+        Returns
+        -------
+        Draws
+            All draws, those whose simulation failed included.
+        """
         return self.ABC(draws, at_once, save_sims, predrawn=predrawn)
 
     def ABC(
@@ -89,8 +132,14 @@ class ApproximateBayesianComputation(AcceptedDraws):
         update : bool
             Keep the draws in this object; otherwise they are returned and nothing else changes.
         predrawn : bool, keyword only
+            Whether `draws` are parameters to simulate at.
         tqdm_notebook : bool, optional, keyword only
             Whether the progress bar is a notebook's; None finds out.
+
+        Returns
+        -------
+        Draws
+            All draws, those whose simulation failed included.
 
         Raises
         ------
@@ -127,6 +176,18 @@ class ApproximateBayesianComputation(AcceptedDraws):
             Accept this fraction of the draws instead.
         nearest : int, optional, keyword only
             Accept this many of the draws instead.
+
+        Returns
+        -------
+        list of Acceptance
+            Which draws each target accepts.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one of the three is given.
+        RuntimeError
+            If there are no draws yet.
         """
         if ε is not None:
             ε = checks.number("ε", ε, above=0)
@@ -163,9 +224,25 @@ class ApproximateBayesianComputation(AcceptedDraws):
         min_draws : int
             How many to simulate at a time.
         at_once, save_sims, tqdm_notebook
-            See `ABC`.
+            As for `ABC`.
         max_draws : int, keyword only
             Simulations after which to stop all the same; `stopped` says which it was.
+
+        Returns
+        -------
+        list of Acceptance
+            Which draws each target accepts.
+
+        Raises
+        ------
+        SimulationError
+            If too many simulations fail.
+
+        Examples
+        --------
+        >>> accepted = ABC.get_min_accepted(ϵ=1.0, accepted=50)
+        >>> ABC.stopped, bool(ABC.num_accepted[0] >= 50)
+        ('accepted', True)
         """
         self._refuse_changed_estimator()
         ε = checks.number("ε", ε, above=0)
@@ -190,6 +267,11 @@ class ApproximateBayesianComputation(AcceptedDraws):
         ----------
         exact : callable, optional, keyword only
             ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+
+        Returns
+        -------
+        imnn_lab.dashboards.InferenceDashboard
+            Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         return self._explored(
             self.simulator, exact=exact, draws=self._draws if self._from_prior else None

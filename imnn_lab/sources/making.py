@@ -195,7 +195,7 @@ def _is_graph_code(simulator: Simulator, points: Points) -> bool:
     parameters = tf.TensorSpec((PROBED, len(points.θ_fid)), points.dtype)
     outputs = []
     try:
-        tf.function(lambda θ, seed: outputs.append(simulator(θ, seed))).get_concrete_function(
+        tf.function(lambda at, seed: outputs.append(simulator(at, seed))).get_concrete_function(
             parameters, tf.TensorSpec((2,), tf.int32)
         )
     except Exception:

@@ -38,6 +38,21 @@ class TFRecords:
         Number of digits of the files' numbers: 5 gives ``fiducial_00000.tfrecords``.
     verbose : bool
         False shows no progress.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imnn_lab import TFRecords, problems
+    >>> fiducial, derivative = problems.gaussian().training_set(n_s=20, n_d=20, seed=1)
+    >>> writer, directory = TFRecords(verbose=False), tempfile.mkdtemp()
+    >>> files = writer.write_record(20, lambda seed: fiducial[seed], directory=directory)
+    >>> [file.removeprefix(directory) for file in files]
+    ['/fiducial_00000.tfrecords']
+    >>> more = writer.write_record(
+    ...     20, lambda *index: derivative[index], fiducial=False, n_params=2, directory=directory
+    ... )
+
+    IMNN takes such lists of files instead of arrays: ``fiducial=files, derivative=more``.
     """
 
     def __init__(self, record_size: float = 150, padding: int = 5, *, verbose: bool = True) -> None:
@@ -120,6 +135,7 @@ class TFRecords:
         Parameters
         ----------
         fiducial : array, shape (n_s,) + input_shape
+            Simulations at θ_fid.
         derivative : array, shape (n_d, 2, n_params) + input_shape
             Or (n_d, n_params) + input_shape for exact derivatives.
         directory : str or Path, optional
@@ -131,6 +147,17 @@ class TFRecords:
         -------
         tuple of two lists of str
             The fiducial and the derivative files, to be passed to IMNN.
+
+        Raises
+        ------
+        ValueError
+            If the shapes of the arrays do not fit each other.
+
+        Examples
+        --------
+        >>> first, second = writer.write_set(fiducial, derivative, directory=directory)
+        >>> first == files, second == more
+        (True, True)
         """
         axes = derivative.ndim - fiducial.ndim
         if axes not in (1, 2) or (axes == 2 and derivative.shape[1] != 2):

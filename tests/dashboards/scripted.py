@@ -33,9 +33,15 @@ class ScriptedRun:
     def steer(self, *, λ=None, ε=None, learning_rate=None):
         self.asked.append({"λ": λ, "ε": ε, "learning_rate": learning_rate})
 
-    def apply(self):
-        """Apply what was asked for last, at the next iteration."""
-        asked, now, history = self.asked[-1], self.regularisation, self._imnn.history
+    def apply_all(self):
+        """Apply all that was asked for, at the next iteration."""
+        while self.asked:
+            self.apply(self.asked.pop(0))
+
+    def apply(self, asked=None):
+        """Apply what was asked for, the last if not said, at the next iteration."""
+        asked = asked or self.asked[-1]
+        now, history = self.regularisation, self._imnn.history
         at = len(history)
         for name in ("λ", "ε"):
             if asked[name] is not None and asked[name] != getattr(now, name):

@@ -8,7 +8,7 @@ import pytest
 from bokeh.document import Document
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards import TrainingDashboard
+from imnn_lab.dashboards import TrainingDashboard, ellipse
 from imnn_lab.figures.interactive_curves import FOLLOW
 from imnn_lab.results import History, SteeringMark
 
@@ -144,7 +144,8 @@ def test_a_fit_from_elsewhere_moves_the_sliders(network):
     assert not dashboard.controls.buttons["Stop"].disabled
 
 
-def test_time_travel_shows_the_fisher_matrix_of_then(network):
+def test_time_travel_shows_the_fisher_matrix_of_then(network, monkeypatch):
+    monkeypatch.setattr(ellipse, "PERIOD", 0.0)
     network.train(40)
     dashboard = TrainingDashboard(network, KNOWN)
     root = rooted(dashboard)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards.state import TrainingState, learning_rate_of
+from imnn_lab.dashboards.protocols import learning_rate_of
+from imnn_lab.dashboards.pump import Pump
+from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.dashboards.training_words import applied_words
 from imnn_lab.results import SteeringMark
 
@@ -55,6 +57,25 @@ def test_a_release_steers_the_run(state, network):
     assert not state.is_pending
     (words,) = applied_words(network.history.marks)
     assert words == "λ = 4 requested after iteration 7, applied at iteration 10"
+
+
+def test_a_mark_of_ones_own_leaves_what_was_chosen_since(state, network):
+    state.start()
+    pump = Pump(state, [])
+    pump.tick()
+    state.log_lambda, state.log_learning_rate = 0.9, -2.5
+    assert state.apply_pair()
+    assert state.apply_learning_rate()
+    network.run.apply_all()
+    state.log_lambda, state.log_learning_rate = 0.7, -2.0
+    network.train(10)
+    pump.tick()
+    assert (state.log_lambda, state.log_learning_rate) == (0.7, -2.0)
+
+    network.run.steer(λ=4.0, ε=0.1)
+    network.run.apply_all()
+    pump.tick()
+    assert state.λ == 4.0, "what somebody else asked for is shown"
 
 
 def test_an_invalid_pair_is_refused_with_the_reason(state, network):

@@ -22,7 +22,7 @@ def widget(network):
 def test_the_widget_follows_a_fit_from_elsewhere(widget, network):
     network.start(40, λ=2.0, ε=0.3)
     network.train(20)
-    widget.tick()
+    widget.pump.tick()
     data = widget.curves.figure.source.data
     np.testing.assert_array_equal(data["det_F"], np.arange(1, 21))
     assert widget.words.bar.value == pytest.approx(19 / 40)
@@ -40,22 +40,22 @@ def test_the_controls_reach_the_run(widget, network):
     assert network.run.asked[-1]["λ"] == 4.0
     widget.controls.sliders["log_lambda"].value = 100.0
     assert len(network.run.asked) == 1
-    widget.tick()
+    widget.pump.tick()
     assert "smaller ϵ" in widget.words.lines.value
     widget.controls.counts["patience"].value = "many"
-    widget.tick()
+    widget.pump.tick()
     assert "whole number" in widget.words.lines.value
 
 
 def test_a_browser_that_comes_late_gets_everything(widget, network):
     network.start(40)
     network.train(5)
-    widget.tick()
+    widget.pump.tick()
     data = widget.curves.figure.source.data
     widget.curves.figure.source.data = {name: values[:0] for name, values in data.items()}
     drawn = {"kind": "ModelChanged", "attr": "inner_width", "new": 300, "event": "jsevent"}
     drawn["model"] = {"id": widget.curves.figure.figures[0].id}
     widget.curves.widget._sync_model(None, drawn, [])  # what a browser reports after drawing
     network.train(5)
-    widget.tick()
+    widget.pump.tick()
     assert len(widget.curves.figure.source.data["det_F"]) == 10

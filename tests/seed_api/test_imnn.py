@@ -1,6 +1,9 @@
 """The blocks of the description of imnn-tf 0.2.0, adapted as little as possible."""
 
+import inspect
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from imnn_lab import IMNN, TFRecords, problems
@@ -27,6 +30,30 @@ def network():
     )
     opt = tf.keras.optimizers.Adam()
     return model, opt
+
+
+SIGNATURES = {
+    IMNN: (
+        "n_s n_d n_params n_summaries θ_fid δθ input_shape fiducial derivative "
+        "validation_fiducial validation_derivative model optimiser save load weights directory "
+        "filename at_once map_fn check_shape verbose dtype itype"
+    ),
+    IMNN.fit: "n_iterations λ ε reset patience min_iterations checkpoint tqdm_notebook weight_file",
+    IMNN.plot: "regulariser known_det_fisher figsize",
+    TFRecords.write_record: (
+        "n_sims get_simulation fiducial n_params validation directory filename"
+    ),
+}
+
+
+@pytest.mark.parametrize("called", SIGNATURES, ids=lambda called: called.__qualname__)
+def test_arguments_have_the_order_of_the_description(called):
+    parameters = [
+        parameter.name
+        for parameter in inspect.signature(called).parameters.values()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name != "self"
+    ]
+    assert parameters == SIGNATURES[called].split()
 
 
 def test_all_arguments_by_position(tmp_path, monkeypatch):
@@ -77,6 +104,25 @@ def test_all_arguments_by_position(tmp_path, monkeypatch):
         return θ_fid_ + np.einsum("ij,jk,kl,ml->mi", Finv, dμ_dθ, Cinv, model(data) - μ)
 
     np.testing.assert_allclose(estimator(input_data), estimates, rtol=2e-3, atol=1e-4)
+
+
+def test_all_arguments_by_keyword_and_loading(tmp_path):
+    model, optimiser = network()
+    described = {
+        "n_s": n_s, "n_d": n_d, "n_params": n_params, "n_summaries": n_summaries,
+        "θ_fid": θ_fid, "δθ": δθ, "input_shape": input_shape, "fiducial": fiducial,
+        "derivative": derivative, "validation_fiducial": validation_fiducial,
+        "validation_derivative": validation_derivative, "directory": str(tmp_path),
+        "filename": "model", "at_once": n_s, "map_fn": None, "check_shape": True,
+        "verbose": False, "dtype": tf.float32, "itype": tf.int32,
+    }  # fmt: skip
+    imnn = IMNN(**described, model=model, optimiser=optimiser, save=True, load=False, weights=None)
+    given = {"λ": 10.0, "\u03f5": 0.1, "reset": False, "patience": 2, "min_iterations": 3}
+    imnn.fit(n_iterations=None, **given, checkpoint=None, tqdm_notebook=False, weight_file="mine")
+
+    loaded = IMNN(**described, optimiser=optimiser, save=False, load=True, weights="mine")
+    np.testing.assert_allclose(loaded.F, imnn.F, rtol=1e-3)
+    np.testing.assert_array_equal(loaded.history["val_det_F"], imnn.history["val_det_F"])
 
 
 def test_optional_arguments_are_optional():

@@ -1,15 +1,13 @@
 """Every call of the LFI section of the interface that imnn_lab keeps, by position and keyword."""
 
 import inspect
+from functools import partial
 
-import matplotlib as mpl
 import numpy as np
 import pytest
+from tensorflow_probability import distributions as tfd
 
 from imnn_lab import LFI
-
-mpl.use("Agg")
-plt = pytest.importorskip("matplotlib.pyplot")
 
 Fisher = np.array([[10.0, 3.0], [3.0, 5.0]])
 ROOT = np.linalg.inv(np.linalg.cholesky(Fisher)).T
@@ -26,15 +24,8 @@ def simulator(parameters, seed=None, simulator_args=None):
     return parameters + noise @ ROOT.T
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def prior():
-    tfd = pytest.importorskip("tensorflow_probability").distributions
     return tfd.Independent(tfd.Uniform([-4.0, -4.0], [4.0, 4.0]), 1)
 
 
@@ -136,6 +127,30 @@ def test_abc(ABC, tmp_path):
             assert [len(array) for array in arrays] == number.tolist()
 
 
+def test_parameters_drawn_by_the_user_under_the_older_name(ABC):
+    parameters = np.random.default_rng(0).uniform(-4, 4, (300, 2))
+    ABC.ABC(parameters, True, None, True, True)
+    np.testing.assert_array_equal(ABC.parameters, parameters)
+    other = ABC.ABC(draws=100, update=False)
+    assert len(other.parameters) == 100
+    np.testing.assert_array_equal(ABC.parameters, parameters)
+
+
+def test_the_simulator_of_the_description_with_its_arguments_bound(prior):
+    def described(parameters, seed, simulator_args):
+        noise = seed.standard_normal(parameters.shape)
+        return parameters + simulator_args["scale"] * noise @ ROOT.T
+
+    bound = partial(described, seed=np.random.default_rng(3), simulator_args={"scale": 1.0})
+    both = (target_data, prior, Fisher, get_estimate, bound, labels)
+    ABC, PMC = LFI.ApproximateBayesianComputation(*both), LFI.PopulationMonteCarlo(*both)
+    ABC(500)
+    whitened = (ABC.estimates - ABC.parameters) @ np.linalg.cholesky(Fisher)
+    np.testing.assert_allclose(whitened.std(axis=0), [1, 1], atol=4 / np.sqrt(1000))
+    PMC(50, 100, 0.5)
+    assert [p.shape for p in PMC.parameters] == [(50, 2)] * 2
+
+
 def test_get_min_accepted(ABC):
     ABC.get_min_accepted(
         ε=1.0, accepted=10, min_draws=100, at_once=True, save_sims=None, tqdm_notebook=False
@@ -187,6 +202,7 @@ def test_pmc(PMC):
     assert [p.shape for p in PMC.parameters] == [(100, 2)] * 2
     assert [w.shape for w in PMC.weights] == [(100,)] * 2
     assert [d.shape for d in PMC.distances] == [(100,)] * 2
+    assert [e.shape for e in PMC.estimates] == [d.shape for d in PMC.differences] == [(100, 2)] * 2
 
 
 def test_pmc_posterior(PMC):
@@ -205,8 +221,7 @@ def test_pmc_plots(PMC):
         PMC.scatter_plot(axes, 100, 200, 0.2, 75)
 
 
-def test_unbounded_priors_work_everywhere(prior):
-    tfd = pytest.importorskip("tensorflow_probability").distributions
+def test_unbounded_priors_work_everywhere():
     normal = tfd.MultivariateNormalDiag([0.0, 0.0], [2.0, 2.0])
     GA = LFI.GaussianApproximation(target_data, normal, Fisher, get_estimate)
     assert np.isfinite(GA.posterior()).all()

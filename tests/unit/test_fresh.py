@@ -1,5 +1,7 @@
 """Fresh simulations from a simulator: seeds, derivatives, what is refused."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -37,6 +39,22 @@ def are_different(one, other):
 
 def fresh_sources(simulator, δθ, **changes):
     return sources(settings(δθ=δθ, **changes), Data(simulator=simulator))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensorflow_has_nothing_to_warn_of(kind):
+    said = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    logger = tf.get_logger()
+    logger.addHandler(handler)
+    try:
+        fresh_sources(*KINDS[kind])
+        assert said == []
+        tf.function(lambda θ: θ).get_concrete_function(tf.TensorSpec((1,)))
+        assert said, "the control was not noticed"
+    finally:
+        logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,6 +46,22 @@ def test_preprocessing_is_the_same_as_beforehand(kind, cache, tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", [np.asarray, plain])
+def test_preprocessing_may_make_simulations_smaller(kind):
+    long = {name: np.repeat(array, 2, axis=-1) for name, array in DATA.items()}
+    shortened = small_imnn(
+        **{name: kind(array) for name, array in long.items()}, map_fn=lambda x: x[::2]
+    )
+    expected = small_imnn().get_estimate(DATA["fiducial"][:3])
+    raw = long["fiducial"][:3]
+    np.testing.assert_allclose(shortened.get_estimate(raw), expected, rtol=1e-5)
+    np.testing.assert_allclose(shortened.get_estimate(raw[0]), expected[0], rtol=1e-5)
+    with pytest.raises(ValueError, match="must have shape input_shape"):
+        shortened.get_estimate(raw[:, :5])
+    with pytest.raises(ValueError, match="must have shape input_shape"):
+        shortened.get_estimate(raw[None])
+
+
 def test_preprocessing_is_asked_for_after_loading(tmp_path):
     imnn = small_imnn(map_fn=doubled)
     imnn.save(tmp_path / "one")
