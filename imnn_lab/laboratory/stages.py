@@ -109,8 +109,8 @@ class ResultsStage(pn.viewable.Viewer):
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
         self._files = pn.widgets.FileInput(label="results", accept=".npz", multiple=True, **WIDE)
-        show = pn.widgets.Button(label="Show this session's results", width=230)
-        opened = pn.widgets.Button(label="Open these files", width=150)
+        show = pn.widgets.Button(label="Show this session's results", variant="outline", width=230)
+        opened = pn.widgets.Button(label="Open these files", variant="outline", width=150)
         show.on_click(self._show)
         opened.on_click(self._open)
         self._download = pn.widgets.FileDownload(
