@@ -13,6 +13,7 @@ import panel as pn
 from imnn_lab.dashboards.layout import LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
+from imnn_lab.dashboards.words import scrolling
 from imnn_lab.figures.curves import training_curves
 from imnn_lab.results import History
 
@@ -49,7 +50,7 @@ class Export(pn.viewable.Viewer):
         """Allow downloads once there is something, and write the call as chosen now."""
         for button in self.buttons.values():
             button.disabled = not len(moment.history)
-        self.call.object = CALL.format(html.escape(self.state.python_call()))
+        self.call.object = scrolling(CALL.format(html.escape(self.state.python_call())))
 
     def _figure(self, kind: str) -> io.BytesIO:
         return curves_file(self._history, kind, self._known)
@@ -64,6 +65,7 @@ class Export(pn.viewable.Viewer):
             margin=4,
             width=72,
             disabled=True,
+            color="primary",
             variant="outline",
         )
 

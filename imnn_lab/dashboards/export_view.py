@@ -68,7 +68,7 @@ class ExportView(pn.viewable.Viewer):
 
         return pn.widgets.FileDownload(
             callback=samples, filename=f"posterior-{name.replace(' ', '-')}.npz",
-            label=f"{name} samples (NPZ)", disabled=True, variant="outline", margin=4,
+            label=f"{name} samples (NPZ)", disabled=True, color="primary", variant="outline", margin=4,
         )  # fmt: skip
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -100,7 +100,7 @@ def figure_download(
 
     return pn.widgets.FileDownload(
         callback=drawn, filename=f"{name}.{kind}", label=f"{name} ({kind.upper()})",
-        variant="outline", margin=4,
+        color="primary", variant="outline", margin=4,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ class PopulationView(pn.viewable.Viewer):
         self._state, self._problem = state, ""
         choices = state.choices.param
         self._start = pn.widgets.Button(label="Run PMC", color="primary", width=90)
-        self._stop = pn.widgets.Button(label="Stop", variant="outline", width=90)
+        self._stop = pn.widgets.Button(label="Stop", color="primary", variant="outline", width=90)
         self._start.on_click(self._run)
         self._stop.on_click(lambda _: state.moving.stop())
         self._status = words()

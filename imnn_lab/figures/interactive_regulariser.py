@@ -58,6 +58,7 @@ class RegulariserFigure:
     def _strength(self):
         made = new_figure("Λ2", "strength r", x_axis_type="log", y_axis_type="linear")
         made.title.text = "Strength of the regularisation"
+        made.xaxis.ticker.desired_num_ticks = 4
         chosen = made.line("x", "y", source=self.chosen, **line_look(style(1)))
         applied = made.line("x", "y", source=self.applied, **line_look(style(0)))
         now = made.scatter("x", "y", source=self.point, size=9, color=style(2).colour)
