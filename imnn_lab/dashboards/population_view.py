@@ -27,7 +27,7 @@ class PopulationView(pn.viewable.Viewer):
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._player = pn.widgets.Player(
             label="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",
-            show_loop_controls=False, disabled=True, show_value=True,
+            show_loop_controls=False, disabled=True, show_value=False,
             visible_buttons=["first", "previous", "pause", "play", "next", "last"], **wide,
         )  # fmt: skip
         self._player.param.watch(self._played, "value")

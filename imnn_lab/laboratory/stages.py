@@ -10,7 +10,7 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.inference import InferenceDashboard, InferencePage
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import FRAMED, card
 from imnn_lab.dashboards.results import ResultsPage
 from imnn_lab.dashboards.results_files import Results, results_of
 from imnn_lab.dashboards.training import TrainingDashboard
@@ -119,7 +119,7 @@ class ResultsStage(pn.viewable.Viewer):
         opened.on_click(self._open)
         self._download = pn.widgets.FileDownload(
             callback=self._state, filename="state.npz", label="Network and history (state.npz)",
-            color="primary", variant="outline", disabled=True, width=260,
+            styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
         self._status = words()
         self._place = pn.Column(margin=0, **WIDE)

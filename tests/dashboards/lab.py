@@ -6,7 +6,7 @@ import os
 import sys
 
 import nbformat
-from dashboards.serving import served
+from dashboards.serving import served, until
 
 
 def notebook(*cells):
@@ -69,4 +69,28 @@ def is_busy(page):
     """Say whether the kernel runs a cell."""
     return page.evaluate(
         "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
+    )
+
+
+def run_all(page, seconds):
+    """Run the open notebook's cells, one after the other; each must end without an error."""
+    page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    until(page, lambda: None not in cells(page, "w.model.executionCount") or errors(page), seconds)
+    assert errors(page) == []
+    until(page, lambda: not is_busy(page), seconds)
+    assert errors(page) == []
+
+
+def errors(page):
+    """Return what the errors said that cells of the open notebook ended with."""
+    outputs = cells(page, "w.model.outputs.toJSON()")
+    found = [output for several in outputs for output in several]
+    return [output["evalue"] for output in found if output["output_type"] == "error"]
+
+
+def cells(page, what):
+    """Return something of each code cell `w` of the open notebook."""
+    return page.evaluate(
+        f"""() => window.jupyterapp.shell.currentWidget.content.widgets
+          .filter(w => w.model.type === 'code').map(w => {what})"""
     )

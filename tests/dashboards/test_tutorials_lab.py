@@ -1,0 +1,83 @@
+"""Tutorials in a real JupyterLab: all cells run, and what the reader moves has its effect."""
+
+import re
+import shutil
+
+import pytest
+from dashboards.lab import laboratory, open_notebook, run_all
+from dashboards.serving import ROOT, until
+from playwright.sync_api import expect
+
+MINUTES = 60
+MARKS = """() => {
+  const documents = new Set([...Bokeh.documents, ...Bokeh.index.roots.map(r => r.model.document)])
+  return [...documents].map(d => d.get_model_by_name("steering_marks"))
+    .filter(s => s != null).flatMap(s => Array.from(s.data.label))
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    place = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "tutorials", place / "tutorials")
+    with laboratory(place, "perCommTarget") as address:
+        yield address
+
+
+@pytest.fixture
+def opened(lab, watched_page):
+    """Return a function that opens a tutorial, runs it, and returns its page."""
+
+    def open_and_run(name):
+        page = watched_page(width=1400, height=1200)
+        open_notebook(page, lab, f"tutorials/{name}.ipynb")
+        run_all(page, 5 * MINUTES)
+        return page
+
+    return open_and_run
+
+
+def move(slider, steps):
+    slider.focus()
+    for _ in range(abs(steps)):
+        slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
+
+
+def accepted(page):
+    """Return how many draws the page of ABC accepts."""
+    told = page.get_by_text(re.compile(r"accepts [\d,]+")).first
+    return int(re.search(r"accepts ([\d,]+)", told.inner_text())[1].replace(",", ""))
+
+
+def test_a_fit_that_runs_is_steered(opened):
+    page = opened("01_first_imnn")
+    page.get_by_label("iterations").first.fill("100000")
+    page.get_by_label("iterations").first.press("Enter")
+    page.get_by_label("patience").first.fill("")
+    page.get_by_label("patience").first.press("Enter")
+    page.get_by_role("button", name="Start", exact=True).first.click()
+    expect(page.get_by_role("button", name="Stop", exact=True).first).to_be_enabled()
+    assert not any(mark.startswith("λ") for mark in page.evaluate(MARKS))
+    move(page.get_by_role("slider").first, -10)
+    until(page, lambda: any(mark.startswith("λ") for mark in page.evaluate(MARKS)))
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect(page.get_by_role("button", name="Start", exact=True).first).to_be_enabled()
+
+
+def test_a_pair_that_does_not_exist_is_refused_and_another_taken(opened):
+    page = opened("02_the_regulariser")
+    rate = page.get_by_text(re.compile(r"rate α = ")).first
+    before = rate.inner_text()
+    move(page.get_by_role("slider").nth(1), 100)
+    expect(page.get_by_text("Not applied.").first).to_be_visible()
+    move(page.get_by_role("slider").nth(1), -150)
+    until(page, lambda: rate.count() and rate.inner_text() != before)
+
+
+def test_a_larger_distance_accepts_more(opened):
+    page = opened("06_inference")
+    expect(page.get_by_text(re.compile(r"accepts [\d,]+")).first).to_be_visible()
+    first = accepted(page)
+    move(page.get_by_role("slider").first, 30)
+    # From ϵ = 1 to 2: about four times as many in two dimensions, other things being equal.
+    until(page, lambda: 2.5 < accepted(page) / first < 6)
