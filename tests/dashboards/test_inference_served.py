@@ -41,7 +41,7 @@ def opened(page, address):
 
 def test_the_summary_is_as_wide_as_its_place(watched_page, address):
     page = opened(watched_page(), address)
-    expect(page.get_by_role("cell", name="Gaussian approximation").first).to_be_attached()
+    expect(page.get_by_role("rowheader", name="Gaussian approximation").first).to_be_attached()
     widths = page.locator("table").evaluate_all(
         "tables => tables.map(t => t.parentElement.getBoundingClientRect().width)"
     )
