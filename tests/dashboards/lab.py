@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 
 import nbformat
 from dashboards.serving import served, until
@@ -44,12 +45,20 @@ def overrides(comms):
 
 
 def open_notebook(page, address, name):
-    """Open a notebook and wait until its kernel is idle."""
-    page.goto(f"{address}/lab/tree/{name}")
-    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.session")
+    """Open a notebook, in a workspace where nothing else is, and wait until its kernel is idle."""
+    page.goto(f"{address}/lab/workspaces/{Path(name).stem}/tree/{name}")
+    page.wait_for_function(
+        "name => window.jupyterapp?.shell?.currentWidget?.context?.path === name", arg=name
+    )
+    page.wait_for_function("window.jupyterapp.shell.currentWidget.sessionContext?.session")
     page.wait_for_function(
         "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel?.status === 'idle'"
     )
+
+
+def end_kernel(page):
+    """End the kernel of the open notebook."""
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
 
 def run_cell(page, index):

@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from dashboards.lab import laboratory, open_notebook, run_all
+from dashboards.lab import end_kernel, laboratory, open_notebook, run_all
 from dashboards.serving import ROOT, until
 from playwright.sync_api import expect
 
@@ -27,14 +27,18 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def opened(lab, watched_page):
     """Return a function that opens a tutorial, runs it, and returns its page."""
+    pages = []
 
     def open_and_run(name):
         page = watched_page(width=1400, height=1200)
         open_notebook(page, lab, f"tutorials/{name}.ipynb")
-        run_all(page, 5 * MINUTES)
+        pages.append(page)
+        run_all(page, 8 * MINUTES)
         return page
 
-    return open_and_run
+    yield open_and_run
+    for page in pages:
+        end_kernel(page)
 
 
 def move(slider, steps):
