@@ -10,14 +10,15 @@ from collections.abc import Callable
 import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.layout import LiveText, card
+from imnn_lab.dashboards.layout import FRAMED, LiveText, card
 from imnn_lab.dashboards.pump import Moment
 from imnn_lab.dashboards.state import TrainingState
 from imnn_lab.figures.curves import training_curves
 from imnn_lab.results import History
 
 CALL = """<div>The same in Python:</div>
-<pre style="margin: 4px 0; padding: 6px; white-space: pre-wrap; user-select: all;
+<pre style="margin: 4px 0; padding: 6px; white-space: pre-wrap;
+overflow-wrap: anywhere; font-size: 0.85em; user-select: all;
 background: rgba(128, 128, 128, 0.15); border-radius: 4px"><code>{}</code></pre>"""
 
 
@@ -64,7 +65,7 @@ class Export(pn.viewable.Viewer):
             margin=4,
             width=72,
             disabled=True,
-            variant="outline",
+            styles=FRAMED,
         )
 
     def __panel__(self) -> pn.Column:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from imnn_lab.dashboards.export import CALL
 from imnn_lab.dashboards.inference_state import InferenceState
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import FRAMED, card
 from imnn_lab.dashboards.snapshot import ABC, PMC, Snapshot
 from imnn_lab.dashboards.words import scrolling, words
 from imnn_lab.figures import static
@@ -68,7 +68,7 @@ class ExportView(pn.viewable.Viewer):
 
         return pn.widgets.FileDownload(
             callback=samples, filename=f"posterior-{name.replace(' ', '-')}.npz",
-            label=f"{name} samples (NPZ)", disabled=True, variant="outline", margin=4,
+            label=f"{name} samples (NPZ)", disabled=True, styles=FRAMED, margin=4,
         )  # fmt: skip
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -100,7 +100,7 @@ def figure_download(
 
     return pn.widgets.FileDownload(
         callback=drawn, filename=f"{name}.{kind}", label=f"{name} ({kind.upper()})",
-        variant="outline", margin=4,
+        styles=FRAMED, margin=4,
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 OWN_SIZE = {
     "height": "auto", "max-height": "none", "min-width": "0", "max-width": "100%",
 }  # fmt: skip
+AS_WIDE = ".bk-clearfix { display: block !important; }"  # as its place, not as its content
+FRAMED = {"border": BORDER, "border-radius": "4px"}  # a download, which has no edge of its own
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
 
 
@@ -52,7 +54,9 @@ class LiveText(pn.viewable.Viewer):
 
     def __init__(self, text: str = "", margin: tuple[int, int] = (0, 5)) -> None:
         super().__init__()
-        self._model = Div(text=text, sizing_mode="stretch_width", margin=margin)
+        self._model = Div(
+            text=text, sizing_mode="stretch_width", margin=margin, stylesheets=[AS_WIDE]
+        )
 
     @property
     def object(self) -> str:

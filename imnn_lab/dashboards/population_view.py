@@ -20,14 +20,14 @@ class PopulationView(pn.viewable.Viewer):
         self._state, self._problem = state, ""
         choices = state.choices.param
         self._start = pn.widgets.Button(label="Run PMC", color="primary", width=90)
-        self._stop = pn.widgets.Button(label="Stop", width=90)
+        self._stop = pn.widgets.Button(label="Stop", color="primary", variant="outline", width=90)
         self._start.on_click(self._run)
         self._stop.on_click(lambda _: state.moving.stop())
         self._status = words()
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         self._player = pn.widgets.Player(
             label="iteration", start=0, end=1, value=0, interval=300, loop_policy="once",
-            show_loop_controls=False, disabled=True, show_value=True,
+            show_loop_controls=False, disabled=True, show_value=False,
             visible_buttons=["first", "previous", "pause", "play", "next", "last"], **wide,
         )  # fmt: skip
         self._player.param.watch(self._played, "value")

@@ -26,8 +26,10 @@ class RejectionView(pn.viewable.Viewer):
         self._shown: object = None
         choices = state.choices.param
         self._start = pn.widgets.Button(label="Draw", color="primary", width=90)
-        self._stop = pn.widgets.Button(label="Stop", width=90)
-        self._nearest = pn.widgets.Button(label=f"Accept the nearest {NEAREST}", width=200)
+        self._stop = pn.widgets.Button(label="Stop", color="primary", variant="outline", width=90)
+        self._nearest = pn.widgets.Button(
+            label=f"Accept the nearest {NEAREST}", color="primary", variant="outline", width=200
+        )
         self._start.on_click(self._draw)
         self._stop.on_click(lambda _: state.drawing.stop())
         self._nearest.on_click(self._accept_nearest)

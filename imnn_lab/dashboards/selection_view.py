@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.layout import card, table
+from imnn_lab.dashboards.layout import FRAMED, card, table
 from imnn_lab.dashboards.snapshot import Snapshot
 from imnn_lab.dashboards.words import scrolling, told, words
 from imnn_lab.figures.brush import Brush
@@ -36,7 +36,7 @@ class SelectionView(pn.viewable.Viewer):
         self._table = words()
         self._download = pn.widgets.FileDownload(
             callback=self._csv, filename="selected-draws.csv", label="Selected draws (CSV)",
-            disabled=True, width=200,
+            disabled=True, width=200, styles=FRAMED,
         )  # fmt: skip
         self._body = card("Selected draws", self._count, self._table, self._download)
 

@@ -30,7 +30,9 @@ class TargetView(pn.viewable.Viewer):
             for label, value in zip(state.labels, inside, strict=True)
         ]
         self._seed = pn.widgets.IntInput(label="seed", value=1, start=0, end=2**31 - 1, width=110)
-        self._simulate = pn.widgets.Button(label="Simulate a target", width=160)
+        self._simulate = pn.widgets.Button(
+            label="Simulate a target", color="primary", variant="outline", width=160
+        )
         self._simulate.on_click(self._simulated)
         simulated = [
             pn.FlexBox(*self._parameters, self._seed, gap="0px", **wide),

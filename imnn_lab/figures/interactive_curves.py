@@ -27,6 +27,7 @@ from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure, referen
 from imnn_lab.figures.style import style
 from imnn_lab.results import SteeringMark
 
+SIDES = ("left", "right", "above", "below")  # where the exact values stand beside a point
 # Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
 FOLLOW = """
 const generation = view.data.generation[0]
@@ -172,7 +173,7 @@ class CurvesFigure:
         self._lines.append((raw, smooth))
         made.add_tools(
             HoverTool(
-                renderers=[raw], mode="vline", visible=False,
+                renderers=[raw], mode="vline", visible=False, attachment=SIDES[series],
                 tooltips=[("iteration", f"@{at}{{0}}"), (title, f"@{value}{{%.8g}}")],
                 formatters={f"@{value}": "printf"},
             )

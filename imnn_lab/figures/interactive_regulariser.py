@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, Legend, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Legend, Range1d
 
 from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure
 from imnn_lab.figures.regulariser import allowed_pairs, strength_curve
@@ -58,6 +58,7 @@ class RegulariserFigure:
     def _strength(self):
         made = new_figure("Λ2", "strength r", x_axis_type="log", y_axis_type="linear")
         made.title.text = "Strength of the regularisation"
+        made.xaxis.ticker = FixedTicker(ticks=[1e-4, 1e-2, 1, 1e2])
         chosen = made.line("x", "y", source=self.chosen, **line_look(style(1)))
         applied = made.line("x", "y", source=self.applied, **line_look(style(0)))
         now = made.scatter("x", "y", source=self.point, size=9, color=style(2).colour)

@@ -37,7 +37,9 @@ class ChoosingView(pn.viewable.Viewer):
         self.files = pn.widgets.FileInput(label="files", accept=".npy,.npz", multiple=True, **WIDE)
         self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
         self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
-        self.build_own = pn.widgets.Button(label="Build from own data", width=170)
+        self.build_own = pn.widgets.Button(
+            label="Build from own data", color="primary", variant="outline", width=170
+        )
         self.build.on_click(lambda _: self._build(self._from_problem))
         self.build_own.on_click(lambda _: self._build(self._from_data))
         self._status = words()

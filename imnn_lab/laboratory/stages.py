@@ -10,7 +10,7 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.inference import InferenceDashboard, InferencePage
-from imnn_lab.dashboards.layout import card
+from imnn_lab.dashboards.layout import FRAMED, card
 from imnn_lab.dashboards.results import ResultsPage
 from imnn_lab.dashboards.results_files import Results, results_of
 from imnn_lab.dashboards.training import TrainingDashboard
@@ -109,13 +109,17 @@ class ResultsStage(pn.viewable.Viewer):
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
         self._files = pn.widgets.FileInput(label="results", accept=".npz", multiple=True, **WIDE)
-        show = pn.widgets.Button(label="Show this session's results", width=230)
-        opened = pn.widgets.Button(label="Open these files", width=150)
+        show = pn.widgets.Button(
+            label="Show this session's results", color="primary", variant="outline", width=230
+        )
+        opened = pn.widgets.Button(
+            label="Open these files", color="primary", variant="outline", width=150
+        )
         show.on_click(self._show)
         opened.on_click(self._open)
         self._download = pn.widgets.FileDownload(
             callback=self._state, filename="state.npz", label="Network and history (state.npz)",
-            variant="outline", disabled=True, width=260,
+            styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
         self._status = words()
         self._place = pn.Column(margin=0, **WIDE)

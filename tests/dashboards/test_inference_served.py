@@ -39,6 +39,15 @@ def opened(page, address):
     return page
 
 
+def test_the_summary_is_as_wide_as_its_place(watched_page, address):
+    page = opened(watched_page(), address)
+    expect(page.get_by_role("rowheader", name="Gaussian approximation").first).to_be_attached()
+    widths = page.locator("table").evaluate_all(
+        "tables => tables.map(t => t.parentElement.getBoundingClientRect().width)"
+    )
+    assert min(widths) > 300
+
+
 def brush(page, name):
     """Drag over the middle of a named figure."""
     place = page.evaluate(

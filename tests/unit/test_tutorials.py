@@ -97,6 +97,18 @@ def test_a_tutorial_ends_with_what_to_try_and_with_the_next_one(path):
     assert set(following) <= set(links(last.source))
 
 
+def test_the_readme_lists_every_tutorial_and_links_to_the_repository_alone():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = [link for link in links(text) if link.startswith("tutorials/")]
+    assert listed == [f"tutorials/{path.name}" for path in TUTORIALS]
+    to_binder = [link for link in links(text) if "mybinder" in link]
+    pages = [binder(REPOSITORY, path.name) for path in TUTORIALS]
+    served = binder(REPOSITORY, "").split("?")[0]
+    assert to_binder == [*pages, f"{served}?urlpath=panel-preview/render/imnn_lab/app.py"]
+    relative = {link for link in links(text) if not urlsplit(link).scheme}
+    assert [link for link in relative if not (ROOT / link).exists()] == []
+
+
 def test_binder_is_asked_for_repositories_elsewhere_in_its_general_form():
     link = binder("https://example.org/group/project", "01_a.ipynb")
     assert "/v2/git/https%3A%2F%2Fexample.org%2Fgroup%2Fproject/HEAD?" in link
