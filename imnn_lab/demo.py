@@ -108,7 +108,8 @@ def _case(name: str, seed: int) -> Case:
     make = {"gaussian": problems.gaussian, "slope": problems.slope, "field": problems.field_2d}
     problem = make[name]()
     observation = problem.simulations(1, seed=10_000 + seed)[0]
-    story = f"The problem {name!r}: {(make[name].__doc__ or '').splitlines()[0]}"
+    about = (make[name].__doc__ or "").splitlines()[0].removeprefix("Return the problem of ")
+    story = f"The problem {name!r}: {about}"
     return Case(problem, observation, story, CASES[name].prior, 2000 if name == "field" else 1000)
 
 

@@ -60,6 +60,8 @@ class Drawing:
                 shown.update(start=wanted[0], end=wanted[1])
                 self._fitted[label] = wanted
             shown.update(reset_start=wanted[0], reset_end=wanted[1])
+        # a browser loses the marks of a legend whose figure it does not paint again
+        self.legend.x_range.end = 3 - self.legend.x_range.end
 
     @property
     def places(self) -> list[list[figure | None]]:
@@ -96,7 +98,7 @@ class Drawing:
     ) -> LegendItem:
         """Return a legend entry; its visibility is that of everything of its group."""
         series, rejected = group
-        unseen = ColumnDataSource({"x": [0, 0], "y": [0, 0]})
+        unseen = ColumnDataSource({"x": [-1, -1], "y": [-1, -1]})
         colour = NEUTRAL if rejected else style(series).colour
         drawn = {kind for kind, k, r in keys if (k, r) == group}
         glyphs = []

@@ -68,13 +68,15 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     with (place / "history.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["det_F"]) for row in rows], loaded.history["det_F"])
-    exact, ours = (
-        Posterior.from_npz(place / f"posterior-{name}.npz")
-        for name in ("exact", "Gaussian-approximation")
+    exact, *ours = (
+        Posterior.from_npz(place / f"posterior-{name}.npz") for name in ("exact", "ABC", "PMC")
     )
     # A network that keeps most of the information shifts the posterior by less than its width.
-    assert (np.abs(ours.mean - exact.mean) < exact.sd).all()
-    np.testing.assert_allclose(ours.sd, exact.sd, rtol=0.35)
+    # The widths of a few hundred effective samples are good to 4 %; the rest of the tolerance is
+    # for the distance that is accepted. The forecast at θ_fid fails here: half as wide in Σ.
+    for posterior in ours:
+        assert (np.abs(posterior.mean - exact.mean) < exact.sd).all()
+        np.testing.assert_allclose(posterior.sd, exact.sd, rtol=0.35)
     if problem == "nile":
         # The exact maximum-likelihood values, to the digits printed.
         assert all(word in done.stdout for word in ("919.6", "0.5063", "145.3", "0.001339"))
