@@ -61,7 +61,7 @@ def column(page, name, source="training_curves"):
     return page.evaluate(code, [source, name])
 
 
-def until(page, condition, seconds=40):
+def until(page, condition, seconds=120):
     """Wait until a condition on the page holds, asked a few times a second; return what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):
