@@ -60,8 +60,6 @@ class Drawing:
                 shown.update(start=wanted[0], end=wanted[1])
                 self._fitted[label] = wanted
             shown.update(reset_start=wanted[0], reset_end=wanted[1])
-        # a browser loses the marks of a legend whose figure it does not paint again
-        self.legend.x_range.end = 3 - self.legend.x_range.end
 
     @property
     def places(self) -> list[list[figure | None]]:

@@ -23,7 +23,7 @@ LENGTHS = """() => {
 @pytest.fixture(scope="module", params=["perCommTarget", "disabled"])
 def lab(request, tmp_path_factory):
     place = tmp_path_factory.mktemp("lab")
-    cells = [MAKE, "imnn.explore()", "imnn.widget()", "run = imnn.fit(3000)"]
+    cells = [MAKE, "imnn.explore()", "imnn.widget()", "run = imnn.fit(10_000)"]
     nbformat.write(notebook(*cells), place / "training.ipynb")
     with laboratory(place, request.param) as address:
         yield address
@@ -42,8 +42,8 @@ def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
     seen = until(page, lambda: (found := page.evaluate(LENGTHS)) and min(found) > 20 and found)
     later = until(page, lambda: (now := page.evaluate(LENGTHS)) and min(now) > max(seen) and now)
     assert is_busy(page), f"they followed while the cell ran: {seen}, {later}"
-    until(page, lambda: not is_busy(page), 120)
-    ended = page.get_by_text("Finished: all 3000 iterations are done")
+    until(page, lambda: not is_busy(page), 400)
+    ended = page.get_by_text("Finished: all 10000 iterations are done")
     until(page, lambda: ended.count() >= 2, 60)
 
 
