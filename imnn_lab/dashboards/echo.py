@@ -10,7 +10,7 @@ LONGEST_WAIT = 2.0
 # A page that nobody looks at draws nothing: the timer answers then. An answer that is given before
 # its widget is drawn is lost, and the next one does as well.
 ANSWER = """
-const n = Number(question.text)
+const n = Number(source.text)
 const answer = () => {
   try { if (answered.value < n) answered.value = n } catch { }
 }
@@ -31,8 +31,8 @@ class Echo(pn.viewable.Viewer):
         self._n, self._asked_at = 0, 0.0
         self._question = pn.widgets.StaticText(value="0")
         self._answered = pn.widgets.IntInput(value=0)
-        models = {"question": self._question, "answered": self._answered}
-        self._question.jscallback(args=models, value=ANSWER)
+        # "source" is the question; Panel would keep for ever what is named among the arguments too
+        self._question.jscallback(args={"answered": self._answered}, value=ANSWER)
 
     def ask(self) -> None:
         """Send the question, after what is to be drawn."""

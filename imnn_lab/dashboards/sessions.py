@@ -56,10 +56,15 @@ def take_styles_from_here() -> None:
 def calm(page: Any) -> Any:
     """Return a page without its link to the flag of activity, which is one for all sessions.
 
-    Without this every event of any session costs a search through the models of every other.
+    The link would keep every page that was ever served in memory, and every event of any session
+    would cost a search through the models of all of them.
     """
     with edit_readonly(page):
-        page.busy = False
+        page.busy = False  # no longer follows the flag, whose watcher is still there
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
+        follower = getattr(watcher.fn, "__self__", None)
+        if getattr(follower, "self", None) is page:
+            pn.state.param.unwatch(watcher)
     return page
 
 

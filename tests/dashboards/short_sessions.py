@@ -1,0 +1,32 @@
+"""A server in this process whose sessions end as soon as they are left."""
+
+import contextlib
+import socket
+import time
+
+import panel as pn
+from bokeh.client import pull_session
+from dashboards.serving import free_port
+
+
+@contextlib.contextmanager
+def served_in_this_process(make):
+    """Serve what `make` returns; yields a function that opens a session and leaves it."""
+    port = free_port()
+    server = pn.serve(
+        make, port=port, address="127.0.0.1", show=False, threaded=True, verbose=False,
+        unused_session_lifetime_milliseconds=100, check_unused_sessions_milliseconds=50,
+    )  # fmt: skip
+    try:
+        _wait_for(port)
+        yield lambda: pull_session(url=f"http://127.0.0.1:{port}/").close()
+    finally:
+        server.stop()
+
+
+def _wait_for(port):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
