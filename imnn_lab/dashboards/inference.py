@@ -13,7 +13,7 @@ from imnn_lab.dashboards.corner_view import CornerView
 from imnn_lab.dashboards.export_view import ExportView
 from imnn_lab.dashboards.following import follow
 from imnn_lab.dashboards.inference_state import InferenceState
-from imnn_lab.dashboards.layout import side_by_side
+from imnn_lab.dashboards.layout import body, side_by_side
 from imnn_lab.dashboards.population_view import PopulationView
 from imnn_lab.dashboards.rejection_view import RejectionView
 from imnn_lab.dashboards.scatter_view import ScatterView
@@ -157,7 +157,7 @@ class InferencePage:
         left = pn.Column(*controls, **wide)
         above = side_by_side(*((figure, 420, 1) for figure in figures))
         right = pn.Column(smoothing, above, *below, **wide)
-        return side_by_side((left, 300, 1), (right, 560, 3))
+        return body(side_by_side((left, 300, 1), (right, 560, 3)))
 
 
 def _fisher_of(estimator: Any) -> np.ndarray:

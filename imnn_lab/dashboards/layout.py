@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import panel as pn
-from bokeh.models import Div
+from bokeh.document import Document
+from bokeh.models import Div, Model, UIElement
+from panel.io.notebook import patch_inline_stylesheets
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 OWN_SIZE = {
@@ -16,6 +18,28 @@ OWN_SIZE = {
 AS_WIDE = ".bk-clearfix { display: block !important; }"  # as its place, not as its content
 FRAMED = {"border": BORDER, "border-radius": "4px"}  # a download, which has no edge of its own
 CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
+
+
+class Body(pn.Column):
+    """All of a dashboard, shown in a notebook without delay.
+
+    Panel puts the style sheets into a notebook's models one by one, and Bokeh looks through the
+    whole document after each.
+    """
+
+    def _render_model(self, doc: Document | None = None, comm: Any = None) -> Model:
+        doc = Document() if doc is None else doc
+        with doc.models.freeze():
+            root = super()._render_model(doc, comm)
+            if pn.config.inline:
+                for model in root.select({"type": UIElement}):
+                    patch_inline_stylesheets(model)
+        return root
+
+
+def body(*objects: Any) -> Body:
+    """Return what a dashboard consists of, from top to bottom, as wide as its place."""
+    return Body(*objects, sizing_mode="stretch_width", margin=0, min_width=0)
 
 
 def card(title: str, *objects: Any) -> pn.Column:

@@ -14,7 +14,7 @@ from imnn_lab.dashboards.ellipse import EllipseView
 from imnn_lab.dashboards.export import Export
 from imnn_lab.dashboards.export_view import figure_download
 from imnn_lab.dashboards.following import follow
-from imnn_lab.dashboards.layout import card, side_by_side, table
+from imnn_lab.dashboards.layout import body, card, side_by_side, table
 from imnn_lab.dashboards.pump import Pump
 from imnn_lab.dashboards.results_files import Results, TrainedBefore, read_results
 from imnn_lab.dashboards.state import TrainingState
@@ -66,7 +66,7 @@ class ResultsPage:
         for name, posterior in results.posteriors.items():
             groups.setdefault(posterior.labels, {})[name] = posterior
         parts += [posteriors_card(group) for group in groups.values()]
-        self.body = pn.Column(*parts, sizing_mode="stretch_width", margin=0, min_width=0)
+        self.body = body(*parts)
         self.refresh()
 
     def refresh(self) -> None:

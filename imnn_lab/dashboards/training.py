@@ -14,7 +14,7 @@ from imnn_lab.dashboards.curves import Curves
 from imnn_lab.dashboards.echo import Echo
 from imnn_lab.dashboards.ellipse import EllipseView
 from imnn_lab.dashboards.export import Export
-from imnn_lab.dashboards.layout import flowing
+from imnn_lab.dashboards.layout import body, flowing
 from imnn_lab.dashboards.notebooks import follow_in_notebook
 from imnn_lab.dashboards.protocols import Trained
 from imnn_lab.dashboards.pump import Pump
@@ -72,9 +72,7 @@ class TrainingDashboard(pn.viewable.Viewer):
         left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
         above = flowing((left, 300, 1), (self.curves, 560, 3))
         below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
-        return pn.Column(
-            above, below, self.echo, sizing_mode="stretch_width", margin=0, min_width=0
-        )
+        return body(above, below, self.echo)
 
     def __panel__(self) -> pn.Column:
         self.pump.tick()

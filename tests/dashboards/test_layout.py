@@ -1,0 +1,44 @@
+"""How dashboards stand on a page."""
+
+import panel as pn
+import pytest
+from bokeh.document.models import DocumentModelManager
+from bokeh.models import UIElement
+from panel.io.notebook import patch_inline_stylesheets
+from panel.io.resources import set_resource_mode
+
+from imnn_lab.dashboards.layout import body
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Count how often a whole document is looked through."""
+    counted, recompute = [], DocumentModelManager.recompute
+
+    def counting(manager):
+        counted.append(1)
+        recompute(manager)
+
+    monkeypatch.setattr(DocumentModelManager, "recompute", counting)
+    monkeypatch.setattr(pn.config, "inline", True)
+    return counted
+
+
+def show_in_a_notebook(kind):
+    """Do what Panel does to show something in a notebook, up to its style sheets."""
+    shown = kind(*(pn.widgets.FloatSlider(start=0, end=1) for _ in range(20)))
+    with set_resource_mode("inline"):
+        root = shown._render_model()
+    for model in root.select({"type": UIElement}):
+        patch_inline_stylesheets(model)
+
+
+def test_a_body_is_shown_in_a_notebook_without_a_search_for_each_part(searches):
+    show_in_a_notebook(body)
+    assert len(searches) < 5
+
+
+def test_a_column_is_not(searches):
+    # the control, and why there are bodies
+    show_in_a_notebook(pn.Column)
+    assert len(searches) > 20
