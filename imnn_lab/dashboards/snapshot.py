@@ -23,7 +23,8 @@ from imnn_lab.inference.rejection import Acceptance, accept
 
 GAUSSIAN, ABC, PMC, EXACT = "Gaussian approximation", "ABC", "PMC", "exact"
 MOST_SHOWN = 2500  # draws of one cloud that a page shows
-WIDTH = 4.5  # standard deviations that figures reach to either side of the estimate
+WIDTH = 4.5  # standard deviations that figures reach to either side of a posterior's mean
+FARTHEST = 3.0  # times as far, where ABC and PMC are still wide
 BINS = 30
 
 
@@ -125,6 +126,35 @@ class Snapshot:
 
     # Figures ----------------------------------------------------------------------------------
 
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """From where to where figures of each parameter reach.
+
+        As far as the Gaussian approximation and the exact posterior do. Accepted draws and
+        particles that reach farther are followed, but not over a whole prior while ε is large.
+        """
+        low, high = np.array(self.observation.gaussian.ranges(width=WIDTH)).T
+        if self.exact is not None:
+            low, high = self._widened(low, high, self.exact)
+        reach = FARTHEST * (high - low) / 2
+        nearest, farthest = (low + high) / 2 - reach, (low + high) / 2 + reach
+        for name in (ABC, PMC):
+            found = self.samples.get(name)
+            if found is not None:
+                low, high = self._widened(low, high, found)
+        return list(
+            zip(np.maximum(low, nearest).tolist(), np.minimum(high, farthest).tolist(), strict=True)
+        )
+
+    def _widened(
+        self, low: np.ndarray, high: np.ndarray, found: Posterior
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return limits that hold a posterior as well, within the prior."""
+        reach = WIDTH * np.nan_to_num(found.sd)
+        low = np.minimum(low, np.maximum(found.mean - reach, self.prior.low))
+        high = np.maximum(high, np.minimum(found.mean + reach, self.prior.high))
+        return low, high
+
     def corner(self) -> Panels:
         """Describe the corner plot of all posteriors."""
         truth = self.observation.truth
@@ -133,7 +163,7 @@ class Snapshot:
             self.labels,
             truths=[] if truth is None else [truth],
             bins=BINS,
-            ranges=self.observation.gaussian.ranges(width=WIDTH),
+            ranges=self.ranges,
             smoothing=self.smoothing,
             clouds=[cloud for cloud in self.clouds if not cloud.rejected] if self.simulates else [],
         )

@@ -1,5 +1,7 @@
 """What a page of inference does, without a browser and without a network."""
 
+import time
+
 import numpy as np
 import pytest
 from dashboards import inference_problem as problem
@@ -148,3 +150,34 @@ def test_facades_open_the_page_with_what_they_have(name):
 def test_an_estimator_without_a_fisher_matrix_is_refused():
     with pytest.raises(TypeError, match="bring its Fisher matrix"):
         InferenceDashboard(problem.get_estimate, problem.PRIOR)
+
+
+def test_figures_reach_as_far_as_the_posteriors():
+    # the forecast's errors are four times too small, as those at θ_fid may be for a far target
+    state = dashboard(Fisher=16 * problem.F, exact=problem.exact).state
+    until_found(state)
+    snapshot = state.snapshot()
+    low, high = np.quantile(snapshot.exact.parameters, [0.01, 0.99], axis=0)
+    reached = np.array(snapshot.ranges).T
+    assert (reached[0] < low).all()
+    assert (reached[1] > high).all()
+    forecast = np.array(snapshot.observation.gaussian.ranges(width=4.5)).T
+    assert (forecast[0] > low).any(), "the control: the forecast alone does not reach so far"
+
+
+def test_figures_do_not_reach_over_the_whole_prior_while_the_distance_is_large():
+    page = drawn(InferencePage(dashboard().state))
+    page.state.choices.log_distance = 2.0
+    page.refresh()
+    snapshot = page.state.snapshot()
+    assert snapshot.acceptance.accepted.all()
+    widths = np.diff(snapshot.ranges)[:, 0]
+    forecast = np.diff(snapshot.observation.gaussian.ranges(width=4.5))[:, 0]
+    assert (widths <= 3.001 * forecast).all()
+
+
+def until_found(state, seconds=60):
+    end = time.monotonic() + seconds
+    while state.snapshot().exact is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
