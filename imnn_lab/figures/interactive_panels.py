@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Legend, LegendItem, Range1d
+from bokeh.events import LegendItemClick
+from bokeh.models import ColumnDataSource, CustomJS, Legend, LegendItem, Range1d
 from bokeh.plotting import figure
 
 from imnn_lab.figures.brush import Brush, group_name
@@ -15,6 +16,12 @@ from imnn_lab.figures.interactive_panel import MARKERS, Key, PanelFigure, Settin
 from imnn_lab.figures.style import mass_label, style
 
 ROW = 24  # pixels of a row of the legend
+# The click comes before the mark beside the name is hidden or shown itself.
+FOLLOW_CLICK = """
+const k = items.indexOf(cb_obj.item)
+const visible = !items[k].renderers[0].visible
+for (const renderer of renderers[k]) renderer.visible = visible
+"""
 
 
 class Drawing:
@@ -81,46 +88,45 @@ class Drawing:
             outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1),
         )  # fmt: skip
         strip.axis.visible = strip.grid.visible = False
-        items = [self._item(strip, setting, keys, group) for group in groups]
+        items = [_item(strip, setting, keys, group) for group in groups]
         legend = Legend(
             items=items, click_policy="hide", orientation="horizontal", ncols=2, title=title,
             location="top_left", margin=0, padding=4, label_text_font_size="12px",
             title_text_font_size="12px", title_text_font_style="normal", border_line_color=None,
             background_fill_alpha=0, inactive_fill_alpha=0.6, name=f"{setting.name} legend",
         )  # fmt: skip
+        # Not by links from the marks: a legend forgets its marks when what they lead to changes.
+        followers = [list(self._of_group(group)) for group in groups]
+        arguments = {"items": items, "renderers": followers}
+        legend.js_on_event(LegendItemClick, CustomJS(args=arguments, code=FOLLOW_CLICK))
         strip.add_layout(legend)
         return strip
-
-    def _item(
-        self, strip: figure, setting: Setting, keys: list[Key], group: tuple[int, bool]
-    ) -> LegendItem:
-        """Return a legend entry; its visibility is that of everything of its group."""
-        series, rejected = group
-        unseen = ColumnDataSource({"x": [-1, -1], "y": [-1, -1]})
-        colour = NEUTRAL if rejected else style(series).colour
-        drawn = {kind for kind, k, r in keys if (k, r) == group}
-        glyphs = []
-        if "lines" in drawn:
-            glyphs.append(
-                strip.line(
-                    "x", "y", source=unseen, color=colour, line_dash=dashes(series), line_width=2
-                )
-            )
-        else:
-            marker = "square" if "histogram" in drawn else MARKERS[series % len(MARKERS)]
-            glyphs.append(
-                strip.scatter("x", "y", source=unseen, color=colour, marker=marker, size=1)
-            )
-        for renderer in self._of_group(group):
-            glyphs[0].js_link("visible", renderer, "visible")
-        label = group_name(setting.series[series], rejected)
-        return LegendItem(label=label, renderers=glyphs)
 
     def _of_group(self, group: tuple[int, bool]) -> Iterator[object]:
         for panel in self._panels.values():
             for (_, series, rejected), renderer in panel.renderers.items():
                 if (series, rejected) == group:
                     yield renderer
+
+
+def _item(strip: figure, setting: Setting, keys: list[Key], group: tuple[int, bool]) -> LegendItem:
+    """Return a legend entry with a mark of its own."""
+    series, rejected = group
+    unseen = ColumnDataSource({"x": [-1, -1], "y": [-1, -1]})
+    colour = NEUTRAL if rejected else style(series).colour
+    drawn = {kind for kind, k, r in keys if (k, r) == group}
+    glyphs = []
+    if "lines" in drawn:
+        glyphs.append(
+            strip.line(
+                "x", "y", source=unseen, color=colour, line_dash=dashes(series), line_width=2
+            )
+        )
+    else:
+        marker = "square" if "histogram" in drawn else MARKERS[series % len(MARKERS)]
+        glyphs.append(strip.scatter("x", "y", source=unseen, color=colour, marker=marker, size=1))
+    label = group_name(setting.series[series], rejected)
+    return LegendItem(label=label, renderers=glyphs)
 
 
 def _outer(panel: Panel, description: Panels) -> tuple[bool, bool]:

@@ -115,6 +115,35 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     assert caught.value.path().read_bytes()[:5] == b"%PDF-"
 
 
+MARKS = """name => {
+  const model = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
+  return Bokeh.index.find_one(model).entries.map(({el, glyph, label}) => {
+    const {width, height} = glyph.canvas
+    const pixels = glyph.canvas.getContext("2d").getImageData(0, 0, width, height).data
+    const {left, top} = el.getBoundingClientRect()
+    return [label, pixels.some(value => value > 0), left, top]
+  })
+}"""
+SHOWN = """name => Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
+  .renderers.filter(r => r.glyph.type == "MultiLine").map(r => r.visible)"""
+
+
+def test_names_keep_their_marks_and_hide_what_they_name(watched_page, address):
+    page = opened(watched_page(), address)
+    button(page, "Draw").click()
+    until(page, lambda: len(column(page, "xs", "corner 1 0 lines ABC")) > 0)
+    marks = page.evaluate(MARKS, "corner legend")
+    assert [label for label, *_ in marks] == ["Gaussian approximation", "ABC", "PMC", "exact"]
+    assert all(is_marked for _, is_marked, *_ in marks)
+
+    _, _, left, top = marks[1]
+    page.mouse.click(left + 40, top + 10)
+    for place in ("corner 1 0", "corner 0 0"):
+        until(page, lambda place=place: page.evaluate(SHOWN, place) == [True, False, True, True])
+    page.mouse.click(left + 40, top + 10)
+    until(page, lambda: page.evaluate(SHOWN, "corner 1 0") == [True, True, True, True])
+
+
 def test_two_browsers_do_not_see_each_other(watched_page, address):
     one, other = (opened(watched_page(), address) for _ in range(2))
     button(one, "Draw").click()
