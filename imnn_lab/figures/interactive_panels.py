@@ -16,11 +16,10 @@ from imnn_lab.figures.interactive_panel import MARKERS, Key, PanelFigure, Settin
 from imnn_lab.figures.style import mass_label, style
 
 ROW = 24  # pixels of a row of the legend
-# The click comes before the mark beside the name is hidden or shown itself.
 FOLLOW_CLICK = """
-const k = items.indexOf(cb_obj.item)
-const visible = !items[k].renderers[0].visible
-for (const renderer of renderers[k]) renderer.visible = visible
+const named = renderers[items.indexOf(cb_obj.item)]
+const visible = !named[0].visible
+for (const renderer of named) renderer.visible = visible
 """
 
 
