@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import panel as pn
 
+from imnn_lab.dashboards.layout import Body
 from imnn_lab.dashboards.notebooks import has_answered
 from imnn_lab.dashboards.sessions import in_session, tick_with_session
 from imnn_lab.dashboards.ticking import PERIOD, NotebookTicker, kernel_shell
@@ -14,7 +15,7 @@ from imnn_lab.dashboards.ticking import PERIOD, NotebookTicker, kernel_shell
 class Page(Protocol):
     """What is followed: `refresh` brings `body` up to date."""
 
-    body: Any
+    body: Body
 
     def refresh(self) -> None:
         """Show what there is now."""
@@ -30,19 +31,16 @@ class Followed:
         """Refresh the page and push what changed; say whether somebody listens."""
         if not has_answered(self.page.body):
             return False
-        self.page.refresh()
-        pn.io.push_notebook(self.page.body)
+        with self.page.body.turn:
+            self.page.refresh()
+            pn.io.push_notebook(self.page.body)
         return True
 
 
 def follow(page: Page) -> None:
     """Refresh a page four times a second, in its session's loop or in a notebook's thread."""
     if in_session():
-
-        async def tick() -> None:
-            page.refresh()
-
-        tick_with_session(tick, PERIOD)
+        tick_with_session(page.refresh, PERIOD)
         return
     shell = kernel_shell()
     if shell is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +22,25 @@ CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width"
 
 
 class Body(pn.Column):
-    """All of a dashboard, shown in a notebook without delay.
+    """All of a dashboard, shown in a notebook without delay, and by one thread at a time.
 
     Panel puts the style sheets into a notebook's models one by one, and Bokeh looks through the
-    whole document after each.
+    whole document after each. It sends a change as several messages, which must not be mixed with
+    those of another thread.
+
+    Attributes
+    ----------
+    turn : threading.RLock
+        Held by who changes what a notebook shows: its frontend, or what follows a run.
     """
+
+    def __init__(self, *objects: Any, **params: Any) -> None:
+        super().__init__(*objects, **params)
+        self.turn = threading.RLock()
+
+    def _on_msg(self, ref: str, manager: Any, msg: Any) -> None:
+        with self.turn:
+            super()._on_msg(ref, manager, msg)
 
     def _render_model(self, doc: Document | None = None, comm: Any = None) -> Model:
         doc = Document() if doc is None else doc

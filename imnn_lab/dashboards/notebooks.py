@@ -34,7 +34,7 @@ class NotebookView:
     Parameters
     ----------
     pump : Pump
-    layout : panel viewable
+    layout : Body
         What is displayed.
     """
 
@@ -45,8 +45,9 @@ class NotebookView:
         """Bring the views up to date and push what changed, if somebody listens."""
         if not has_answered(self.layout):
             return False
-        if self.pump.tick_if_due():
-            pn.io.push_notebook(self.layout)
+        with self.layout.turn:
+            if self.pump.tick_if_due():
+                pn.io.push_notebook(self.layout)
         return self.pump.is_busy
 
 

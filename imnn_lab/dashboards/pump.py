@@ -113,10 +113,6 @@ class Pump:
             browser.ask()
         return True
 
-    async def tick_in_loop(self) -> None:
-        """Do a tick on the loop of a session, where it is due."""
-        self.tick_if_due()
-
     def _read(self) -> Moment:
         history = self.state.imnn.history
         is_new = history is not self._history

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import panel as pn
@@ -17,16 +17,23 @@ def in_session() -> bool:
     return bool(pn.state.curdoc and pn.state.curdoc.session_context)
 
 
-def tick_with_session(tick: Callable[[], Coroutine[Any, Any, None]], period: float) -> None:
+def tick_with_session(tick: Callable[[], object], period: float) -> None:
     """Do something every `period` seconds on this session's loop, until the session ends.
 
     It begins when the browser has drawn the page: what changes while it is being drawn may be lost.
 
     It does not count as activity of the page: Panel's flag for that is one for all sessions, and
-    each change of it is sent to all of their pages.
+    each change of it is sent to all of their pages. What a tick changes is sent together, in order:
+    while a browser still takes the last message, Panel would queue what it sends itself, and let
+    Bokeh tell of changes to models that the browser has yet to hear of.
     """
     milliseconds = int(1000 * period)
-    callback = PeriodicCallback(callback=tick, period=milliseconds, background=True)
+
+    async def together() -> None:
+        with pn.io.unlocked(policy="collect"):
+            tick()
+
+    callback = PeriodicCallback(callback=together, period=milliseconds, background=True)
     pn.state.on_session_destroyed(SessionTick(callback).session_destroyed)
     pn.state.onload(callback.start)
 

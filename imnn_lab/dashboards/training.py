@@ -77,7 +77,7 @@ class TrainingDashboard(pn.viewable.Viewer):
     def __panel__(self) -> pn.Column:
         self.pump.tick()
         if in_session():
-            tick_with_session(self.pump.tick_in_loop, PERIOD)
+            tick_with_session(self.pump.tick_if_due, PERIOD)
         else:
             self._notebook = follow_in_notebook(self, self._layout)
         return self._layout

@@ -100,12 +100,14 @@ class CurvesFigure:
     def put(self, source: ColumnDataSource, addition: Addition) -> None:
         """Add points to a source: one patch of its end and one stream, or all of it anew."""
         data = curve_data(self.names, addition.x, addition.y)
-        if addition.replaces:
+        dropped, end = addition.dropped, len(source.data[self.names[0]])
+        if addition.replaces or not end:
+            # An empty source may have been emptied in this tick. What is then streamed would be in
+            # the message about that as well, and come twice.
             source.data = data
             return
         # Lists travel in one message, where each array is one or two of its own.
         few = {name: values.tolist() for name, values in data.items()}
-        dropped, end = addition.dropped, len(source.data[self.names[0]])
         if dropped:
             place = slice(end - dropped, end)
             source.patch({name: [(place, values[:dropped])] for name, values in few.items()})

@@ -7,6 +7,7 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.following import follow
+from imnn_lab.dashboards.layout import body
 from imnn_lab.dashboards.page import page
 from imnn_lab.dashboards.sessions import stop_with_session
 from imnn_lab.laboratory.choosing import ChoosingView
@@ -41,10 +42,10 @@ class Laboratory:
             InferenceStage(session),
             ResultsStage(session),
         ]
-        self.body = pn.Column(
-            pn.pane.HTML(f"<p>{INTRODUCTION}</p>", sizing_mode="stretch_width", min_width=0),
-            *self.stages, sizing_mode="stretch_width", min_width=0, margin=0,
-        )  # fmt: skip
+        introduction = pn.pane.HTML(
+            f"<p>{INTRODUCTION}</p>", sizing_mode="stretch_width", min_width=0
+        )
+        self.body = body(introduction, *self.stages)
         self.refresh()
 
     def refresh(self) -> None:

@@ -30,7 +30,7 @@ dashboard = ABC.explore(exact=problem.exact)
 count = pn.pane.HTML("")
 
 
-async def tell():
+def tell():
     count.object = f"simulated {counted['simulations']} in this session"
 
 

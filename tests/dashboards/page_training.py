@@ -24,7 +24,7 @@ def runs_in_this_process():
     return sum(thread.name == "imnn_lab run" for thread in threading.enumerate())
 
 
-async def show_count():
+def show_count():
     count.object = f"runs: {runs_in_this_process()}"
 
 

@@ -1,5 +1,8 @@
 """How dashboards stand on a page."""
 
+import contextlib
+import threading
+
 import panel as pn
 import pytest
 from bokeh.document.models import DocumentModelManager
@@ -42,3 +45,17 @@ def test_a_column_is_not(searches):
     # the control, and why there are bodies
     show_in_a_notebook(pn.Column)
     assert len(searches) > 20
+
+
+@pytest.mark.parametrize(("kind", "waits"), [(body, True), (pn.Column, False)])
+def test_what_a_frontend_sends_waits_its_turn(monkeypatch, kind, waits):
+    # the control: a column does not wait, and messages of two threads are mixed
+    came = threading.Event()
+    monkeypatch.setattr(pn.Column, "_on_msg", lambda *_: came.set())
+    shown = kind()
+    frontend = threading.Thread(target=shown._on_msg, args=("ref", None, None))
+    with getattr(shown, "turn", contextlib.nullcontext()):
+        frontend.start()
+        assert came.wait(0.5) is not waits
+    frontend.join(60)
+    assert came.is_set()

@@ -48,7 +48,7 @@ def test_ticks_stream_what_is_new(network):
         network.train(n)
         dashboard.pump.tick()
         dashboard.pump.tick()
-    assert streamed == [1, 7, 30], "one stream a tick, none where nothing is new"
+    assert streamed == [7, 30], "the first points replace; then one stream a tick that has news"
     np.testing.assert_array_equal(curves.data["det_F"], np.arange(1, 39))
     np.testing.assert_array_equal(curves.data["det_F_iteration"], np.arange(38))
 

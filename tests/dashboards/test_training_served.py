@@ -157,3 +157,15 @@ def test_a_browser_too_slow_for_its_session_gets_another_from_this_host(watched_
         page.route(scripts, lambda route: (time.sleep(0.5), route.continue_()))
         opened(page, address)
         words(page, "runs: 0")
+
+
+def test_what_comes_in_a_tick_may_change_in_it(watched_page):
+    command = [
+        "panel", "serve", str(ROOT / "tests" / "dashboards" / "page_growing.py"),
+        "--port", "PORT", "--address", "127.0.0.1",
+    ]  # fmt: skip
+    with served(command, "/page_growing") as found:
+        page = watched_page()
+        page.goto(f"{found}/page_growing")
+        for n in range(5):
+            until(page, lambda n=n: column(page, "x", f"grown {n}") == [1, 2], 30)
