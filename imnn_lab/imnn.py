@@ -237,6 +237,7 @@ class IMNN:
             self._trainer = Trainer(self._network, training, validation, place, saves)
             if archive is None:
                 self._trainer.recompute()
+                preparation.warn_of_wide_differences(self.F, self.δθ)
 
     def _prepared(
         self,

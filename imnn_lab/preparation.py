@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.source import Source
 
 MOST_VALUES = 2**25  # of the simulations that layers are adapted to
+WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
 
 
 def default_network(settings: Settings) -> keras.Model:
@@ -93,3 +95,28 @@ def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras
     layer.kernel.assign(A)
     layer.bias.assign(-found.μ[found.n_external :] @ A)
     return result
+
+
+def warn_of_wide_differences(F: np.ndarray, δθ: np.ndarray | None) -> None:
+    """Warn when simulations lie much farther apart than the parameters can be told apart.
+
+    F is then a mean over that whole range rather than the information at θ_fid.
+
+    Parameters
+    ----------
+    F : ndarray, shape (n_params, n_params)
+    δθ : ndarray, shape (n_params,), or None for exact derivatives
+    """
+    if δθ is None:
+        return
+    errors = 1 / np.sqrt(np.diag(F))
+    widths = np.nan_to_num(δθ / errors)
+    if widths.max() > WIDEST:
+        i = int(widths.argmax())
+        warnings.warn(
+            f"`δθ` of parameter {i} is {δθ[i]:.3g}, {widths[i]:.0f} times the error of "
+            f"{errors[i]:.2g} that F forecasts with the others known. Unless the summaries "
+            "depend linearly on it so far, F and the estimates are off. "
+            f"Make simulations with a δθ of about {errors[i]:.1g}.",
+            stacklevel=5,
+        )

@@ -12,6 +12,8 @@ from bokeh.document import Document
 from bokeh.models import Div, Model, UIElement
 from panel.io.notebook import patch_inline_stylesheets
 
+from imnn_lab.dashboards.names import name_controls
+
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 OWN_SIZE = {
     "height": "auto", "max-height": "none", "min-width": "0", "max-width": "100%",
@@ -41,6 +43,16 @@ class Body(pn.Column):
     def _on_msg(self, ref: str, manager: Any, msg: Any) -> None:
         with self.turn:
             super()._on_msg(ref, manager, msg)
+
+    def _get_model(
+        self,
+        doc: Document,
+        root: Model | None = None,
+        parent: Model | None = None,
+        comm: Any = None,
+    ) -> Model:
+        name_controls(doc)
+        return super()._get_model(doc, root, parent, comm)
 
     def _render_model(self, doc: Document | None = None, comm: Any = None) -> Model:
         doc = Document() if doc is None else doc

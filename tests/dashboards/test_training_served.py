@@ -135,6 +135,24 @@ def test_two_browsers_do_not_see_each_other_and_leaving_ends_the_fit(page, watch
     assert len(column(page, "det_F")) == 0
 
 
+NAMELESS = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  const controls = inside(document).filter(e => e.matches("button, input, select, [role=slider]"))
+  const named = e => e.ariaLabel || [...e.labels ?? []].some(l => l.textContent.trim())
+    || (e.matches("button") && e.textContent.trim())
+  return [controls.length, controls.filter(e => !named(e)).map(e => e.outerHTML)]
+}"""
+
+
+def test_every_control_has_a_name(page):
+    for name in ("λ", "ϵ", "learning rate", "smoothing", "iteration"):
+        expect(page.get_by_role("slider", name=re.compile(f"^{name}"))).to_have_count(1)
+    count, nameless = page.evaluate(NAMELESS)
+    assert count > 15
+    assert nameless == []
+
+
 WIDEST = """() => {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
     e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from makers import gaussian_data, small_imnn, small_network
+from makers import SIZE, gaussian_data, small_imnn, small_network
 
 from imnn_lab import IMNN, networks, problems
 
@@ -352,3 +354,18 @@ def test_networks_are_reproducible():
         first, second, other = (make(shape, 2, seed=seed)(data) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, second)
         assert not np.allclose(first, other)
+
+
+@pytest.mark.parametrize(("width", "warns"), [(0.1, False), (8.0, True)])
+def test_simulations_too_far_apart_are_noticed(width, warns):
+    # the error of μ is √0.1 ≈ 0.32: 8 is 25 of it, 0.1 a third
+    problem = replace(problems.gaussian(), δθ=np.array([width, 0.1]))
+    fiducial, derivative = problem.training_set(SIZE, SIZE, 1)
+    data = {"fiducial": fiducial, "derivative": derivative, "δθ": problem.δθ}
+    data |= {"validation_fiducial": None, "validation_derivative": None}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small_imnn(**data)
+    told = [str(warning.message) for warning in caught if "times the error" in str(warning.message)]
+    assert bool(told) is warns
+    assert not warns or "parameter 0" in told[0]
