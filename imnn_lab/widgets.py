@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,19 +49,75 @@ class LiveCurves:
             self.pump.move(moment)
 
 
+class SettingSlider:
+    """A slider over one setting of a state; what its reader does is never set back.
+
+    The reader moves it in one thread while another lets it follow the state.
+
+    Parameters
+    ----------
+    state : TrainingState
+    name : str
+        Of the state's exponent.
+    label : str
+    ends : (float, float)
+        Smallest and largest exponent.
+    act : callable
+        Called when the reader let go.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        name: str,
+        label: str,
+        ends: tuple[float, float],
+        act: Callable[[], Any],
+    ) -> None:
+        self._state, self._name, self._act = state, name, act
+        self._lock, self._follows = threading.RLock(), False
+        self._exponent = float(getattr(state, name))
+        self.widget = ipywidgets.FloatLogSlider(
+            value=10.0**self._exponent, base=10, min=ends[0], max=ends[1], step=0.01,
+            description=label, continuous_update=False, readout_format=".3g", layout=WIDE,
+        )  # fmt: skip
+        self.widget.observe(self._moved, "value")
+
+    def _moved(self, change: dict) -> None:
+        with self._lock:
+            if self._follows:
+                return
+            self._exponent = float(np.log10(change["new"]))
+            setattr(self._state, self._name, self._exponent)
+        self._act()
+
+    def refresh(self) -> None:
+        """Follow the state, where somebody else changed it."""
+        with self._lock:
+            exponent = float(getattr(self._state, self._name))
+            if exponent == self._exponent:
+                return
+            self._exponent, self._follows = exponent, True
+            try:
+                self.widget.value = float(f"{10.0**exponent:.6g}")
+            finally:
+                self._follows = False
+
+
 class Settings:
     """Sliders that apply on release, limits and buttons, over a training's state."""
 
     def __init__(self, state: TrainingState) -> None:
         self.state = state
-        self.sliders = {
-            "log_lambda": _slider("λ", 10.0**state.log_lambda, -0.3, 3),
-            "log_epsilon": _slider(EPSILON, 10.0**state.log_epsilon, -4, 0),
-            "log_learning_rate": _slider("learning rate", 10.0**state.log_learning_rate, -6, 0),
+        pair, rate = state.apply_pair, state.apply_learning_rate
+        self._sliders = {
+            "log_lambda": SettingSlider(state, "log_lambda", "λ", (-0.3, 3), pair),
+            "log_epsilon": SettingSlider(state, "log_epsilon", EPSILON, (-4, 0), pair),
+            "log_learning_rate": SettingSlider(
+                state, "log_learning_rate", "learning rate", (-6, 0), rate
+            ),
         }
-        acts = {"log_learning_rate": state.apply_learning_rate}
-        for name, slider in self.sliders.items():
-            slider.observe(self._mover(name, acts.get(name, state.apply_pair)), "value")
+        self.sliders = {name: slider.widget for name, slider in self._sliders.items()}
         self.counts = {
             "n_iterations": _count(state.n_iterations, "iterations"),
             "patience": _count(state.patience, "patience"),
@@ -74,15 +131,6 @@ class Settings:
             "Stop": _button("Stop", state.stop, "danger"),
             "Reset": _button("Reset", state.reset),
         }
-        self._is_mine = False
-
-    def _mover(self, name: str, act: Callable[[], Any]) -> Callable[[dict], None]:
-        def moved(change: dict) -> None:
-            if not self._is_mine:
-                setattr(self.state, name, float(np.log10(change["new"])))
-                act()
-
-        return moved
 
     def _counter(self, name: str) -> Callable[[dict], None]:
         def changed(change: dict) -> None:
@@ -96,12 +144,8 @@ class Settings:
 
     def refresh(self, moment: Moment) -> None:
         """Let the sliders follow the state, and say which buttons can be pressed."""
-        self._is_mine = True
-        try:
-            for name, slider in self.sliders.items():
-                slider.value = float(f"{10.0 ** getattr(self.state, name):.6g}")
-        finally:
-            self._is_mine = False
+        for slider in self._sliders.values():
+            slider.refresh()
         for name, disabled in disabled_buttons(self.state).items():
             self.buttons[name].disabled = disabled
 
@@ -193,13 +237,6 @@ def pair_words(state: TrainingState) -> str:
     if regularisation is None:
         return f"Not applied. {state.refusal}"
     return f"rate α = {regularisation.α:.4g}"
-
-
-def _slider(label: str, value: float, low: float, high: float) -> ipywidgets.FloatLogSlider:
-    return ipywidgets.FloatLogSlider(
-        value=value, base=10, min=low, max=high, step=0.01, description=label,
-        continuous_update=False, readout_format=".3g", layout=WIDE,
-    )  # fmt: skip
 
 
 def _count(value: int | None, label: str) -> ipywidgets.Text:

@@ -59,3 +59,16 @@ def test_a_browser_that_comes_late_gets_everything(widget, network):
     network.train(5)
     widget.pump.tick()
     assert len(widget.curves.figure.source.data["det_F"]) == 10
+
+
+def test_a_slider_that_its_reader_moved_is_not_set_back(widget, network):
+    slider = widget.controls.sliders["log_epsilon"]
+    told = []
+    slider.observe(lambda change: told.append(change["new"]), "value")
+    moved = 10**-0.93  # more digits than are shown
+    slider.value = moved
+    widget.pump.tick()
+    assert told == [moved]
+    widget.state.log_epsilon = -0.5
+    widget.pump.tick()
+    assert told[1:] == [pytest.approx(10**-0.5, rel=1e-5)]
