@@ -5,6 +5,7 @@ import nbformat
 import pytest
 from dashboards.lab import is_busy, laboratory, notebook, open_notebook, run_cell
 from dashboards.serving import ROOT, until
+from playwright.sync_api import expect
 
 MAKE = f"""
 import sys
@@ -36,7 +37,7 @@ def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
         run_cell(page, cell)
         until(page, lambda: not is_busy(page))
     until(page, lambda: page.evaluate(LENGTHS) == [0, 0])
-    page.wait_for_timeout(1000)
+    expect(page.get_by_role("slider", name="learning rate")).to_have_count(1)
     run_cell(page, 3)
     until(page, lambda: is_busy(page))
     seen = until(page, lambda: (found := page.evaluate(LENGTHS)) and min(found) > 20 and found)
