@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,16 @@ def axes_plans(
 def setting_name(mark: SteeringMark) -> str:
     """Write the name of what was steered as readers know it."""
     return {"ε": EPSILON, "learning_rate": "learning rate"}.get(mark.name, mark.name)
+
+
+def mark_labels(marks: Iterable[SteeringMark]) -> dict[int, str]:
+    """Return what was changed at each iteration that is marked: "λ 10 → 5, ϵ 0.1 → 0.2"."""
+    labels: dict[int, str] = {}
+    for mark in marks:
+        label = f"{setting_name(mark)} {mark.previous:.3g} → {mark.value:.3g}"
+        before = labels.get(mark.iteration)
+        labels[mark.iteration] = label if before is None else f"{before}, {label}"
+    return labels
 
 
 def training_curves(

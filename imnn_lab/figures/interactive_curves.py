@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from imnn_lab.figures.curves import AxesPlan, setting_name
+from imnn_lab.figures.curves import AxesPlan, mark_labels
 from imnn_lab.figures.growing import Addition
 from imnn_lab.figures.interactive import NEUTRAL, line_look, new_figure, reference_line
 from imnn_lab.figures.style import style
@@ -123,10 +123,8 @@ class CurvesFigure:
 
     def show_marks(self, marks: Sequence[SteeringMark]) -> None:
         """Show the marks of steering."""
-        self.marks.data = {
-            "iteration": [mark.iteration for mark in marks],
-            "label": [mark_label(mark) for mark in marks],
-        }
+        labels = mark_labels(marks)
+        self.marks.data = {"iteration": list(labels), "label": list(labels.values())}
 
     def show_smoothed(self, shown: bool) -> None:
         """Show the smoothed curves, the raw ones pale behind them; or the raw ones alone."""
@@ -215,8 +213,3 @@ class CurvesFigure:
             made.js_on_event(RangesUpdate, CustomJS(args={"view": view}, code=HOLD))
             made.js_on_event(Reset, CustomJS(args={"view": view}, code=RELEASE))
         return view
-
-
-def mark_label(mark: SteeringMark) -> str:
-    """Write what was changed: "λ 10 → 5"."""
-    return f"{setting_name(mark)} {mark.previous:.3g} → {mark.value:.3g}"

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imnn_lab.figures.curves import CurveAxes, TrainingCurves
+from imnn_lab.figures.curves import CurveAxes, TrainingCurves, mark_labels
 from imnn_lab.figures.style import TRUTH, style
 
 
@@ -41,7 +41,7 @@ def _draw_on(figure: Figure, description: TrainingCurves) -> None:
     places = figure.subplots(len(description.axes), 1, sharex=True, squeeze=False)
     for place, axes in zip(places[:, 0], description.axes, strict=True):
         _draw_axes(place, axes)
-        for iteration in sorted({mark.iteration for mark in description.marks}):
+        for iteration in mark_labels(description.marks):
             place.axvline(iteration, color=TRUTH, linewidth=0.6, linestyle=":")
     _name_marks(places[0, 0], description)
     places[-1, 0].set_xlabel("iteration")
@@ -65,9 +65,8 @@ def _draw_axes(place: Axes, axes: CurveAxes) -> None:
 
 
 def _name_marks(place: Axes, description: TrainingCurves) -> None:
-    for mark in description.marks:
+    for iteration, label in mark_labels(description.marks).items():
         place.annotate(
-            f"{mark.name} → {mark.value:.3g}", (mark.iteration, 1), (2, -2), rotation=90,
-            xycoords=("data", "axes fraction"), textcoords="offset points",
-            fontsize="x-small", va="top",
+            label, (iteration, 1), (2, -2), rotation=90, xycoords=("data", "axes fraction"),
+            textcoords="offset points", fontsize="x-small", va="top",
         )  # fmt: skip

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from imnn_lab.figures.curves import thinned, training_curves
+from imnn_lab.figures.curves import mark_labels, thinned, training_curves
 from imnn_lab.results import History, SteeringMark
 
 
@@ -34,3 +34,10 @@ def test_thinning_keeps_extremes_and_ends(n):
     assert len(x) <= 1000
     assert {y.min(), y.max(), y[0], y[-1]} <= set(thin)
     assert (np.diff(x) > 0).all()
+
+
+def test_what_was_changed_together_is_named_together():
+    marks = [SteeringMark(4, "λ", 5.0, 10.0, 3), SteeringMark(4, "ε", 0.2, 0.1, 3)]
+    later = SteeringMark(9, "learning_rate", 1e-4, 1e-3, 8)
+    labels = {4: "λ 10 → 5, ϵ 0.1 → 0.2", 9: "learning rate 0.001 → 0.0001"}
+    assert mark_labels([*marks, later]) == labels
