@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from importlib import resources
 
 BASE64 = 4 / 3  # a file grows so much on its way
 
@@ -43,9 +44,15 @@ def serve(options: argparse.Namespace) -> None:
 
     if options.max_fits is not None:
         shared_pool().places = options.max_fits
-    guarded = {}
+    guarded: dict[str, str] = {}
     if options.basic_auth is not None:
-        guarded = {"basic_auth": options.basic_auth, "cookie_secret": secrets.token_hex(32)}
+        # a page of our own: Panel's has a picture from a host outside
+        login = resources.files("imnn_lab") / "data" / "login.html"
+        guarded = {
+            "basic_auth": options.basic_auth,
+            "cookie_secret": secrets.token_hex(32),
+            "basic_login_template": str(login),
+        }
     print(f"imnn_lab at http://{options.address}:{options.port}/ (Ctrl-C ends it)", flush=True)
     pn.serve(
         lambda: laboratory_page(options.grace),

@@ -13,18 +13,18 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from makers import small_imnn
 imnn = small_imnn()
 """
-LENGTHS = """() => {
+LATEST = """() => {
   if (window.Bokeh == null) return []
   const documents = new Set([...Bokeh.documents, ...Bokeh.index.roots.map(r => r.model.document)])
   return [...documents].map(d => d.get_model_by_name("training_curves"))
-    .filter(s => s != null).map(s => s.data.det_F.length)
+    .filter(s => s != null).map(s => Array.from(s.data.det_F_iteration).at(-1) ?? -1)
 }"""
 
 
 @pytest.fixture(scope="module", params=["perCommTarget", "disabled"])
 def lab(request, tmp_path_factory):
     place = tmp_path_factory.mktemp("lab")
-    cells = [MAKE, "imnn.explore()", "imnn.widget()", "run = imnn.fit(10_000)"]
+    cells = [MAKE, "imnn.explore()", "imnn.widget()", "run = imnn.fit(20_000)"]
     nbformat.write(notebook(*cells), place / "training.ipynb")
     with laboratory(place, request.param) as address:
         yield address
@@ -36,15 +36,15 @@ def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
     for cell in range(3):
         run_cell(page, cell)
         until(page, lambda: not is_busy(page))
-    until(page, lambda: page.evaluate(LENGTHS) == [0, 0])
+    until(page, lambda: page.evaluate(LATEST) == [-1, -1])
     expect(page.get_by_role("slider", name="learning rate")).to_have_count(1)
     run_cell(page, 3)
     until(page, lambda: is_busy(page))
-    seen = until(page, lambda: (found := page.evaluate(LENGTHS)) and min(found) > 20 and found)
-    later = until(page, lambda: (now := page.evaluate(LENGTHS)) and min(now) > max(seen) and now)
+    seen = until(page, lambda: (found := page.evaluate(LATEST)) and min(found) > 20 and found)
+    later = until(page, lambda: (now := page.evaluate(LATEST)) and min(now) > max(seen) and now)
     assert is_busy(page), f"they followed while the cell ran: {seen}, {later}"
     until(page, lambda: not is_busy(page), 400)
-    ended = page.get_by_text("Finished: all 10000 iterations are done")
+    ended = page.get_by_text("Finished: all 20000 iterations are done")
     until(page, lambda: ended.count() >= 2, 60)
 
 

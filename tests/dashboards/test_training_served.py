@@ -138,7 +138,8 @@ def test_two_browsers_do_not_see_each_other_and_leaving_ends_the_fit(page, watch
 NAMELESS = """() => {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
     e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
-  const controls = inside(document).filter(e => e.matches("button, input, select, [role=slider]"))
+  const controls = inside(document).filter(
+    e => e.matches("button, input, select, [role=slider]") && e.checkVisibility())
   const named = e => e.ariaLabel || [...e.labels ?? []].some(l => l.textContent.trim())
     || (e.matches("button") && e.textContent.trim())
   return [controls.length, controls.filter(e => !named(e)).map(e => e.outerHTML)]
