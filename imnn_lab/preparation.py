@@ -109,14 +109,14 @@ def warn_of_wide_differences(F: np.ndarray, δθ: np.ndarray | None) -> None:
     """
     if δθ is None:
         return
-    errors = 1 / np.sqrt(np.diag(F))
-    widths = np.nan_to_num(δθ / errors)
-    if widths.max() > WIDEST:
-        i = int(widths.argmax())
+    widths = np.nan_to_num(δθ * np.sqrt(np.diag(F)))  # in errors of each, the others known
+    i = int(widths.argmax())
+    if widths[i] > WIDEST:
+        error = δθ[i] / widths[i]
         warnings.warn(
             f"`δθ` of parameter {i} is {δθ[i]:.3g}, {widths[i]:.0f} times the error of "
-            f"{errors[i]:.2g} that F forecasts with the others known. Unless the summaries "
+            f"{error:.2g} that F forecasts with the others known. Unless the summaries "
             "depend linearly on it so far, F and the estimates are off. "
-            f"Make simulations with a δθ of about {errors[i]:.1g}.",
+            f"Make simulations with a δθ of about {error:.1g}.",
             stacklevel=5,
         )

@@ -12,7 +12,7 @@ from bokeh.document import Document
 from bokeh.models import Div, Model, UIElement
 from panel.io.notebook import patch_inline_stylesheets
 
-from imnn_lab.dashboards.names import name_controls, names_controls
+from imnn_lab.dashboards.names import name_controls, naming_script
 
 BORDER = "1px solid rgba(128, 128, 128, 0.35)"
 OWN_SIZE = {
@@ -65,7 +65,7 @@ class Body(pn.Column):
 
     def _render_mimebundle(self, *arguments: Any) -> Any:
         bundle, metadata = super()._render_mimebundle(*arguments)
-        return {**bundle, "text/html": names_controls(bundle["text/html"])}, metadata
+        return {**bundle, "text/html": bundle["text/html"] + naming_script()}, metadata
 
 
 def body(*objects: Any) -> Body:

@@ -36,6 +36,6 @@ def name_controls(document: Document) -> None:
     document.js_on_event("document_ready", CustomJS(code=NAME_CONTROLS))
 
 
-def names_controls(html: str) -> str:
-    """Return what a notebook shows, with the script that names its controls."""
-    return f'{html}<script type="application/javascript">{NAME_CONTROLS}</script>'
+def naming_script() -> str:
+    """Return the HTML that does the same in a notebook."""
+    return f'<script type="application/javascript">{NAME_CONTROLS}</script>'
