@@ -70,7 +70,7 @@ class Body(pn.Column):
 
 def body(*objects: Any) -> Body:
     """Return what a dashboard consists of, from top to bottom, as wide as its place."""
-    return Body(*objects, sizing_mode="stretch_width", margin=0, min_width=0)
+    return Body(*objects, sizing_mode="stretch_width", margin=0, min_width=0, styles=OWN_SIZE)
 
 
 def card(title: str, *objects: Any) -> pn.Column:

@@ -34,6 +34,18 @@ def opened(page, address):
     return page
 
 
+COVERED = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  const ends = [-Infinity]
+  return inside(document).filter(e => {
+    const {top, bottom} = e.getBoundingClientRect()
+    if (e.tagName === "CANVAS") ends.push(bottom)
+    return e.tagName === "H2" && top < Math.max(...ends)
+  }).map(e => e.textContent)
+}"""
+
+
 def test_build_train_infer_and_look_at_the_results(watched_page, address):
     page = opened(watched_page(), address)
     button(page, "Build the network").click()
@@ -48,6 +60,7 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address):
     expect(page.get_by_text(re.compile("finished: 10,000 simulations"))).to_be_visible()
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
+    until(page, lambda: page.evaluate(COVERED) == [], 20)  # no stage lies over the one before
     with page.expect_download() as caught:
         page.get_by_text("Network and history (state.npz)").click()
     with np.load(caught.value.path(), allow_pickle=False) as arrays:
