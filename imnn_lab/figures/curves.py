@@ -100,7 +100,7 @@ def setting_name(mark: SteeringMark) -> str:
 
 
 def mark_labels(marks: Iterable[SteeringMark]) -> dict[int, str]:
-    """Return what was changed at each iteration that is marked: "λ 10 → 5, ϵ 0.1 → 0.2"."""
+    """Return what was changed at each iteration that is marked: "λ 10 → 5", or several."""
     labels: dict[int, str] = {}
     for mark in marks:
         label = f"{setting_name(mark)} {mark.previous:.3g} → {mark.value:.3g}"

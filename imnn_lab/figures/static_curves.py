@@ -38,12 +38,13 @@ def save_curves(description: TrainingCurves, file: BinaryIO, kind: str) -> None:
 
 
 def _draw_on(figure: Figure, description: TrainingCurves) -> None:
+    labels = mark_labels(description.marks)
     places = figure.subplots(len(description.axes), 1, sharex=True, squeeze=False)
     for place, axes in zip(places[:, 0], description.axes, strict=True):
         _draw_axes(place, axes)
-        for iteration in mark_labels(description.marks):
+        for iteration in labels:
             place.axvline(iteration, color=TRUTH, linewidth=0.6, linestyle=":")
-    _name_marks(places[0, 0], description)
+    _name_marks(places[0, 0], labels)
     places[-1, 0].set_xlabel("iteration")
 
 
@@ -64,8 +65,8 @@ def _draw_axes(place: Axes, axes: CurveAxes) -> None:
         place.legend(fontsize="small", loc="best", frameon=False, ncols=2)
 
 
-def _name_marks(place: Axes, description: TrainingCurves) -> None:
-    for iteration, label in mark_labels(description.marks).items():
+def _name_marks(place: Axes, labels: dict[int, str]) -> None:
+    for iteration, label in labels.items():
         place.annotate(
             label, (iteration, 1), (2, -2), rotation=90, xycoords=("data", "axes fraction"),
             textcoords="offset points", fontsize="x-small", va="top",
