@@ -1,9 +1,11 @@
 """One browser for each module of tests, and pages that notice what must not happen."""
 
+import contextlib
 import os
 import shutil
 
 import pytest
+from dashboards.serving import served
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,17 @@ def browser():
 
 
 @pytest.fixture
-def watched_page(browser):
+def serve():
+    """Return a function that runs a server of the test's own, and gives its address."""
+    with contextlib.ExitStack() as servers:
+        yield lambda *of, **environment: servers.enter_context(served(*of, **environment))
+
+
+@pytest.fixture
+def watched_page(browser, serve):
     """Return a function that opens pages; errors in their consoles and requests to other hosts
-    than this one fail the test.
+    than this one fail the test. Pages are closed before the test's own servers end, which they
+    would otherwise look for.
     """
     contexts, errors = [], []
 

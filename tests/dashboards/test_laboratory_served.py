@@ -79,36 +79,33 @@ def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
         expect(page.get_by_role("alert")).to_contain_text(reason)
 
 
-def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page):
-    command = ["imnn_lab.cli", "serve", "--port", "PORT", "--max-fits", "1", "--grace", "1"]
-    with served(command) as address:
-        first, second = (opened(watched_page(), address) for _ in range(2))
-        button(first, "Build the network").click()
-        expect(first.get_by_text("network is ready")).to_be_visible()
-        first.get_by_label("iterations").fill("10000000")
-        first.get_by_label("iterations").press("Enter")
-        button(first, "Start").click()
-        until(first, lambda: len(column(first, "det_F") or []) > 20)
-        button(second, "Build the network").click()
-        expect(second.get_by_text("you are number 1 in the line")).to_be_visible()
-        second.wait_for_timeout(1000)
-        assert second.get_by_text("network is ready").count() == 0
-        first.close()  # its session ends half a minute later, and its fit with it
-        expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
-        second.close()
+def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, serve):
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--max-fits", "1", "--grace", "1"])
+    first, second = (opened(watched_page(), address) for _ in range(2))
+    button(first, "Build the network").click()
+    expect(first.get_by_text("network is ready")).to_be_visible()
+    first.get_by_label("iterations").fill("10000000")
+    first.get_by_label("iterations").press("Enter")
+    button(first, "Start").click()
+    until(first, lambda: len(column(first, "det_F") or []) > 20)
+    button(second, "Build the network").click()
+    expect(second.get_by_text("you are number 1 in the line")).to_be_visible()
+    second.wait_for_timeout(1000)
+    assert second.get_by_text("network is ready").count() == 0
+    first.close()  # its session ends half a minute later, and its fit with it
+    expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
 
 
-def test_who_has_no_password_stays_outside(watched_page):
+def test_who_has_no_password_stays_outside(watched_page, serve):
     command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "a secret"]
-    with served(command, "/login") as address:
-        page = watched_page()
-        page.goto(address)
-        for password in ("a guess", "a secret"):
-            assert button(page, "Build the network").count() == 0
-            page.get_by_label("Name").fill("visitor")
-            page.get_by_label("Password").fill(password)
-            button(page, "Sign in").click()
-            if password == "a guess":
-                expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
-        expect(button(page, "Build the network")).to_be_enabled()
-        page.close()
+    address = serve(command, "/login")
+    page = watched_page()
+    page.goto(address)
+    for password in ("a guess", "a secret"):
+        assert button(page, "Build the network").count() == 0
+        page.get_by_label("Name").fill("visitor")
+        page.get_by_label("Password").fill(password)
+        button(page, "Sign in").click()
+        if password == "a guess":
+            expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
+    expect(button(page, "Build the network")).to_be_enabled()

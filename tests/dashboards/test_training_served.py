@@ -1,6 +1,5 @@
 """The training dashboard under ``panel serve``, in Chromium."""
 
-import contextlib
 import csv
 import re
 import time
@@ -13,20 +12,17 @@ from playwright.sync_api import expect
 PAGE = str(ROOT / "tests" / "dashboards" / "page_training.py")
 
 
-@contextlib.contextmanager
-def serving(unused_milliseconds):
-    command = [
+def command(unused_milliseconds):
+    return [
         "panel", "serve", PAGE, "--port", "PORT", "--address", "127.0.0.1",
         "--unused-session-lifetime", str(unused_milliseconds), "--check-unused-sessions", "500",
     ]  # fmt: skip
-    with served(command, "/page_training") as found:
-        yield f"{found}/page_training"
 
 
 @pytest.fixture(scope="module")
 def address():
-    with serving(5000) as found:
-        yield found
+    with served(command(unused_milliseconds=5000), "/page_training") as found:
+        yield f"{found}/page_training"
 
 
 @pytest.fixture
@@ -169,22 +165,19 @@ def test_nothing_is_wider_than_the_page(watched_page, address, width):
     assert page.evaluate(WIDEST) <= width
 
 
-def test_a_browser_too_slow_for_its_session_gets_another_from_this_host(watched_page):
-    with serving(unused_milliseconds=1) as address:
-        page = watched_page()
-        scripts = re.compile(r"\.js")
-        page.route(scripts, lambda route: (time.sleep(0.5), route.continue_()))
-        opened(page, address)
-        words(page, "runs: 0")
+def test_a_browser_too_slow_for_its_session_gets_another_from_this_host(watched_page, serve):
+    address = serve(command(unused_milliseconds=1), "/page_training")
+    page = watched_page()
+    page.route(re.compile(r"\.js"), lambda route: (time.sleep(0.5), route.continue_()))
+    opened(page, f"{address}/page_training")
+    words(page, "runs: 0")
 
 
-def test_what_comes_in_a_tick_may_change_in_it(watched_page):
-    command = [
-        "panel", "serve", str(ROOT / "tests" / "dashboards" / "page_growing.py"),
-        "--port", "PORT", "--address", "127.0.0.1",
-    ]  # fmt: skip
-    with served(command, "/page_growing") as found:
-        page = watched_page()
-        page.goto(f"{found}/page_growing")
-        for n in range(5):
-            until(page, lambda n=n: column(page, "x", f"grown {n}") == [1, 2], 30)
+def test_what_comes_in_a_tick_may_change_in_it(watched_page, serve):
+    growing = str(ROOT / "tests" / "dashboards" / "page_growing.py")
+    command = ["panel", "serve", growing, "--port", "PORT", "--address", "127.0.0.1"]
+    address = serve(command, "/page_growing")
+    page = watched_page()
+    page.goto(f"{address}/page_growing")
+    for n in range(5):
+        until(page, lambda n=n: column(page, "x", f"grown {n}") == [1, 2], 30)
