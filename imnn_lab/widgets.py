@@ -24,6 +24,25 @@ WIDE = {"width": "auto"}
 ROW = {"flex_flow": "row wrap"}
 
 
+class SentFigures(BokehModel):
+    """Figures that are sent to a browser; all that is heard of it is that it has drawn them.
+
+    jupyter_bokeh's frontend returns whatever it is sent. To apply that, as its kernel side does in
+    a thread of its own, would put older points in the place of newer ones.
+
+    Attributes
+    ----------
+    was_drawn : bool
+        Whether a browser has drawn them since this was last set to False.
+    """
+
+    was_drawn = False
+
+    def _sync_model(self, _model: BokehModel, content: dict[str, Any], _buffers: list) -> None:
+        if content.get("attr") == "inner_width":
+            self.was_drawn = True
+
+
 class LiveCurves:
     """The curves of a training in a widget.
 
@@ -33,17 +52,12 @@ class LiveCurves:
     def __init__(self, state: TrainingState, known_det_fisher: float | None) -> None:
         self.figure = CurvesFigure(axes_plans(known_det_fisher=known_det_fisher))
         self.pump = CurvesPump(state, self.figure)
-        self._was_drawn = False
-        self.figure.figures[0].on_change("inner_width", self._drawn)
-        self.widget = BokehModel(self.figure.layout)
-
-    def _drawn(self, name: str, old: Any, new: Any) -> None:
-        self._was_drawn = True
+        self.widget = SentFigures(self.figure.layout)
 
     def refresh(self, moment: Moment) -> None:
         """Move what is new to the figures."""
-        if self._was_drawn:
-            self._was_drawn = False
+        if self.widget.was_drawn:
+            self.widget.was_drawn = False
             self.pump.restart(moment)
         else:
             self.pump.move(moment)

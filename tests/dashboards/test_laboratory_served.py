@@ -1,11 +1,13 @@
 """The laboratory as ``imnn-lab serve`` and ``panel serve`` give it, in Chromium."""
 
-import re
-
 import numpy as np
 import pytest
-from dashboards.serving import ROOT, column, served, until
+from dashboards import visitor
+from dashboards.serving import ROOT, served, until
+from dashboards.visitor import button
 from playwright.sync_api import expect
+
+from imnn_lab import problems
 
 COMMANDS = {
     "imnn-lab serve": (["imnn_lab.cli", "serve", "--port", "PORT", "--grace", "1"], "/"),
@@ -22,10 +24,6 @@ def address(request):
     command, path = COMMANDS[request.param]
     with served(command, path) as found:
         yield found + path
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
 
 
 def opened(page, address):
@@ -50,14 +48,9 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address):
     page = opened(watched_page(), address)
     button(page, "Build the network").click()
     expect(page.get_by_text("network is ready")).to_be_visible()
-    page.get_by_label("iterations").fill("20")
-    page.get_by_label("iterations").press("Enter")
-    button(page, "Start").click()
-    until(page, lambda: len(column(page, "det_F") or []) > 20, 120)
+    visitor.start(page, iterations=20)
     button(page, "Infer with this network").click()
-    expect(button(page, "Draw")).to_be_enabled()
-    button(page, "Draw").click()
-    expect(page.get_by_text(re.compile("finished: 10,000 simulations"))).to_be_visible()
+    visitor.draw(page)
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
     until(page, lambda: page.evaluate(COVERED) == [], 20)  # no stage lies over the one before
@@ -65,6 +58,23 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address):
         page.get_by_text("Network and history (state.npz)").click()
     with np.load(caught.value.path(), allow_pickle=False) as arrays:
         assert "archive" in arrays.files
+
+
+def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp_path):
+    page = opened(watched_page(1400, 1000), address)
+    button(page, "Build the network").click()
+    visitor.start(page)
+    visitor.steer(page)
+    visitor.pause_resume_and_stop(page)
+    visitor.travel_to_the_beginning(page)
+    visitor.download_the_curves(page)
+    button(page, "Infer with this network").click()
+    visitor.draw(page)
+    visitor.accept_from_farther(page)
+    visitor.run_pmc(page)
+    visitor.brush_and_download(page, problems.gaussian().labels)
+    posterior = visitor.download_the_posterior(page, tmp_path)
+    assert len(posterior) == visitor.PARTICLES
 
 
 def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
@@ -84,10 +94,7 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     first, second = (opened(watched_page(), address) for _ in range(2))
     button(first, "Build the network").click()
     expect(first.get_by_text("network is ready")).to_be_visible()
-    first.get_by_label("iterations").fill("10000000")
-    first.get_by_label("iterations").press("Enter")
-    button(first, "Start").click()
-    until(first, lambda: len(column(first, "det_F") or []) > 20)
+    visitor.start(first)
     button(second, "Build the network").click()
     expect(second.get_by_text("you are number 1 in the line")).to_be_visible()
     second.wait_for_timeout(1000)

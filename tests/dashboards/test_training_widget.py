@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
+from jupyter_bokeh import BokehModel
 
 from imnn_lab.widgets import TrainingWidget
 
@@ -59,6 +60,23 @@ def test_a_browser_that_comes_late_gets_everything(widget, network):
     network.train(5)
     widget.pump.tick()
     assert len(widget.curves.figure.source.data["det_F"]) == 10
+
+
+def test_what_a_browser_returns_is_not_put_over_newer_points(widget, network):
+    network.start(40)
+    network.train(5)
+    widget.pump.tick()
+    source = widget.curves.figure.source
+    older = {name: values[:2].tolist() for name, values in source.data.items()}
+    returned = {"kind": "ModelChanged", "attr": "data", "new": older, "event": "jsevent"}
+    returned["model"] = {"id": source.id}
+    # the control: jupyter_bokeh itself would shorten the curves
+    BokehModel._sync_model(widget.curves.widget, None, dict(returned), [])
+    assert len(source.data["det_F"]) == 2
+    widget.curves.pump.restart(widget.pump.tick())
+    assert len(source.data["det_F"]) == 5
+    widget.curves.widget._sync_model(None, dict(returned), [])
+    assert len(source.data["det_F"]) == 5
 
 
 def test_a_slider_that_its_reader_moved_is_not_set_back(widget, network):

@@ -1,0 +1,176 @@
+"""What a visitor does on the pages of training and of inference, and what must follow."""
+
+import csv
+import re
+
+import numpy as np
+from dashboards.serving import column, until
+from playwright.sync_api import expect
+
+from imnn_lab.inference import Posterior
+
+DRAWS, PARTICLES = 10_000, 500
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def slider(page, name):
+    return page.get_by_role("slider", name=re.compile("^" + re.escape(name)))
+
+
+def words(page, text):
+    expect(page.get_by_text(text).first).to_be_visible()
+
+
+def fill(page, label, value):
+    field = page.get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def press(page, name, key, times=1):
+    """Move a slider by its keys."""
+    handle = slider(page, name)
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+
+
+def count(page, pattern):
+    """Return the number that a pattern finds in the page's words, None without one."""
+    found = page.get_by_text(re.compile(pattern))
+    if not found.count():
+        return None
+    return int(re.search(pattern, found.first.inner_text())[1].replace(",", ""))
+
+
+def downloaded(page, name):
+    with page.expect_download() as waited:
+        page.get_by_text(name, exact=True).click()
+    return waited.value.path()
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def start(page, iterations=10_000_000):
+    fill(page, "iterations", iterations)
+    button(page, "Start").click()
+    until(page, lambda: len(column(page, "det_F") or []) > 20)
+
+
+def steer(page):
+    """Move λ while it trains: it is applied and marked; a pair without a rate is refused."""
+    press(page, "λ", "ArrowLeft", 10)
+    applied = until(page, lambda: column(page, "label", "steering_marks"))
+    assert applied[-1].startswith("λ ")
+    words(page, "applied at iteration")
+
+    before = len(column(page, "label", "steering_marks"))
+    press(page, "λ", "End")
+    words(page, "Not applied.")
+    words(page, "smaller ϵ")
+    page.wait_for_timeout(600)
+    marked = column(page, "label", "steering_marks")
+    assert not any(label.endswith("→ 1e+03") for label in marked)
+    assert len(marked) >= before
+    assert float(slider(page, "λ").get_attribute("aria-valuenow")) == 3
+
+
+def pause_resume_and_stop(page):
+    button(page, "Pause").click()
+    words(page, "Paused. Press Resume to go on.")
+    page.wait_for_timeout(600)
+    held = column(page, "det_F_iteration")[-1]
+    page.wait_for_timeout(600)
+    assert column(page, "det_F_iteration")[-1] == held
+    button(page, "Resume").click()
+    until(page, lambda: column(page, "det_F_iteration")[-1] > held)
+    button(page, "Stop").click()
+    words(page, "Stopped: it was stopped")
+
+
+def travel_to_the_beginning(page):
+    assert column(page, "xs", "ellipse_then") == []
+    press(page, "iteration (", "Home")
+    until(page, lambda: len(column(page, "xs", "ellipse_then")) == 2)
+    words(page, "then (iteration 0)")
+
+
+def download_the_curves(page):
+    rows = rows_of(downloaded(page, "CSV"))
+    assert {"iteration", "det_F", "val_det_F", "λ"} <= set(rows[0])
+    iterations = np.array([float(row["iteration"]) for row in rows])
+    np.testing.assert_array_equal(iterations, np.arange(len(rows)))
+    assert downloaded(page, "PNG").read_bytes().startswith(b"\x89PNG")
+    assert downloaded(page, "PDF").read_bytes().startswith(b"%PDF")
+    arrays = np.load(downloaded(page, "NPZ"), allow_pickle=False)
+    assert len(arrays["column_det_F"]) == len(rows)
+
+
+def draw(page):
+    button(page, "Draw").click()
+    until(page, lambda: count(page, r"finished: ([\d,]+) simulations") == DRAWS)
+
+
+def accept_from_farther(page):
+    """Move the distance: more draws are accepted, and none is made."""
+    accepted = until(page, lambda: count(page, r"accepts ([\d,]+)"))
+    press(page, "log₁₀ ε", "ArrowRight", 30)
+
+    def has_settled():
+        groups = column(page, "group", "draws")
+        return groups.count("ABC") == count(page, r"accepts ([\d,]+)") > accepted and groups
+
+    assert until(page, has_settled).count("ABC, rejected") > 0
+    assert count(page, r"finished: ([\d,]+) simulations") == DRAWS
+
+
+def run_pmc(page):
+    button(page, "Run PMC").click()
+    until(page, lambda: page.get_by_text(re.compile("finished: .*came nearer")).count())
+    assert column(page, "group", "draws").count("PMC") == PARTICLES
+    until(page, lambda: len(column(page, "xs", "corner 1 0 lines PMC")) > 0)
+
+
+def brush_and_download(page, labels):
+    _drag_over_the_middle_of(page, "corner 1 0")
+    selected = until(page, lambda: count(page, r"([\d,]+) selected"))
+    assert selected > 0
+    expect(page.get_by_role("columnheader", name="distance ρ")).to_be_visible()
+    rows = rows_of(downloaded(page, "Selected draws (CSV)"))
+    assert len(rows) == selected
+    estimates = {f"estimate of {label}" for label in labels}
+    assert {"method", *labels, *estimates, "distance ρ", "weight"} <= set(rows[0])
+
+
+def download_the_posterior(page, place):
+    """Return PMC's posterior as the page gives it."""
+    assert downloaded(page, "corner (PDF)").read_bytes()[:5] == b"%PDF-"
+    with page.expect_download() as waited:
+        page.get_by_text("PMC samples (NPZ)").click()
+    waited.value.save_as(place / "posterior-PMC.npz")
+    return Posterior.from_npz(place / "posterior-PMC.npz")
+
+
+def _drag_over_the_middle_of(page, name):
+    place = page.evaluate(
+        """name => {
+          const model = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
+          const view = Bokeh.index.find_one(model)
+          view.el.scrollIntoView({block: "center"})
+          const box = view.frame_view.el.getBoundingClientRect()
+          return [box.left, box.top, box.width, box.height]
+        }""",
+        name,
+    )
+    left, top, width, height = place
+    page.mouse.move(left + 0.2 * width, top + 0.2 * height)
+    page.mouse.down()
+    page.mouse.move(left + 0.5 * width, top + 0.5 * height, steps=4)
+    page.mouse.move(left + 0.8 * width, top + 0.8 * height, steps=4)
+    page.mouse.up()
