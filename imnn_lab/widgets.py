@@ -14,6 +14,7 @@ from jupyter_bokeh import BokehModel
 from imnn_lab.dashboards.protocols import Trained
 from imnn_lab.dashboards.pump import CurvesPump, Moment, Pump
 from imnn_lab.dashboards.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.subshells import hear_where_asked
 from imnn_lab.dashboards.ticking import NotebookTicker, kernel_shell
 from imnn_lab.dashboards.training_words import Speed, applied_words, numbers, sentence
 from imnn_lab.figures.curves import axes_plans
@@ -222,6 +223,7 @@ class TrainingWidget(ipywidgets.VBox):
         self.curves.widget.update_from_model(self.curves.figure.layout)
         parts: Sequence[ipywidgets.Widget] = [self.words.bar, self.words.lines]
         super().__init__([self.controls.box, *parts, self.curves.widget])
+        hear_while_a_cell_runs(self)
         shell = kernel_shell()
         self.ticker = NotebookTicker(self)
         if shell is not None:
@@ -243,6 +245,14 @@ class TrainingWidget(ipywidgets.VBox):
         """Take the widget away and end its thread."""
         self.ticker.stop()
         super().close()
+
+
+def hear_while_a_cell_runs(widget: ipywidgets.Widget) -> None:
+    """Let what a reader does with a widget, and what it consists of, reach a busy kernel."""
+    if widget.comm is not None:
+        hear_where_asked(widget.comm)
+    for child in getattr(widget, "children", ()):
+        hear_while_a_cell_runs(child)
 
 
 def pair_words(state: TrainingState) -> str:

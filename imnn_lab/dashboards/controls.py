@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
 
 import panel as pn
@@ -15,6 +16,9 @@ from imnn_lab.dashboards.training_words import applied_words
 from imnn_lab.regularisation import EPSILON
 
 POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
+# A release counts for Bokeh only where the value is another than at the last one. It may have been
+# changed from elsewhere since; so the last release is forgotten when the value moves.
+FORGET = "if (source.value_throttled !== source.value) source.value_throttled = NaN"
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
@@ -44,7 +48,8 @@ class Controls(pn.viewable.Viewer):
             self.state.param[name], start=start, end=end, step=0.01,
             format=CustomJSTickFormatter(code=POWER), sizing_mode="stretch_width", margin=(4, 10),
         )  # fmt: skip
-        slider.param.watch(lambda event: act(), "value_throttled")
+        slider.jscallback(value=FORGET)
+        slider.param.watch(lambda event: math.isnan(event.new) or act(), "value_throttled")
         return slider
 
     def refresh(self, moment: Moment) -> None:

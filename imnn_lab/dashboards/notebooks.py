@@ -8,6 +8,7 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.export import curves_file
+from imnn_lab.dashboards.subshells import hear_where_asked
 from imnn_lab.dashboards.ticking import NotebookTicker, kernel_shell
 
 
@@ -18,12 +19,13 @@ def prepare_notebook() -> None:
 
 
 def has_answered(view: Any) -> bool:
-    """Say whether a frontend opened its connection to any display of a view."""
+    """Say whether a frontend opened its connection to any display of a view; listen to it then."""
     displays = (pn.state._views.get(ref) for ref in view._models)
-    return any(
-        display is not None and getattr(display[3], "_comm", None) is not None
-        for display in displays
-    )
+    comms = [getattr(display[3], "_comm", None) for display in displays if display is not None]
+    opened = [comm for comm in comms if comm is not None]
+    for comm in opened:
+        hear_where_asked(comm)
+    return bool(opened)
 
 
 class NotebookView:

@@ -101,3 +101,20 @@ def cells(page, what):
         f"""() => window.jupyterapp.shell.currentWidget.content.widgets
           .filter(w => w.model.type === 'code').map(w => {what})"""
     )
+
+
+def columns(page, source, name):
+    """Return a column of each data source of that name: one of every front end that is shown."""
+    code = """([source, name]) => {
+      if (window.Bokeh == null) return []
+      const roots = Bokeh.index.roots.map(root => root.model.document)
+      return [...new Set([...Bokeh.documents, ...roots])]
+        .map(document => document.get_model_by_name(source))
+        .filter(found => found != null).map(found => Array.from(found.data[name]))
+    }"""
+    return page.evaluate(code, [source, name])
+
+
+def marks(page):
+    """Return what each front end says of the changes of settings."""
+    return columns(page, "steering_marks", "label")

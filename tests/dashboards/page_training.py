@@ -17,7 +17,9 @@ problem = problems.gaussian()
 imnn = small_imnn()
 stop_with_session(imnn, grace_seconds=0.5)
 dashboard = imnn.explore(known_fisher=problem.F, labels=problem.labels)
-page("Gaussian", dashboard).servable()
+elsewhere = pn.widgets.Button(label="λ = 10 from elsewhere")
+elsewhere.on_click(lambda _: imnn.run.steer(λ=10.0))
+page("Gaussian", elsewhere, dashboard).servable()
 
 
 def runs_in_this_process():

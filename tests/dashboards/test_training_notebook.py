@@ -1,9 +1,11 @@
 """The training dashboard and the widget in notebooks: in JupyterLab, and without any browser."""
 
+import re
+
 import nbclient
 import nbformat
 import pytest
-from dashboards.lab import is_busy, laboratory, notebook, open_notebook, run_cell
+from dashboards.lab import columns, is_busy, laboratory, marks, notebook, open_notebook, run_cell
 from dashboards.serving import ROOT, until
 from playwright.sync_api import expect
 
@@ -13,39 +15,61 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from makers import small_imnn
 imnn = small_imnn()
 """
-LATEST = """() => {
-  if (window.Bokeh == null) return []
-  const documents = new Set([...Bokeh.documents, ...Bokeh.index.roots.map(r => r.model.document)])
-  return [...documents].map(d => d.get_model_by_name("training_curves"))
-    .filter(s => s != null).map(s => Array.from(s.data.det_F_iteration).at(-1) ?? -1)
-}"""
 
 
 @pytest.fixture(scope="module", params=["perCommTarget", "disabled"])
 def lab(request, tmp_path_factory):
     place = tmp_path_factory.mktemp("lab")
-    cells = [MAKE, "imnn.explore()", "imnn.widget()", "run = imnn.fit(20_000)"]
-    nbformat.write(notebook(*cells), place / "training.ipynb")
+    cells = [MAKE, "imnn.explore()", "imnn.widget()"]
+    for name, count in (("training", 20_000), ("steering", 10_000_000)):
+        nbformat.write(notebook(*cells, f"run = imnn.fit({count})"), place / f"{name}.ipynb")
     with laboratory(place, request.param) as address:
         yield address
 
 
-def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
-    page = watched_page(width=1000, height=1500)
-    open_notebook(page, lab, "training.ipynb")
+def latest(page):
+    """Return the iteration that each front end shows, -1 before the first."""
+    shown = columns(page, "training_curves", "det_F_iteration")
+    return [iterations[-1] if iterations else -1 for iterations in shown]
+
+
+def opened(page, lab, name):
+    """Open a notebook and show both front ends."""
+    open_notebook(page, lab, f"{name}.ipynb")
     for cell in range(3):
         run_cell(page, cell)
         until(page, lambda: not is_busy(page))
-    until(page, lambda: page.evaluate(LATEST) == [-1, -1])
+    until(page, lambda: latest(page) == [-1, -1])
+    return page
+
+
+def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
+    page = opened(watched_page(width=1000, height=1500), lab, "training")
     expect(page.get_by_role("slider", name="learning rate")).to_have_count(1)
     run_cell(page, 3)
     until(page, lambda: is_busy(page))
-    seen = until(page, lambda: (found := page.evaluate(LATEST)) and min(found) > 20 and found)
-    later = until(page, lambda: (now := page.evaluate(LATEST)) and min(now) > max(seen) and now)
+    seen = until(page, lambda: (found := latest(page)) and min(found) > 20 and found)
+    later = until(page, lambda: (now := latest(page)) and min(now) > max(seen) and now)
     assert is_busy(page), f"they followed while the cell ran: {seen}, {later}"
     until(page, lambda: not is_busy(page), 400)
     ended = page.get_by_text("Finished: all 20000 iterations are done")
     until(page, lambda: ended.count() >= 2, 60)
+
+
+@pytest.mark.parametrize("lab", ["perCommTarget"], indirect=True)
+def test_both_front_ends_steer_and_stop_a_fit_that_blocks_its_cell(lab, watched_page):
+    page = opened(watched_page(width=1000, height=1500), lab, "steering")
+    dashboard = page.locator(".bk-btn"), page.get_by_role("slider", name="λ")
+    widget = page.locator(".jupyter-button"), page.locator(".widget-slider [role=slider]").first
+    for buttons, slider in (dashboard, widget, dashboard, widget):
+        begin, changes = latest(page), len(marks(page)[0])
+        run_cell(page, 3)
+        until(page, lambda begin=begin: min(latest(page)) > max(begin))
+        slider.press("ArrowLeft")
+        until(page, lambda changes=changes: min(map(len, marks(page))) > changes)
+        assert is_busy(page)
+        buttons.filter(has_text=re.compile("^Stop$")).click()
+        until(page, lambda: not is_busy(page), 30)
 
 
 def test_without_a_browser_a_notebook_ends_and_shows_a_picture():

@@ -46,6 +46,19 @@ def test_train_steer_pause_travel_and_download(page):
     until(page, lambda: len(column(page, "det_F")) == 1)
 
 
+def test_a_value_is_chosen_again_after_it_was_changed_elsewhere(page):
+    visitor.start(page)
+    changes = ["λ 10 → 9.77", "λ 9.77 → 10", "λ 10 → 9.77"]
+    visitor.press(page, "λ", "ArrowLeft")
+    until(page, lambda: column(page, "label", "steering_marks") == changes[:1])
+    button(page, "λ = 10 from elsewhere").click()
+    until(page, lambda: column(page, "label", "steering_marks") == changes[:2])
+    visitor.press(page, "λ", "ArrowLeft")
+    until(page, lambda: column(page, "label", "steering_marks") == changes)
+    button(page, "Stop").click()
+    words(page, "Stopped: it was stopped")
+
+
 def test_two_browsers_do_not_see_each_other_and_leaving_ends_the_fit(page, watched_page, address):
     other = opened(watched_page(), address)
     visitor.start(other)

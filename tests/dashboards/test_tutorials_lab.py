@@ -4,16 +4,11 @@ import re
 import shutil
 
 import pytest
-from dashboards.lab import end_kernel, laboratory, open_notebook, run_all
+from dashboards.lab import end_kernel, laboratory, marks, open_notebook, run_all
 from dashboards.serving import ROOT, until
 from playwright.sync_api import expect
 
 MINUTES = 60
-MARKS = """() => {
-  const documents = new Set([...Bokeh.documents, ...Bokeh.index.roots.map(r => r.model.document)])
-  return [...documents].map(d => d.get_model_by_name("steering_marks"))
-    .filter(s => s != null).flatMap(s => Array.from(s.data.label))
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +42,10 @@ def move(slider, steps):
         slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
 
 
+def changes_of_λ(page):
+    return [label for several in marks(page) for label in several if label.startswith("λ")]
+
+
 def accepted(page):
     """Return how many draws the page of ABC accepts."""
     told = page.get_by_text(re.compile(r"accepts [\d,]+")).first
@@ -61,9 +60,9 @@ def test_a_fit_that_runs_is_steered(opened):
     page.get_by_label("patience").first.press("Enter")
     page.get_by_role("button", name="Start", exact=True).first.click()
     expect(page.get_by_role("button", name="Stop", exact=True).first).to_be_enabled()
-    assert not any(mark.startswith("λ") for mark in page.evaluate(MARKS))
+    assert not changes_of_λ(page)
     move(page.get_by_role("slider").first, -10)
-    until(page, lambda: any(mark.startswith("λ") for mark in page.evaluate(MARKS)))
+    until(page, lambda: changes_of_λ(page))
     page.get_by_role("button", name="Stop", exact=True).first.click()
     expect(page.get_by_role("button", name="Start", exact=True).first).to_be_enabled()
 
