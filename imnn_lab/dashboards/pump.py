@@ -126,6 +126,8 @@ class Pump:
     def _follow_run(self, moment: Moment) -> None:
         """Let the settings follow a run that was started or steered from elsewhere."""
         run = self.state.run
+        if run is None:
+            return
         if run is not self._run:
             self._run = run
             pair = (run.regularisation.λ, run.regularisation.ε)

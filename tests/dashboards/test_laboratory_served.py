@@ -75,6 +75,8 @@ def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp
     visitor.brush_and_download(page, problems.gaussian().labels)
     posterior = visitor.download_the_posterior(page, tmp_path)
     assert len(posterior) == visitor.PARTICLES
+    button(page, "Show this session's results").click()
+    expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
 
 
 def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):

@@ -104,6 +104,19 @@ def test_marks_are_drawn_and_listed(network):
     assert "applied at iteration 20" in dashboard.controls.applied.object
 
 
+def test_a_network_that_was_steered_and_saved_is_shown(network):
+    network.train(40)
+    network.history.mark(SteeringMark(20, "λ", 8.0, 10.0, 17))
+    assert network.run is None
+    dashboard = TrainingDashboard(network)
+    root = rooted(dashboard)
+    dashboard.pump.tick()
+    assert source(root, "steering_marks").data["label"] == ["λ 10 → 8"]
+    network.start(50, λ=2.0, ε=0.3)
+    dashboard.pump.tick()
+    assert dashboard.state.λ == 2.0
+
+
 def test_a_release_is_applied_and_an_invalid_pair_explained(network):
     dashboard = TrainingDashboard(network)
     root = rooted(dashboard)
