@@ -13,7 +13,7 @@ from imnn_lab.dashboards.corner_view import CornerView
 from imnn_lab.dashboards.export_view import ExportView
 from imnn_lab.dashboards.following import follow
 from imnn_lab.dashboards.inference_state import InferenceState
-from imnn_lab.dashboards.layout import body, side_by_side
+from imnn_lab.dashboards.layout import body, side_by_side, stack
 from imnn_lab.dashboards.population_view import PopulationView
 from imnn_lab.dashboards.rejection_view import RejectionView
 from imnn_lab.dashboards.scatter_view import ScatterView
@@ -152,11 +152,9 @@ class InferencePage:
         smoothing = pn.widgets.FloatSlider.from_param(
             self.state.choices.param.smoothing, width=260, margin=(4, 14)
         )
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "min_width": 0}
-        wide["styles"] = {"max-width": "100%"}
-        left = pn.Column(*controls, **wide)
+        left = stack(*controls)
         above = side_by_side(*((figure, 420, 1) for figure in figures))
-        right = pn.Column(smoothing, above, *below, **wide)
+        right = stack(smoothing, above, *below)
         return body(side_by_side((left, 300, 1), (right, 560, 3)))
 
 

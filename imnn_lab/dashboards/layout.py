@@ -73,6 +73,19 @@ def body(*objects: Any) -> Body:
     return Body(*objects, sizing_mode="stretch_width", margin=0, min_width=0, styles=OWN_SIZE)
 
 
+def stack(*objects: Any, max_width: str = "100%") -> pn.Column:
+    """Return things below each other, as wide as their place and no wider.
+
+    Parameters
+    ----------
+    *objects : panel viewables
+    max_width : str
+        A length, where their place may be wider than is good for them.
+    """
+    styles = OWN_SIZE | {"max-width": max_width}
+    return pn.Column(*objects, sizing_mode="stretch_width", margin=0, min_width=0, styles=styles)
+
+
 def card(title: str, *objects: Any) -> pn.Column:
     """Return a titled group.
 

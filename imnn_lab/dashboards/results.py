@@ -14,7 +14,7 @@ from imnn_lab.dashboards.ellipse import EllipseView
 from imnn_lab.dashboards.export import Export
 from imnn_lab.dashboards.export_view import figure_download
 from imnn_lab.dashboards.following import follow
-from imnn_lab.dashboards.layout import body, card, side_by_side, table
+from imnn_lab.dashboards.layout import body, card, side_by_side, stack, table
 from imnn_lab.dashboards.pump import Pump
 from imnn_lab.dashboards.results_files import Results, TrainedBefore, read_results
 from imnn_lab.dashboards.state import TrainingState
@@ -81,12 +81,11 @@ class ResultsPage:
         curves, ellipse = Curves(state), EllipseView(state, trained.θ_fid, labels)
         export = Export(state)
         self._pumps.append(Pump(state, [ellipse, curves, export]))
-        left = pn.Column(
+        left = stack(
             card(f"Saved IMNN: {name}", words(scrolling(statistics_table(saved)))),
             ellipse,
             export,
-            sizing_mode="stretch_width", margin=0, min_width=0,
-        )  # fmt: skip
+        )
         return side_by_side((left, 300, 1), (curves, 560, 3))
 
 
@@ -126,7 +125,7 @@ def posteriors_card(posteriors: dict[str, Posterior]) -> pn.Column:
     downloads = [figure_download("posteriors", described, kind) for kind in ("png", "pdf")]
     return card(
         "Saved posteriors",
-        placed(drawing),
+        stack(placed(drawing), max_width="min(100%, 760px)"),
         words(scrolling(summary_table(posteriors))),
         pn.Row(*downloads),
     )

@@ -94,7 +94,7 @@ class CurvesFigure:
         self.figures = [self._figure(plan, crosshair) for plan in self.plans]
         self.figures[-1].xaxis.axis_label = "iteration"
         self._label_marks(self.figures[0])
-        self.view = self._following()
+        self.view, self._has_ranges = self._following(), False
         self.layout: LayoutDOM = column(*self.figures, sizing_mode="stretch_width")
 
     def put(self, source: ColumnDataSource, addition: Addition) -> None:
@@ -139,6 +139,12 @@ class CurvesFigure:
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None], generation: int) -> None:
         """Move the ranges, x first, unless the reader holds them; a new generation lets go."""
         known = [ends or (np.nan, np.nan) for ends in ranges]
+        if not self._has_ranges:
+            # a browser follows the changes that it sees: it is to find the first as it draws
+            self._has_ranges = True
+            for axis, (low, high) in zip(self._axes, known, strict=True):
+                if np.isfinite([low, high]).all():
+                    axis.update(start=low, end=high, reset_start=low, reset_end=high)
         self.view.data = {
             "start": [low for low, _ in known],
             "end": [high for _, high in known],
@@ -203,8 +209,12 @@ class CurvesFigure:
         )  # fmt: skip
         made.add_layout(labels)
 
+    @property
+    def _axes(self) -> list[Range1d]:
+        return [self._x_range, *(made.y_range for made in self.figures)]
+
     def _following(self) -> ColumnDataSource:
-        ranges = [self._x_range, *(made.y_range for made in self.figures)]
+        ranges = self._axes
         n = len(ranges)
         data = {"start": [np.nan] * n, "end": [np.nan] * n, "generation": [0] * n}
         view = ColumnDataSource(data, name="curves_view", tags=[0, False])

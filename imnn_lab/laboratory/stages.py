@@ -10,7 +10,7 @@ from typing import Any
 import panel as pn
 
 from imnn_lab.dashboards.inference import InferenceDashboard, InferencePage
-from imnn_lab.dashboards.layout import FRAMED, card
+from imnn_lab.dashboards.layout import FRAMED, card, stack
 from imnn_lab.dashboards.results import ResultsPage
 from imnn_lab.dashboards.results_files import Results, results_of
 from imnn_lab.dashboards.training import TrainingDashboard
@@ -28,7 +28,7 @@ class TrainingStage(pn.viewable.Viewer):
         super().__init__(**params)
         self._session = session
         self._shown: Built | None = None
-        self._body = pn.Column(margin=0, **WIDE)
+        self._body = stack()
 
     def refresh(self) -> None:
         """Show the dashboard of a new network."""
@@ -56,8 +56,8 @@ class InferenceStage(pn.viewable.Viewer):
         )
         self._button.on_click(self._ask)
         self._status = words()
-        self._place = pn.Column(margin=0, **WIDE)
-        self._body = pn.Column(margin=0, **WIDE)
+        self._place = stack()
+        self._body = stack()
 
     def refresh(self) -> None:
         """Show the button once there is a network, and bring its page up to date."""
@@ -122,8 +122,8 @@ class ResultsStage(pn.viewable.Viewer):
             styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
         self._status = words()
-        self._place = pn.Column(margin=0, **WIDE)
-        self._body = pn.Column(
+        self._place = stack()
+        self._body = stack(
             words("<h2>4 · Results</h2>"),
             card(
                 "Look again",
@@ -134,8 +134,6 @@ class ResultsStage(pn.viewable.Viewer):
                 self._status,
             ),
             self._place,
-            margin=0,
-            **WIDE,
         )
 
     def refresh(self) -> None:

@@ -105,3 +105,4 @@ def test_narrow_pages_do_not_scroll_sideways(watched_page, address):
     button(page, "Run PMC").click()
     until(page, lambda: column(page, "group", "draws").count("PMC") == 500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert visitor.widest(page) <= 400

@@ -44,8 +44,14 @@ COVERED = """() => {
 }"""
 
 
-def test_build_train_infer_and_look_at_the_results(watched_page, address):
-    page = opened(watched_page(), address)
+RANGES = """() => [...Bokeh.documents[0]._all_models.values()]
+  .filter(m => m.x_range && m.renderers.some(r => r.data_source?.name == "training_curves"))
+  .map(figure => [figure.x_range.start, figure.x_range.end])"""
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_build_train_infer_and_look_at_the_results(watched_page, address, width):
+    page = opened(watched_page(width), address)
     button(page, "Build the network").click()
     expect(page.get_by_text("network is ready")).to_be_visible()
     visitor.start(page, iterations=20)
@@ -54,6 +60,10 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address):
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
     until(page, lambda: page.evaluate(COVERED) == [], 20)  # no stage lies over the one before
+    assert visitor.widest(page) <= width
+    ranges = page.evaluate(RANGES)
+    assert len(ranges) == 2 * 3, "the curves of the training and of the results"
+    assert all(start <= 0 < 20 <= end < 30 for start, end in ranges), "the whole run is seen"
     with page.expect_download() as caught:
         page.get_by_text("Network and history (state.npz)").click()
     with np.load(caught.value.path(), allow_pickle=False) as arrays:

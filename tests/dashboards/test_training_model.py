@@ -104,6 +104,15 @@ def test_marks_are_drawn_and_listed(network):
     assert "applied at iteration 20" in dashboard.controls.applied.object
 
 
+def test_a_fit_that_is_over_is_seen_as_a_whole(network):
+    network.train(40)
+    dashboard = TrainingDashboard(network)
+    rooted(dashboard)
+    for made in dashboard.curves.figure.figures:
+        assert made.x_range.start <= 0 < 39 <= made.x_range.end < 50
+        assert made.x_range.reset_end == made.x_range.end
+
+
 def test_a_network_that_was_steered_and_saved_is_shown(network):
     network.train(40)
     network.history.mark(SteeringMark(20, "λ", 8.0, 10.0, 17))

@@ -89,19 +89,11 @@ def test_every_control_has_a_name(page):
     assert nameless == []
 
 
-WIDEST = """() => {
-  const inside = node => [...node.querySelectorAll("*")].flatMap(
-    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
-  const figures = inside(document).filter(e => e.tagName === "CANVAS")
-  return Math.max(...figures.map(e => e.getBoundingClientRect().right))
-}"""
-
-
 @pytest.mark.parametrize("width", [400, 1600])
 def test_nothing_is_wider_than_the_page(watched_page, address, width):
     page = opened(watched_page(width=width), address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate(WIDEST) <= width
+    assert visitor.widest(page) <= width
 
 
 def test_a_browser_too_slow_for_its_session_gets_another_from_this_host(watched_page, serve):

@@ -157,6 +157,18 @@ def download_the_posterior(page, place):
     return Posterior.from_npz(place / "posterior-PMC.npz")
 
 
+def widest(page):
+    """Return how far to the right figures and controls reach, in pixels."""
+    return page.evaluate(
+        """() => {
+          const inside = node => [...node.querySelectorAll("*")].flatMap(
+            e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+          const found = inside(document).filter(e => e.matches("canvas, button, input, select"))
+          return Math.max(...found.map(e => e.getBoundingClientRect().right))
+        }"""
+    )
+
+
 def _drag_over_the_middle_of(page, name):
     place = page.evaluate(
         """name => {
