@@ -6,6 +6,7 @@ import shutil
 import pytest
 from dashboards.lab import end_kernel, laboratory, marks, open_notebook, run_all
 from dashboards.serving import ROOT, until
+from dashboards.visitor import count
 from playwright.sync_api import expect
 
 MINUTES = 60
@@ -48,8 +49,7 @@ def changes_of_λ(page):
 
 def accepted(page):
     """Return how many draws the page of ABC accepts."""
-    told = page.get_by_text(re.compile(r"accepts [\d,]+")).first
-    return int(re.search(r"accepts ([\d,]+)", told.inner_text())[1].replace(",", ""))
+    return count(page, r"accepts ([\d,]+)")
 
 
 def test_a_fit_that_runs_is_steered(opened):
