@@ -23,10 +23,10 @@ To infer:
 
 What they return:
 
-- `Run`: a training that goes on or is over
-- `History`: every iteration of it
+- `Run`: a training, running or ended
+- `History`: the record of its iterations
 - `FisherStatistics`: mean, covariance and Fisher information of summaries
-- `Regularisation`: a valid pair of strength λ and closeness ϵ
+- `Regularisation`: a valid pair of strength λ and closeness ε
 
 To look at:
 
@@ -44,13 +44,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imnn_lab import campaign, dashboards, inference, networks, problems
+    from imnn_lab import (
+        campaign,
+        dashboards,
+        inference,
+        networks,
+        problems,
+    )
     from imnn_lab import lfi as LFI
+    from imnn_lab.history import History
     from imnn_lab.imnn import IMNN
     from imnn_lab.regularisation import Regularisation
-    from imnn_lab.results import FisherStatistics, History
-    from imnn_lab.run import Run
-    from imnn_lab.sources.records import TFRecords
+    from imnn_lab.results import FisherStatistics
+    from imnn_lab.sources.tfrecord_writer import TFRecords
+    from imnn_lab.training.run import Run
 
 __version__ = "0.1.0"
 
@@ -73,10 +80,10 @@ __all__ = [
 _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
-    "History": ("imnn_lab.results", "History"),
+    "History": ("imnn_lab.history", "History"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
-    "Run": ("imnn_lab.run", "Run"),
-    "TFRecords": ("imnn_lab.sources.records", "TFRecords"),
+    "Run": ("imnn_lab.training.run", "Run"),
+    "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),

@@ -1,15 +1,18 @@
 """Checks of arguments, and the wording of errors.
 
-Every error has four parts: the context, what was expected, what was received, and a remedy.
-These primitives are used at the package's doors (`as_source`, `Regularisation`, `as_prior` and the
-two façades); behind a door, input is clean and nothing checks it again.
+The error of a wrong value has four parts: context, expected, received, remedy (see `wording`). The
+error of a wrong state says what to do instead: "No draws yet: call `ABC(draws=...)` first."
+Arguments are checked once, where a user passes them (`Settings`, `as_source`, `Regularisation`,
+`as_prior` and the façades); the functions behind do not check them again.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 import unicodedata
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -19,8 +22,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def wording(context: str, expected: str, received: Any, remedy: str = "") -> str:
-    """Word an error: ``context must expected. Received received. Remedy``."""
+    """Return the message ``context must expected. Received received. remedy``."""
     return f"{context} must {expected}. Received {received}. {remedy}".strip()
+
+
+def warn(message: str) -> None:
+    """Warn with the first line outside this package as the origin.
+
+    Python 3.12 has `skip_file_prefixes` for this; 3.11 needs the number of frames.
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and f"{frame.f_globals['__name__']}.".startswith("imnn_lab."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def describe(value: Any) -> str:
@@ -52,23 +66,36 @@ def optional_integer(name: str, value: Any, minimum: int | None = None) -> int |
 
 
 def number(
-    name: str, value: Any, *, above: float | None = None, below: float | None = None
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    remedy: str = "",
 ) -> float:
-    """Return `value` as a finite float, strictly between `above` and `below` where they are set."""
+    """Return `value` as a finite float, strictly between `above` and `below` if they are set."""
     limits = [f"above {above}"] * (above is not None) + [f"below {below}"] * (below is not None)
     expected = " ".join(["be a finite number", *limits])
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
-        raise TypeError(wording(f"`{name}`", expected, describe(value)))
+        raise TypeError(wording(f"`{name}`", expected, describe(value), remedy))
     result = float(array.reshape(()))
     inside = (above is None or result > above) and (below is None or result < below)
     if not np.isfinite(result) or not inside:
-        raise ValueError(wording(f"`{name}`", expected, result))
+        raise ValueError(wording(f"`{name}`", expected, result, remedy))
+    return result
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value` as a float from 0 to 1, both included."""
+    result = number(name, value)
+    if not 0 <= result <= 1:
+        raise ValueError(wording(f"`{name}`", "be a fraction from 0 to 1", result))
     return result
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Return `value` as a bool; anything else than True or False is refused."""
+    """Return `value` as a bool; anything other than True or False is refused."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(wording(f"`{name}`", "be True or False", describe(value)))
     return bool(value)
@@ -83,7 +110,7 @@ def text(name: str, value: Any, remedy: str = "") -> str:
 
 
 def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
-    """Return `value` as an array of real numbers, refusing text, objects, complex numbers, NaN."""
+    """Return `value` as an array of real numbers; text, objects, complex numbers are refused."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
@@ -100,10 +127,10 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind != "f" or np.isfinite(_sum(array)):
         return array
     bad = ~np.isfinite(array)
-    if not bad.any():  # the sum overflowed, no value did
+    if not bad.any():  # the sum overflowed, but no value
         return array
-    where = tuple(int(i) for i in np.argwhere(bad)[0])
-    received = f"{int(bad.sum())} non-finite values, the first ({array[where]}) at index {where}"
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    received = f"{int(bad.sum())} non-finite values, the first ({array[first]}) at index {first}"
     remedy = "Remove or repair the simulations that failed."
     raise ValueError(wording(f"`{name}`", "contain finite numbers only", received, remedy))
 
@@ -122,8 +149,15 @@ def vector(name: str, value: Any, length: int) -> np.ndarray:
     return finite(name, array.astype(np.float64))
 
 
+def default_labels(n_params: int) -> tuple[str, ...]:
+    """Return labels for unnamed parameters: θ for a single one, otherwise θ₁, θ₂, ..."""
+    subscripts = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    numbered = tuple("θ" + str(i + 1).translate(subscripts) for i in range(n_params))
+    return ("θ",) if n_params == 1 else numbered
+
+
 def seed_or_none(name: str, value: Any) -> int | None:
-    """Return a seed: None (draw one) or an integer from 0 to 2³¹−1."""
+    """Return a seed, an integer from 0 to 2³¹−1, or None for a random one."""
     result = optional_integer(name, value, 0)
     if result is not None and result >= 2**31:
         raise ValueError(wording(f"`{name}`", "be below 2**31", result, "Choose a smaller seed."))
@@ -131,14 +165,14 @@ def seed_or_none(name: str, value: Any) -> int | None:
 
 
 def normalise(keyword: str) -> str:
-    """Write a keyword as Python writes identifiers (NFKC): U+03F5 becomes ε, U+00B5 becomes μ."""
+    """Normalise a keyword as Python does identifiers (NFKC): U+03F5 to ε, U+00B5 to μ."""
     return unicodedata.normalize("NFKC", keyword)
 
 
 def normalised_keywords(keywords: Mapping[str, Any], context: str) -> dict[str, Any]:
     """Normalise the names of keyword arguments; two spellings of one name are refused.
 
-    Python itself does so in ``f(name=1)``, but not in ``f(**{name: 1})``.
+    Python does so for ``f(name=1)``, but not for ``f(**{name: 1})``.
     """
     result: dict[str, Any] = {}
     for keyword, value in keywords.items():
@@ -150,7 +184,7 @@ def normalised_keywords(keywords: Mapping[str, Any], context: str) -> dict[str, 
 
 
 def greek_keywords(function: Function) -> Function:
-    """Let a function be called with any spelling of its Greek keywords."""
+    """Decorate a function to accept any spelling of its Greek keywords."""
 
     @functools.wraps(function)
     def called(*arguments: Any, **keywords: Any) -> Any:

@@ -8,14 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import imnn_lab
-from imnn_lab import quiet, serving
-
-PROBLEMS = {
-    "nile": "the annual flow of the Nile 1871-1970, a real observation",
-    "gaussian": "mean and variance of ten Gaussian values",
-    "slope": "slope of a line in noise",
-    "field": "power spectrum of a 16 x 16 Gaussian field",
-}
+from imnn_lab import tensorflow_import
+from imnn_lab.demo import PROBLEMS
+from imnn_lab.laboratory import server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,19 +21,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if parsed.command == "serve":
         with contextlib.suppress(KeyboardInterrupt):
-            serving.serve(parsed)
+            server.serve(parsed)
         return 0
     return _demo(parsed)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
-    quiet.import_tensorflow()
-    from imnn_lab.demo import demo
+    tensorflow_import.import_tensorflow()
+    from imnn_lab.demo.report import demo
 
     try:
         demo(parsed.problem, parsed.output, parsed.seed)
     except KeyboardInterrupt:
-        print("Interrupted; nothing is half-written.", file=sys.stderr)
+        print("Interrupted; no file is incomplete.", file=sys.stderr)
         return 130
     return 0
 
@@ -52,22 +47,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo = commands.add_parser(
         "demo",
-        help="train a network on a problem and save what it finds",
+        help="train a network on a problem and save network, figures and posteriors",
         description="Train a network and save it with its history and figures. Problems: "
-        + "; ".join(f"{name}: {what}" for name, what in PROBLEMS.items()),
+        + "; ".join(f"{name}: {words}" for name, words in PROBLEMS.items()),
     )
     demo.add_argument("problem", nargs="?", default="nile", choices=list(PROBLEMS))
     demo.add_argument(
-        "--output", default="imnn-lab-demo", help="where results go (default: %(default)s)"
+        "--output", default="imnn-lab-demo", help="directory of the results (default: %(default)s)"
     )
     demo.add_argument("--seed", type=int, default=0, help="seed of the simulations and the network")
     serve = commands.add_parser(
         "serve",
         help="serve the laboratory to browsers",
         description="Serve a page that trains networks, infers posteriors and shows results. "
-        "Without options only this machine reaches it.",
+        "By default it listens on this machine only.",
     )
-    serving.add_options(serve)
+    server.add_options(serve)
     return parser
 
 

@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
-from imnn_lab.sources.tangents import tangent
+from imnn_lab.sources.source import FIRST, Source, tangent
+from imnn_lab.summaries import split, with_external
 
 BATCH_VALUES = 2**22
 
@@ -41,33 +43,40 @@ class Summariser:
         other._weights = _values(self.model)
         return other
 
-    def __call__(self, simulations: np.ndarray) -> np.ndarray:
-        """Return the summaries (n, n_summaries) of simulations (n,) + input_shape, in batches."""
-        batch = max(1, BATCH_VALUES // max(1, int(np.prod(simulations.shape[1:])) * 64))
-        parts = [
-            self._call(tf.constant(simulations[i : i + batch], self.dtype), self._weights).numpy()
-            for i in range(0, max(1, len(simulations)), batch)
-        ]
-        return np.concatenate(parts)
-
-    def derivatives(self, simulations: np.ndarray, tangents: np.ndarray) -> np.ndarray:
-        """Return the derivatives of the summaries, (n, p, n_summaries).
+    def __call__(
+        self, simulations: np.ndarray | tf.Tensor, tangents: tf.Tensor | None = None
+    ) -> np.ndarray:
+        """Return the summaries of simulations, or their derivatives along tangents, in batches.
 
         Parameters
         ----------
-        simulations : array, shape (n,) + input_shape
-        tangents : array, shape (n, p) + input_shape
-            Derivatives of the simulations.
+        simulations : array or tensor, shape (n,) + input_shape
+        tangents : tensor, shape (n,) + input_shape, optional
+            Derivatives of the simulations with respect to a parameter.
+
+        Returns
+        -------
+        ndarray, shape (n, n_summaries)
         """
-        n, p = tangents.shape[:2]
-        shape = (p, *simulations.shape[1:])
-        batch = max(1, BATCH_VALUES // max(1, int(np.prod(shape)) * 64))
+        batch = max(1, BATCH_VALUES // max(1, int(np.prod(simulations.shape[1:])) * 64))
         parts = []
-        for i in range(0, n, batch):
-            x = tf.constant(np.repeat(simulations[i : i + batch], p, axis=0), self.dtype)
-            flat = tf.constant(tangents[i : i + batch].reshape((-1, *shape[1:])), self.dtype)
-            parts.append(tangent(lambda x: self._call(x, self._weights), x, flat).numpy())
-        return np.concatenate(parts).reshape(n, p, -1)
+        for i in range(0, max(1, len(simulations)), batch):
+            x = tf.cast(simulations[i : i + batch], self.dtype)
+            if tangents is None:
+                parts.append(self._summarise(x).numpy())
+            else:
+                parts.append(tangent(self._summarise, x, tangents[i : i + batch]).numpy())
+        return np.concatenate(parts)
+
+    def statistics(self, source: Source) -> FisherStatistics:
+        """Return the frozen statistics of a source in memory."""
+        rows = source.feed(FIRST).pieces
+        summaries = np.concatenate([self(each.simulations, each.tangents) for each in rows])
+        stacked = with_external(source, tf.constant(summaries))
+        return fisher_statistics(*split(source, stacked), source.δθ, source.n_external)
+
+    def _summarise(self, x: tf.Tensor) -> tf.Tensor:
+        return self._call(x, self._weights)
 
     def _stateless(self, x: tf.Tensor, weights: list[list[tf.Tensor]]) -> tf.Tensor:
         return self.model.stateless_call(*weights, x, **self._options)[0]
@@ -92,7 +101,7 @@ class Estimator:
     input_shape : tuple of int
         Shape of one simulation.
     preprocess : callable, optional
-        What is done to each simulation first.
+        Preprocessing of each simulation.
     """
 
     def __init__(
@@ -114,12 +123,12 @@ class Estimator:
         data : array of shape `input_shape` or (n,) + `input_shape`
             Or a tuple of this and `external`.
         external : array of shape (n_external,) or (n, n_external), optional
-            Known summaries of the data, where the network was trained beside such.
+            External summaries of the data, if the network was trained with them.
 
         Raises
         ------
         TypeError, ValueError
-            If they have other shapes, or `external` is missing or too much.
+            If they have other shapes, or `external` is missing or unexpected.
         """
         if external is None and self.statistics.n_external and _is_pair(data):
             data, external = data
@@ -134,21 +143,16 @@ class Estimator:
         Parameters
         ----------
         summaries : array, shape (n, n_summaries)
-            Summaries, the known ones first.
+            Summaries, the external ones first.
         """
-        found = self.statistics
-        return self.θ_fid + (summaries - found.μ) @ (found.Finv @ found.dμ_dθ @ found.Cinv).T
+        statistics = self.statistics
+        gain = statistics.Finv @ statistics.dμ_dθ @ statistics.Cinv
+        return self.θ_fid + (summaries - statistics.μ) @ gain.T
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of ``estimator.npz``, in the dtype of the network."""
-        found = self.statistics
-        named = {
-            "Finv": found.Finv,
-            "θ_fid": self.θ_fid,
-            "dμ_dθ": found.dμ_dθ,
-            "Cinv": found.Cinv,
-            "μ": found.μ,
-        }
+        names = ("Finv", "dμ_dθ", "Cinv", "μ")
+        named = {name: getattr(self.statistics, name) for name in names} | {"θ_fid": self.θ_fid}
         return {name: array.astype(self.summariser.dtype) for name, array in named.items()}
 
     def _with_external(self, summaries: np.ndarray, external: Any) -> np.ndarray:
@@ -156,9 +160,9 @@ class Estimator:
         if external is None and not width:
             return summaries
         if external is None or not width:
-            expected = f"hold {width} known summaries" if width else "be left out"
+            expected = f"hold {width} external summaries" if width else "be left out"
             received = "nothing" if external is None else checks.describe(external)
-            remedy = "Known summaries are those that the network was trained beside."
+            remedy = "External summaries are those that the network was trained with."
             raise ValueError(checks.wording("`external`", expected, received, remedy))
         array = checks.real_array("external", external)
         if array.shape not in {(n, width)} | ({(width,)} if n == 1 else set()):

@@ -1,17 +1,17 @@
-"""From summaries to Fisher information, in TensorFlow, so that gradients flow.
+"""The moments of summaries, from which the Fisher information follows, in TensorFlow.
 
     μ = ⟨x⟩                          C = Σ (x − μ)(x − μ)ᵀ / (n_s − 1)
-    ∂μ/∂θ = ⟨(x⁺ − x⁻)/δθ⟩           F = ∂μ C⁻¹ ∂μᵀ,  through the Cholesky factor of C
+    ∂μ/∂θ = ⟨(x⁺ − x⁻)/δθ⟩           F = ∂μ C⁻¹ ∂μᵀ
 
-(Charnock, Lavaux & Wandelt 2018, equations 8 to 13.) Statistics are computed in float64 whatever
-the dtype of the network, so that ln det F neither overflows nor loses digits.
+(Charnock, Lavaux & Wandelt 2018, equations 8 to 13.) Moments are computed in float64 whatever the
+dtype of the network, so that ln det F neither overflows nor loses digits. `FisherStatistics` and,
+in the graph, `imnn_lab.loss` compute F from them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from imnn_lab.results import FisherStatistics
@@ -25,21 +25,12 @@ class Moments(NamedTuple):
     dμ_dθ: tf.Tensor
 
 
-class Information(NamedTuple):
-    """What one set of moments is worth: F (p, p) and the scalars that training watches."""
-
-    F: tf.Tensor
-    log_det_F: tf.Tensor
-    log_det_C: tf.Tensor
-    Λ2: tf.Tensor
-
-
 def mean_derivative(derivative_summaries: tf.Tensor, δθ: tf.Tensor | None) -> tf.Tensor:
     """Return ∂μ/∂θ, shape (p, s).
 
     Parameters
     ----------
-    derivative_summaries : tensor, shape (n_d, 2, p, s), or (n_d, p, s) where `δθ` is None
+    derivative_summaries : tensor, shape (n_d, 2, p, s), or (n_d, p, s) if `δθ` is None
         Summaries below and above the fiducial parameters, or the derivatives of the summaries.
     δθ : tensor, shape (p,), or None
         Full width of the central difference.
@@ -59,47 +50,23 @@ def moments(summaries: tf.Tensor, derivative_summaries: tf.Tensor, δθ: tf.Tens
     return Moments(μ, C, mean_derivative(tf.cast(derivative_summaries, tf.float64), δθ))
 
 
-def information(C: tf.Tensor, dμ_dθ: tf.Tensor, n_external: int = 0) -> Information:
-    """Return F and its companions; NaN, without an exception, where C or F is not positive.
-
-    The first `n_external` summaries are known: they count in F, but det C and Λ2 are those of the
-    network's summaries alone.
-    """
-    L = tf.linalg.cholesky(C)
-    whitened = tf.linalg.triangular_solve(L, tf.transpose(dμ_dθ))
-    F = tf.matmul(whitened, whitened, transpose_a=True)
-    if n_external:
-        C = C[n_external:, n_external:]
-        L = tf.linalg.cholesky(C)
-    identity = tf.eye(tf.shape(C)[0], dtype=C.dtype)
-    distance = C - identity
-    inverse_distance = tf.linalg.cholesky_solve(L, identity) - identity
-    Λ2 = 0.5 * (tf.reduce_sum(distance**2) + tf.reduce_sum(inverse_distance**2))
-    return Information(F, _log_det(tf.linalg.cholesky(F)), _log_det(L), Λ2)
-
-
 def fisher_statistics(
-    summaries: np.ndarray, derivative_summaries: np.ndarray, δθ: np.ndarray | None
+    summaries: Any, derivative_summaries: Any, δθ: Any, n_external: int = 0
 ) -> FisherStatistics:
     """Return the frozen statistics of summaries.
 
     Parameters
     ----------
-    summaries : array, shape (n_s, s)
+    summaries : array or tensor, shape (n_s, s)
         Summaries of the fiducial simulations.
-    derivative_summaries : array, shape (n_d, 2, p, s), or (n_d, p, s) where `δθ` is None
+    derivative_summaries : array or tensor, shape (n_d, 2, p, s), or (n_d, p, s) if `δθ` is None
         Summaries below and above the fiducial parameters from the same seeds, or ∂x/∂θ.
-    δθ : array, shape (p,), or None
+    δθ : array or tensor, shape (p,), or None
         Full width of the central difference.
+    n_external : int
+        How many summaries, the first ones, are external.
     """
-    found = moments(
-        tf.convert_to_tensor(summaries),
-        tf.convert_to_tensor(derivative_summaries),
-        None if δθ is None else tf.cast(δθ, tf.float64),
-    )
-    μ, C, dμ_dθ = (tensor.numpy() for tensor in found)
-    return FisherStatistics(μ, C, dμ_dθ, n_s=len(summaries), n_d=len(derivative_summaries))
-
-
-def _log_det(cholesky: tf.Tensor) -> tf.Tensor:
-    return 2 * tf.reduce_sum(tf.math.log(tf.linalg.diag_part(cholesky)))
+    widths = None if δθ is None else tf.cast(δθ, tf.float64)
+    μ, C, dμ_dθ = (x.numpy() for x in moments(summaries, derivative_summaries, widths))
+    n_s, n_d = len(summaries), len(derivative_summaries)
+    return FisherStatistics(μ, C, dμ_dθ, n_s, n_d, n_external)

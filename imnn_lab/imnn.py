@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tqdm
 
-from imnn_lab import checks, preparation
-from imnn_lab.archive import Archive
-from imnn_lab.compression import Compressor, comfortable_chunk
+from imnn_lab import checks, storage
+from imnn_lab.archive.archive import Archive
 from imnn_lab.estimator import Estimator
-from imnn_lab.fisher import fisher_statistics
-from imnn_lab.progress import ProgressBar
-from imnn_lab.regularisation import Regularisation
-from imnn_lab.results import FisherStatistics, History
-from imnn_lab.run import Plan, Run
+from imnn_lab.history import History
+from imnn_lab.networks import setup
+from imnn_lab.progress import announce
+from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
-from imnn_lab.sources import Data, Source, checked_arrays, known, sources
-from imnn_lab.sources.collection import Layout
-from imnn_lab.sources.preprocessing import takes_seed
-from imnn_lab.trainer import Network, Trainer, arrays_of
-
-DEFAULT_LEARNING_RATE = 3e-4
+from imnn_lab.sources import Source, array_source, sources
+from imnn_lab.sources.augmentation import is_augmentation
+from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.summaries import comfortable_chunk
+from imnn_lab.training.run import FitPlan, Run
+from imnn_lab.training.trainer import Network, Trainer, arrays_of
 
 
 class IMNN:
@@ -45,14 +41,14 @@ class IMNN:
     θ_fid : array-like, shape (n_params,)
         Fiducial parameters, in the units of the parameters.
     δθ : array-like, shape (n_params,), or None
-        Full width of the central difference: derivative simulations sit at θ_fid ± δθ/2. None
-        where the derivatives of the simulations are exact.
+        Full width of the central difference: derivative simulations are at θ_fid ± δθ/2. None
+        if the derivatives of the simulations are exact.
     input_shape : tuple of int
         Shape of one simulation.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
         (simulation, seed) for seeds 0 to n_s − 1; files are those of `TFRecords`; a dataset has
-        elements (simulation, seed). Where what is not an array is kept is said by `cache`.
+        elements (simulation, seed). `cache` says where data that are not arrays are kept.
     derivative : array of shape (n_d, 2, n_params) + input_shape, or another of these kinds
         Simulations below (``[:, 0]``) and above (``[:, 1]``) θ_fid in each parameter, all of one
         row made from the same seed. A callable ``derivative(seed, derivative, parameter)`` yields
@@ -60,17 +56,17 @@ class IMNN:
         they are ∂d/∂θ of the first n_d fiducial simulations, (n_d, n_params) + input_shape,
         labelled (seed, parameter).
     validation_fiducial, validation_derivative : the same, or None
-        The same for validation; arrays of any number, other kinds of n_s and n_d simulations or
+        The same for validation: arrays of any length; other kinds hold n_s and n_d simulations, or
         `validation_n_s` and `validation_n_d`. Without them the best weights are those with the
         largest det F of the training set, which overestimates the information.
     model : keras.Model, optional
         Network from input_shape to n_summaries; None picks one from `imnn_lab.networks`. It is
-        trained in place: its `Normalization` layers are adapted if they are not, and its linear
-        last layer is started in closed form (`warm_start`) with whitened outputs, in which case
-        `imnn.model` is `model`. A model with another ending gets a fixed whitening layer behind
-        it, and `imnn.model` is the two together.
+        trained in place: `Normalization` layers that are not adapted yet are adapted, and a linear
+        last layer is started in closed form (`warm_start`) with whitened outputs; `imnn.model` is
+        then `model`. A model with another last layer gets a fixed whitening layer appended, and
+        `imnn.model` is the two together.
     optimiser : keras.optimizers.Optimizer, optional
-        A copy of it is used, so that it can serve several networks. Default: Adam.
+        It is copied, so that it can serve several networks. Default: Adam.
     save : bool
         Whether to save to ``directory/filename`` at the end of each fit.
     load : bool
@@ -82,10 +78,10 @@ class IMNN:
     at_once : int, optional
         How many simulations are in the network at once; None chooses by the size of the network.
     map_fn : callable, optional
-        ``map_fn(simulation)``: preprocessing, which is the same every time; `get_estimate` does it
-        to data as well. ``map_fn(simulation, seed)``: augmentation in TensorFlow code with random
-        numbers of ``tf.random.stateless_*`` and the seed (2,), which is another one in every
-        iteration and the same for a pair. Both return a simulation of shape input_shape.
+        ``map_fn(simulation)``: deterministic preprocessing; `get_estimate` applies it to data as
+        well. ``map_fn(simulation, seed)``: augmentation in TensorFlow code with random numbers of
+        ``tf.random.stateless_*`` and the seed (2,), which changes with every iteration and is the
+        same for a pair. Both return a simulation of shape input_shape.
     check_shape : bool
         False skips the check of the shapes of the data.
     verbose : bool
@@ -95,7 +91,7 @@ class IMNN:
     itype : tf.DType or str
         Integer type of indices.
     warm_start : bool
-        Whether the last layer starts in closed form (see `imnn_lab.warm_start`).
+        Whether the last layer starts in closed form (see `imnn_lab.networks.last_layer`).
     whiten : bool
         Whether the summaries start with unit covariance.
     seed : int, optional
@@ -105,23 +101,24 @@ class IMNN:
         other kinds of data.
     cache : str or None
         Where simulations that are not given as arrays are kept: "memory"; "disk", a temporary file
-        that is read in every iteration; None, nowhere: they are read from where they are, or made
-        by their function, in every iteration; "auto", memory for less than 1 GiB and else None (or
-        "disk" for exact derivatives). Without memory, `at_once` simulations are there at a time.
+        that is read in every iteration; None, nowhere: they are read from their files, or made by
+        their function, in every iteration; "auto", memory for less than 1 GiB and otherwise None
+        ("disk" for exact derivatives). Unless cached in memory, at most `at_once` simulations are
+        loaded at a time.
     external : tuple, optional
-        Known summaries of the same simulations, (fiducial, derivative, validation_fiducial,
+        External summaries of the same simulations, (fiducial, derivative, validation_fiducial,
         validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),
         …, or any other kind of data. The network's summaries are trained to add to them: F is that
-        of both together, λ and ε hold for the network's alone, and n_summaries may be less than
-        n_params. `imnn.statistics.without_network` is what is known without the network.
+        of both together, λ and ε act on the network's alone, and n_summaries may be less than
+        n_params. `imnn.statistics.without_network` holds the statistics of the external ones.
     simulator : callable, optional
         ``simulator(parameters, seed)`` instead of the data arguments: new simulations in every
         iteration. It gets parameters (n, n_params) and an int32 seed (2,), and returns simulations
         (n,) + input_shape with the same random numbers for the same seed. Written in TensorFlow it
         runs in the graph, and with δθ=None it is differentiated; written in NumPy it runs in a
-        thread, one iteration ahead, with δθ. Statistics are those of a set of n_s and n_d (or
-        `validation_n_s`, `validation_n_d`) simulations that are held back, and the weights that
-        are kept are averages of the latest.
+        thread, one iteration ahead, and needs δθ. Statistics are those of a held-out set of n_s and
+        n_d (or `validation_n_s`, `validation_n_d`) simulations, and the weights that are kept are
+        averages of the latest.
 
     Attributes
     ----------
@@ -132,9 +129,9 @@ class IMNN:
     ------
     TypeError, ValueError
         If an argument is of the wrong type, shape, sign or range, before any work starts; or if
-        simulations are missing, there twice, damaged or not finite, by index or file.
+        simulations are missing, duplicated, damaged or not finite; the message names index or file.
     FileNotFoundError, RuntimeError
-        If a file of simulations is not there, or a function of them raises.
+        If a file of simulations is missing, or a function of them raises.
 
     Examples
     --------
@@ -195,66 +192,68 @@ class IMNN:
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
             has_external=external is not None,
-            is_preprocessed=map_fn is not None and not takes_seed(map_fn),
+            is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
-        place = _place(directory, filename)
+        path = _path(directory, filename)
         saves = checks.boolean("save", save)
-        if place is None and (checks.boolean("load", load) or saves or weights is not None):
+        if path is None and (checks.boolean("load", load) or saves or weights is not None):
             raise ValueError(
                 "save=True, load=True and `weights` need `directory` and `filename`. "
                 "Files go to directory/filename/."
             )
-        archive = Archive.read(place) if load and place is not None else None
-        data = Data(
-            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
-            simulator,
-        )  # fmt: skip
-        self._assemble(settings, data, model, optimiser, archive, place, saves)
-        if weights is not None and place is not None:
-            self._load_weights(_weights_path(place, checks.text("weights", weights)))
+        archive = Archive.read(path) if load and path is not None else None
+        data = {
+            "fiducial": fiducial, "derivative": derivative,
+            "validation_fiducial": validation_fiducial,
+            "validation_derivative": validation_derivative,
+            "external": external, "map_fn": map_fn, "simulator": simulator,
+        }  # fmt: skip
+        self._assemble(settings, data, model, optimiser, archive, path, saves)
+        if weights is not None and path is not None:
+            self._load_weights(_weights_path(path, checks.text("weights", weights)))
 
     def _assemble(
         self,
         settings: Settings,
-        data: Data,
+        data: dict[str, Any],
         model: keras.Model | None,
         optimiser: keras.optimizers.Optimizer | None,
         archive: Archive | None,
-        place: Path | None,
+        path: Path | None,
         saves: bool = False,
     ) -> None:
-        self.settings, self._place = settings, place
-        training, validation = sources(settings, data, is_needed=archive is None)
+        self.settings, self._path = settings, path
+        training, validation = sources(settings, **data, is_needed=archive is None)
         self._trainer: Trainer | None = None
-        if archive is not None and place is not None:
+        if archive is not None and path is not None:
             _check_same(archive.settings, settings)
-            self._network = _restored(archive, archive.model(place, model), optimiser)
+            self._network = _restored(archive, archive.model(path, model), optimiser)
         elif training is not None:
-            self._network = self._prepared(model, optimiser, training, validation)
+            network = self._default_network() if model is None else model
+            network = setup.checked_network(network, settings)
+            most = comfortable_chunk(network)
+            training = training.limited(most)
+            validation = validation and validation.limited(most)
+            self._network = self._prepared(network, optimiser, training, validation)
         if self.settings.is_preprocessed:
-            self._network.preprocess = data.map_fn
+            self._network.preprocess = data["map_fn"]
         if training is not None:
-            self._trainer = Trainer(self._network, training, validation, place, saves)
+            self._trainer = Trainer(self._network, training, validation, path, saves)
             if archive is None:
                 self._trainer.recompute()
-                preparation.warn_of_wide_differences(self.F, self.δθ)
+                warn_of_wide_differences(self.F, self.δθ)
 
     def _prepared(
         self,
-        model: keras.Model | None,
+        network: keras.Model,
         optimiser: keras.optimizers.Optimizer | None,
         training: Source,
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
-        copied = _copied_optimiser(optimiser)
-        network = self._default_network() if model is None else model
-        network = preparation.checked_network(network, self.settings)
-        _check_layers(network, training)
-        for source in (training, validation):
-            if source is not None:
-                source.limit(comfortable_chunk(network))
-        network = preparation.prepared_network(network, self.settings, training, validation)
+        copied = setup.copied_optimiser(optimiser)
+        setup.check_layers(network, training)
+        network = setup.prepared_network(network, self.settings, training, validation)
         config = keras.optimizers.serialize(copied)
         return Network(self.settings, network, copied, config, arrays_of(network.variables))
 
@@ -276,7 +275,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
     ) -> Run:
-        """Train the network, and return when it is done.
+        """Train the network, and return at the end of training.
 
         Ctrl-C ends the training after the current graph call; the statistics and weights are then
         those of the best iteration, as after any other end.
@@ -284,7 +283,7 @@ class IMNN:
         Parameters
         ----------
         n_iterations : int, optional
-            Number of iterations; may be None when there is a `patience`.
+            Number of iterations; may be None if `patience` is set.
         λ : float
             Strength of the regularisation.
         ε : float
@@ -294,11 +293,11 @@ class IMNN:
         patience : int, optional
             Stop when ln det F of validation has not improved for this many iterations.
         min_iterations : int, optional
-            Do not stop for want of patience before this many iterations.
+            Patience cannot stop training before this iteration.
         checkpoint : int, optional
             Save the state of training after every so many iterations (needs `directory`).
         tqdm_notebook : bool, optional
-            Kind of progress bar; None finds out.
+            Kind of progress bar; None detects it.
         weight_file : str
             Name of the file of weights that is saved.
         best : bool
@@ -314,26 +313,26 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not valid; nothing has been done then.
+            If an argument is not valid; nothing is changed then.
         RuntimeError
             If another fit of this network is running.
         FloatingPointError
-            If a number that is not finite came up. The best weights are restored.
+            If a recorded number is not finite. The best weights are restored.
 
         Examples
         --------
-        >>> run = imnn.fit(20, λ=10, ϵ=0.1)
+        >>> run = imnn.fit(20, λ=10, ε=0.1)
         >>> run.reason
         'all 20 iterations are done'
         >>> imnn.history["val_det_F"].shape  # the untrained network is the first
         (21,)
         """
-        plan = self._plan(
-            n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
-        )
-        run = self._new_run(plan, reset, callback)
-        with ProgressBar(self.settings.verbose, tqdm_notebook) as bar:
-            run.drive(bar)
+        run = self._new_run(
+            n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
+            min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
+            best=best, callback=callback,
+        )  # fmt: skip
+        run.drive(self.settings.verbose, tqdm_notebook)
         return run
 
     @checks.greek_keywords
@@ -354,15 +353,15 @@ class IMNN:
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
-        No bar is shown: look at `run.state` and `imnn.history`. What makes the training fail is
-        not raised but kept as `run.error`.
+        No bar is shown: read `run.state` and `imnn.history`. An error of the training is not raised
+        but kept as `run.error`.
 
         Parameters
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file, best, callback
             As for `fit`.
         tqdm_notebook : bool, optional
-            Taken so that positions are those of `fit`; there is no bar.
+            Ignored; keeps positional arguments compatible with `fit`.
 
         Returns
         -------
@@ -382,10 +381,12 @@ class IMNN:
         >>> run.wait(), run.state
         (True, 'stopped')
         """
-        plan = self._plan(
-            n_iterations, λ, ε, patience, min_iterations, checkpoint, weight_file, best
-        )
-        return self._new_run(plan, reset, callback).start()
+        run = self._new_run(
+            n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
+            min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
+            best=best, callback=callback,
+        )  # fmt: skip
+        return run.start()
 
     @property
     def run(self) -> Run | None:
@@ -421,7 +422,7 @@ class IMNN:
 
     @property
     def statistics(self) -> FisherStatistics:
-        """Statistics of validation when there is one, otherwise of training."""
+        """Statistics of the validation set if there is one, otherwise of the training set."""
         return self._network.estimator.statistics
 
     @property
@@ -482,18 +483,18 @@ class IMNN:
         data : array, shape input_shape or (n,) + input_shape
             One simulation or observation, or several; or a tuple of this and `external`.
         external : array, shape (n_external,) or (n, n_external), optional
-            Known summaries of the data, needed where the IMNN was made with such.
+            External summaries of the data, needed if the IMNN was trained with them.
 
         Returns
         -------
         ndarray, shape (n_params,) or (n, n_params)
-            θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ), in the units of the parameters. While a fit runs it
-            is that of the last one.
+            θ̂ = θ_fid + F⁻¹ ∂μ C⁻¹ (f(d) − μ), in the units of the parameters. While a fit runs,
+            they are those of the one before.
 
         Raises
         ------
         TypeError, ValueError
-            If the data have another shape, or `external` is missing or too much.
+            If the data have another shape, or `external` is missing or unexpected.
 
         Examples
         --------
@@ -503,7 +504,7 @@ class IMNN:
         return self.estimator(data, external)
 
     def evaluate(self, fiducial: Any, derivative: Any, external: Any = None) -> FisherStatistics:
-        """Return the statistics of other simulations, of any number, for the present network.
+        """Return the statistics of any number of other simulations for the present network.
 
         Parameters
         ----------
@@ -512,7 +513,7 @@ class IMNN:
         derivative : array, shape (n_d, 2, n_params) + input_shape
             Or (n_d, n_params) + input_shape for exact derivatives.
         external : tuple of arrays, optional
-            Known summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
+            External summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
 
         Returns
         -------
@@ -528,32 +529,9 @@ class IMNN:
         >>> imnn.evaluate(*problem.training_set(n_s=1000, n_d=1000, seed=4)).F.shape
         (2, 2)
         """
-        settings, summariser = self.settings, self._network.summariser
-        x, d = checked_arrays(
-            fiducial,
-            derivative,
-            None,
-            None,
-            settings.n_params,
-            settings.input_shape,
-            settings.is_exact,
-        )
-        shape = d.shape[: d.ndim - len(settings.input_shape)]
-        if settings.is_exact:
-            derivatives = summariser.derivatives(x[: len(d)], d)
-        else:
-            derivatives = summariser(d.reshape((-1, *settings.input_shape)))
-            derivatives = derivatives.reshape((*shape, -1))
-        summaries = [summariser(x), derivatives]
-        layouts = (Layout("fiducial", x.shape[:1]), Layout("derivative", shape))
-        t = known.known_summaries(known.parted(external)[:2], layouts, settings)
-        known.check_width(t, self.statistics.n_external)
-        if t is not None:
-            first, second = np.split(t, [len(x)])
-            pairs = (first, second.reshape((*shape, -1)))
-            summaries = [np.concatenate(p, -1) for p in zip(pairs, summaries, strict=True)]
-        found = fisher_statistics(summaries[0], summaries[1], self.δθ)
-        return replace(found, n_external=self.statistics.n_external)
+        n_external = self.statistics.n_external
+        source = array_source(fiducial, derivative, external, n_external, self.settings)
+        return self._network.summariser.statistics(source)
 
     def plot(
         self,
@@ -568,7 +546,7 @@ class IMNN:
         regulariser : bool
             Whether to show Λ2 and r as well.
         known_det_fisher : float, optional
-            Determinant of the Fisher information where it is known, drawn as a line.
+            Exact determinant of the Fisher information, drawn as a line.
         figsize : tuple of float, optional
             Width and height in inches.
 
@@ -576,10 +554,9 @@ class IMNN:
         -------
         matplotlib.figure.Figure
         """
-        from imnn_lab.figures import curves, static_curves
+        from imnn_lab.figures import draw, training_curves
 
-        described = curves.training_curves(self.history, regulariser, known_det_fisher)
-        return static_curves.draw_curves(described, figsize)
+        return draw(training_curves(self.history, regulariser, known_det_fisher), figsize=figsize)
 
     def explore(self, known_fisher: Any = None, labels: Sequence[str] | None = None) -> Any:
         """Return a dashboard that trains this network and shows any of its fits, live.
@@ -587,7 +564,7 @@ class IMNN:
         Parameters
         ----------
         known_fisher : array-like, shape (n_params, n_params), optional
-            The exact Fisher information, drawn where it is known.
+            The exact Fisher information, drawn if given.
         labels : sequence of str, optional
             Names of the parameters.
 
@@ -596,8 +573,8 @@ class IMNN:
         imnn_lab.dashboards.TrainingDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
-        from imnn_lab.dashboards.notebooks import prepare_notebook
-        from imnn_lab.dashboards.training import TrainingDashboard
+        from imnn_lab.dashboards.host.notebooks import prepare_notebook
+        from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
         prepare_notebook()
         return TrainingDashboard(self, known_fisher, labels)
@@ -608,7 +585,7 @@ class IMNN:
         Parameters
         ----------
         known_det_fisher : float, optional
-            The exact det F, drawn where it is known.
+            The exact det F, drawn if given.
 
         Returns
         -------
@@ -629,7 +606,7 @@ class IMNN:
         Parameters
         ----------
         directory : str or Path, optional
-            Where to; by default the ``directory/filename`` given at the start.
+            Where to; by default the ``directory/filename`` given to `IMNN`.
         weight_file : str
             Name of the file of weights.
 
@@ -646,18 +623,18 @@ class IMNN:
         Examples
         --------
         >>> import tempfile
-        >>> place = imnn.save(tempfile.mkdtemp())
-        >>> sorted(file.name for file in place.iterdir())
+        >>> directory = imnn.save(tempfile.mkdtemp())
+        >>> sorted(file.name for file in directory.iterdir())
         ['estimator.npz', 'model.keras', 'state.npz', 'weights.weights.h5']
-        >>> bool((IMNN.load(place).F == imnn.F).all())
+        >>> bool((IMNN.load(directory).F == imnn.F).all())
         True
         """
-        place = self._place if directory is None else Path(checks.text("directory", directory))
-        if place is None:
-            raise ValueError("There is no place to save to. Pass `directory`.")
+        path = self._path if directory is None else Path(checks.text("directory", directory))
+        if path is None:
+            raise ValueError("No directory to save to: pass `directory`.")
         archive = self._trainer.archive() if self._trainer else self._network.archive()
-        archive.write(place, self.model, self.estimator, weight_file)
-        return place
+        archive.write(path, self.model, self.estimator, weight_file)
+        return path
 
     @classmethod
     def load(
@@ -673,18 +650,18 @@ class IMNN:
         map_fn: Callable[..., Any] | None = None,
         simulator: Callable[[Any, Any], Any] | None = None,
     ) -> IMNN:
-        """Load a saved IMNN; give it its data again to go on with its training.
+        """Load a saved IMNN; with its data, its training can resume.
 
         Parameters
         ----------
         directory : str or Path
             Where it was saved.
         model : keras.Model, optional
-            A network like the saved one, needed where Keras cannot load it without its code.
+            A network like the saved one, needed if Keras cannot load it without its code.
         fiducial, derivative, validation_fiducial, validation_derivative : data, optional
             Of any kind that `IMNN` takes.
         external, map_fn, simulator : data or callable, optional
-            The others of its arguments that are not saved.
+            The other arguments of `IMNN` that are not saved.
 
         Returns
         -------
@@ -693,64 +670,39 @@ class IMNN:
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is none in the directory, its network needs code, or the data do not fit.
+            If the directory holds none, its network needs code, or the data do not fit.
         """
-        place = Path(checks.text("directory", directory))
-        archive = Archive.read(place)
+        path = Path(checks.text("directory", directory))
+        archive = Archive.read(path)
         imnn = cls.__new__(cls)
-        data = Data(
-            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
-            simulator,
-        )  # fmt: skip
-        imnn._assemble(archive.settings, data, model, None, archive, place)
+        data = {
+            "fiducial": fiducial, "derivative": derivative,
+            "validation_fiducial": validation_fiducial,
+            "validation_derivative": validation_derivative,
+            "external": external, "map_fn": map_fn, "simulator": simulator,
+        }  # fmt: skip
+        imnn._assemble(archive.settings, data, model, None, archive, path)
         return imnn
 
     # Inside ---------------------------------------------------------------------------------
 
-    def _plan(
-        self,
-        n_iterations: Any,
-        λ: Any,
-        ε: Any,
-        patience: Any,
-        min_iterations: Any,
-        checkpoint: Any,
-        weight_file: Any,
-        best: Any,
-    ) -> Plan:
-        plan = Plan(
-            regularisation=Regularisation(λ, ε),
-            n_iterations=checks.optional_integer("n_iterations", n_iterations, 0),
-            patience=checks.optional_integer("patience", patience, 1),
-            min_iterations=checks.optional_integer("min_iterations", min_iterations, 0) or 0,
-            checkpoint=checks.optional_integer("checkpoint", checkpoint, 1),
-            best=checks.boolean("best", best),
-            weight_file=checks.text("weight_file", weight_file),
-        )
-        if plan.n_iterations is None and plan.patience is None:
+    def _new_run(self, **given: Any) -> Run:
+        plan = FitPlan.checked(**given)
+        if plan.checkpoint is not None and self._path is None:
             raise ValueError(
-                "fit needs `n_iterations`, `patience` or both, or it would never end. "
-                "Try fit(patience=100)."
+                "`checkpoint` needs a directory: pass `directory` and `filename` to IMNN."
             )
-        if plan.checkpoint is not None and self._place is None:
-            raise ValueError("`checkpoint` needs a place: pass `directory` and `filename` to IMNN.")
-        return plan
-
-    def _new_run(self, plan: Plan, reset: bool, callback: Callable[[Run], Any] | None) -> Run:
-        reset = checks.boolean("reset", reset)
-        if callback is not None and not callable(callback):
-            raise TypeError(checks.wording("`callback`", "be callable", checks.describe(callback)))
         if self._trainer is None:
             raise RuntimeError(
                 "This IMNN was loaded without data. Pass them to IMNN.load(directory, "
-                "fiducial=..., derivative=...) to go on with its training."
+                "fiducial=..., derivative=...) to resume its training."
             )
-        return self._trainer.new_run(plan, reset, callback)
+        return self._trainer.new_run(plan)
 
     def _default_network(self) -> keras.Model:
-        network = preparation.default_network(self.settings)
+        network = setup.default_network(self.settings)
         if self.settings.verbose:
-            tqdm.tqdm.write(
+            announce(
                 f"model=None: using imnn_lab.networks.{network.name} for simulations of shape "
                 f"{self.settings.input_shape}, {network.count_params()} weights."
             )
@@ -764,7 +716,7 @@ class IMNN:
             self._network.summariser = self._network.summariser.refreshed()
 
 
-def _place(directory: Any, filename: Any) -> Path | None:
+def _path(directory: Any, filename: Any) -> Path | None:
     if directory is None and filename is None:
         return None
     remedy = "Files go to directory/filename/; give both."
@@ -775,7 +727,7 @@ def _place(directory: Any, filename: Any) -> Path | None:
 def _restored(
     archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer | None
 ) -> Network:
-    copied = _copied_optimiser(optimiser or keras.optimizers.deserialize(archive.optimiser))
+    copied = setup.copied_optimiser(optimiser or keras.optimizers.deserialize(archive.optimiser))
     return Network(
         archive.settings,
         model,
@@ -789,35 +741,6 @@ def _restored(
     )
 
 
-def _copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
-    """Return a fresh optimiser with the same settings, so that IMNNs share no state."""
-    if optimiser is None:
-        return keras.optimizers.Adam(learning_rate=DEFAULT_LEARNING_RATE)
-    if not isinstance(optimiser, keras.optimizers.Optimizer):
-        remedy = "For example keras.optimizers.Adam(1e-3)."
-        received = checks.describe(optimiser)
-        raise TypeError(checks.wording("`optimiser`", "be a Keras optimiser", received, remedy))
-    return type(optimiser).from_config(optimiser.get_config())
-
-
-def _check_layers(model: keras.Model, training: Source) -> None:
-    """Refuse layers whose output depends on which simulations are in the network together."""
-    compressor = Compressor(model)
-    if training.is_exact and compressor.batch_normalisations:
-        raise ValueError(
-            "`model` has BatchNormalization layers, whose statistics depend on the parameters as "
-            "well, which exact derivatives (δθ=None) of single simulations leave out. "
-            "Use LayerNormalization, or central differences."
-        )
-    if training.in_chunks and not compressor.is_plain:
-        raise ValueError(
-            "`model` has layers that draw random numbers or use statistics of the batch (Dropout, "
-            "BatchNormalization), which need all simulations in the network at once. "
-            f"Received at_once={training.at_once} for {training.size} simulations. "
-            "Leave `at_once` out, or use another layer (LayerNormalization, kernel_regularizer)."
-        )
-
-
 def _check_same(saved: Settings, here: Settings) -> None:
     for name in ("n_params", "n_summaries", "input_shape", "θ_fid", "dtype"):
         if getattr(saved, name) != getattr(here, name):
@@ -825,8 +748,8 @@ def _check_same(saved: Settings, here: Settings) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))
 
 
-def _weights_path(place: Path, name: str) -> Path:
-    file = name if name.endswith(".weights.h5") else f"{name}.weights.h5"
-    if not (place / file).is_file():
-        raise FileNotFoundError(f"`weights`: there is no file {file!r} in {str(place)!r}.")
-    return place / file
+def _weights_path(path: Path, name: str) -> Path:
+    file = storage.weights_path(path, name)
+    if not file.is_file():
+        raise FileNotFoundError(f"`weights`: there is no file {file.name!r} in {str(path)!r}.")
+    return file

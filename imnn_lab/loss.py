@@ -1,20 +1,59 @@
-"""The loss: Λ = −ln det F + r Λ2, with r = λ Λ2 / (Λ2 + exp(−α Λ2)).
+"""The loss, with everything that it is made of.
 
-(Charnock, Lavaux & Wandelt 2018, equation 19; the gradient flows through r as well.)
+    F = ∂μ C⁻¹ ∂μᵀ                      Λ2 = ½(‖C − 1‖² + ‖C⁻¹ − 1‖²)
+    r = λ Λ2 / (Λ2 + exp(−α Λ2))        Λ = −ln det F + r Λ2
+
+(Charnock, Lavaux & Wandelt 2018, equations 13, 19 and 20; the gradient flows through r as well.)
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-from imnn_lab.fisher import Information
+from imnn_lab.fisher import Moments
 
 
-def strength(Λ2: tf.Tensor, λ: tf.Tensor, α: tf.Tensor) -> tf.Tensor:
-    """Return r(Λ2), the dynamic strength of the regularisation (scalar)."""
-    return λ * Λ2 / (Λ2 + tf.exp(-α * Λ2))
+class LossTerms(NamedTuple):
+    """The loss of one set of summaries and its ingredients: scalars, and F (p, p), in float64."""
+
+    loss: tf.Tensor
+    F: tf.Tensor
+    log_det_F: tf.Tensor
+    log_det_C: tf.Tensor
+    Λ2: tf.Tensor
+    coupling: tf.Tensor
 
 
-def imnn_loss(information: Information, λ: tf.Tensor, α: tf.Tensor) -> tf.Tensor:
-    """Return the loss of one set of summaries (scalar, float64)."""
-    return -information.log_det_F + strength(information.Λ2, λ, α) * information.Λ2
+def loss_and_information(
+    moments: Moments, λ: tf.Tensor, α: tf.Tensor, n_external: int = 0
+) -> LossTerms:
+    """Return the loss and its ingredients; NaN, without an exception, if C or F is not positive.
+
+    Parameters
+    ----------
+    moments : Moments
+    λ, α : float64 scalar
+        Strength and rate of the regularisation.
+    n_external : int
+        How many summaries, the first ones, are external: they count in F, but det C and Λ2 are
+        those of the network's summaries alone.
+    """
+    L = tf.linalg.cholesky(moments.C)
+    whitened = tf.linalg.triangular_solve(L, tf.transpose(moments.dμ_dθ))
+    F = tf.matmul(whitened, whitened, transpose_a=True)
+    log_det_F = _log_det(tf.linalg.cholesky(F))
+
+    C = moments.C[n_external:, n_external:]
+    L = tf.linalg.cholesky(C) if n_external else L
+    identity = tf.eye(tf.shape(C)[0], dtype=C.dtype)
+    inverse = tf.linalg.cholesky_solve(L, identity)
+    Λ2 = 0.5 * (tf.reduce_sum((C - identity) ** 2) + tf.reduce_sum((inverse - identity) ** 2))
+
+    r = λ * Λ2 / (Λ2 + tf.exp(-α * Λ2))
+    return LossTerms(-log_det_F + r * Λ2, F, log_det_F, _log_det(L), Λ2, r)
+
+
+def _log_det(cholesky: tf.Tensor) -> tf.Tensor:
+    return 2 * tf.reduce_sum(tf.math.log(tf.linalg.diag_part(cholesky)))

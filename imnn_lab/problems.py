@@ -1,7 +1,7 @@
 """Problems whose Fisher information and likelihood are known exactly.
 
 Each simulator draws its noise from the seed alone and then applies the parameters, so that the same
-seed gives the same randomness at any parameters: what central differences need.
+seed gives the same random numbers at any parameters, as central differences need.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from importlib import resources
 
 import numpy as np
 from scipy import linalg, optimize
+
+from imnn_lab import checks
 
 Simulator = Callable[[np.ndarray, int], np.ndarray]
 LogLikelihood = Callable[[np.ndarray, np.ndarray], float]
@@ -26,7 +28,7 @@ class Problem:
     name : str
         Name of the problem.
     labels : tuple of str
-        Names of the parameters, with units where they have any.
+        Names of the parameters, with their units if any.
     θ_fid, δθ : ndarray, shape (n_params,)
         Fiducial parameters and full width of the central difference.
     input_shape : tuple of int
@@ -77,28 +79,28 @@ class Problem:
         Parameters
         ----------
         n : int
-            How many.
+            Number of simulations.
         seed : int
-            Settles their random numbers.
+            Seed of the random numbers.
         """
         return self.simulator(np.tile(self.θ_fid, (n, 1)), seed)
 
     def training_set(self, n_s: int, n_d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what an `IMNN` is trained with.
+        """Return a training set for an `IMNN`.
 
         Parameters
         ----------
         n_s, n_d : int
-            How many fiducial simulations, and how many rows of derivative simulations.
+            Numbers of fiducial simulations and of rows of derivative simulations.
         seed : int
-            Settles their random numbers; a validation set needs another.
+            Seed of the random numbers; a validation set needs another.
 
         Returns
         -------
         fiducial : ndarray, shape (n_s,) + input_shape
             Simulations at θ_fid.
         derivative : ndarray, shape (n_d, 2, n_params) + input_shape
-            At θ_fid ∓ δθ/2; all of a row share their random numbers.
+            At θ_fid ∓ δθ/2; all simulations of a row share their random numbers.
         """
         first, second = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
@@ -116,7 +118,7 @@ def gaussian(n: int = 10) -> Problem:
     Parameters
     ----------
     n : int
-        How many values a simulation has.
+        Number of values in a simulation.
     """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -136,7 +138,7 @@ def variance(n: int = 10) -> Problem:
     Parameters
     ----------
     n : int
-        How many values a simulation has.
+        Number of values in a simulation.
     """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -156,7 +158,7 @@ def slope(n: int = 100) -> Problem:
     Parameters
     ----------
     n : int
-        How many points, from x = 0 to 10.
+        Number of points, from x = 0 to 10.
     """
     x = np.linspace(0, 10, n)
 
@@ -171,12 +173,12 @@ def slope(n: int = 100) -> Problem:
 
 
 def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
-    """Return the problem of a slope with a random slope on top; F = 1/(variance + 1/Σ x²).
+    """Return the problem of a slope plus a random slope; F = 1/(variance + 1/Σ x²).
 
     Parameters
     ----------
     n : int
-        How many points, from x = 0 to 10.
+        Number of points, from x = 0 to 10.
     nuisance_variance : float
         Variance of the random slope, Gaussian of mean zero.
     """
@@ -220,7 +222,7 @@ def linear_gaussian(
         return _gaussian_log_likelihood(data - A @ θ, covariance)
 
     F = A.T @ linalg.cho_solve((L, True), A)
-    labels = tuple(f"θ{i + 1}" for i in range(A.shape[1]))
+    labels = checks.default_labels(A.shape[1])
     return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),), simulator, F, log_likelihood)
 
 
@@ -230,7 +232,7 @@ def exponential(n: int = 10) -> Problem:
     Parameters
     ----------
     n : int
-        How many values a simulation has.
+        Number of values in a simulation.
     """
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -246,7 +248,7 @@ def exponential(n: int = 10) -> Problem:
 def field_2d(n: int = 16) -> Problem:
     """Return the problem of a Gaussian field with power A k^−B, k = 2π|m|/n, and no mean.
 
-    F = ½ Σ ∂lnP ∂lnP over all n² − 1 modes. The white noise stays, the power moves with θ.
+    F = ½ Σ ∂lnP ∂lnP over all n² − 1 modes. Only the power depends on θ, not the white noise.
 
     Parameters
     ----------
@@ -255,7 +257,7 @@ def field_2d(n: int = 16) -> Problem:
     """
     m = np.fft.fftfreq(n) * n
     k = 2 * np.pi / n * np.hypot(m[:, None], m)
-    k[0, 0] = 1  # any number: this mode, the mean, has no power
+    k[0, 0] = 1  # arbitrary: this mode, the mean, has no power
     gradient = np.stack([np.ones(n * n - 1), -np.log(k.ravel()[1:])])
 
     def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
@@ -351,7 +353,7 @@ def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     problem : Problem
-        Whose likelihood.
+        The problem that defines the likelihood.
     data : ndarray, shape input_shape
         One simulation, or an observation.
     """
@@ -360,11 +362,11 @@ def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
     def minus_log_likelihood(z: np.ndarray) -> float:
         return -problem.log_likelihood(data, problem.θ_fid + scale * z)
 
-    found = optimize.minimize(
+    result = optimize.minimize(
         minus_log_likelihood, np.zeros(problem.n_params), method="Nelder-Mead",
         options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 10_000, "maxfev": 10_000},
     )  # fmt: skip
-    return problem.θ_fid + scale * found.x
+    return problem.θ_fid + scale * result.x
 
 
 def _problem(

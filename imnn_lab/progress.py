@@ -1,52 +1,47 @@
-"""Progress bars, in terminals and notebooks."""
+"""Progress bars, in terminals and notebooks: the only module that imports tqdm."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from imnn_lab.bars import tqdm_class
-
-if TYPE_CHECKING:
-    from imnn_lab.run import Run
+from functools import partial
+from typing import Any
 
 
-class ProgressBar:
-    """The progress of a run: det F, det C, r, validation det F, patience; tqdm adds the times."""
+def tqdm_class(notebook: bool | None = None) -> Any:
+    """Return tqdm's class for notebooks (True), for terminals (False), or the one that fits."""
+    if notebook is None:
+        from tqdm.auto import tqdm
+    elif notebook:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm
 
-    def __init__(self, shown: bool = True, notebook: bool | None = None) -> None:
-        self._make = tqdm_class(notebook) if shown else None
-        self._bar: Any = None
 
-    def __enter__(self) -> ProgressBar:
+def progress_bar(show: bool = True, notebook: bool | None = None, **options: Any) -> Any:
+    """Return a factory of bars that count simulations; `show=False` gives bars that do nothing."""
+    if not show:
+        return _NoBar
+    counting = {"unit": "sim", "unit_scale": True, "leave": False}
+    return partial(tqdm_class(notebook), **(counting | options))
+
+
+def announce(message: str) -> None:
+    """Print a message without breaking a bar that is on the screen."""
+    tqdm_class(notebook=False).write(message)
+
+
+class _NoBar:
+    def __init__(self, **_: Any) -> None:
+        """Take the options of a bar, and ignore them."""
+
+    def __enter__(self) -> _NoBar:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def __exit__(self, *_: Any) -> None:
+        return None
 
-    def show(self, run: Run) -> None:
-        """Show the last iteration of a run."""
-        if self._make is None:
-            return
-        if self._bar is None:
-            self._bar = self._make(
-                total=run.last, initial=run.iteration, desc="IMNN", unit="it", dynamic_ncols=True
-            )
-        self._bar.set_postfix(latest(run), refresh=False)
-        self._bar.update(run.iteration - self._bar.n)
+    def update(self, n: int) -> None:
+        return None
 
-
-def latest(run: Run) -> dict[str, str]:
-    """Return the last numbers of a run in words, for people."""
-    columns, _ = run.history.read(max(0, len(run.history) - 1))
-    shown = {"det F": "det_F", "det C": "det_C", "r": "r", "val det F": "val_det_F"}
-    words = {
-        label: f"{columns[name][-1]:.4g}"
-        for label, name in shown.items()
-        if len(columns[name]) and np.isfinite(columns[name][-1])
-    }
-    if run.plan.patience is not None:
-        words["patience"] = f"{run.stale}/{run.plan.patience}"
-    return words
+    def set_postfix(self, *_: Any, **__: Any) -> None:
+        return None

@@ -39,7 +39,7 @@ class Regularisation:
     Examples
     --------
     >>> from imnn_lab import Regularisation
-    >>> pair = Regularisation(λ=10, ϵ=0.1)
+    >>> pair = Regularisation(λ=10, ε=0.1)
     >>> round(pair.α, 6)
     0.953102
     >>> float(pair.strength(0.9336734694).round(6))
@@ -65,7 +65,7 @@ class Regularisation:
         return float(-np.log(self._bracket) / self.ε)
 
     def strength(self, Λ2: np.ndarray | float) -> np.ndarray:
-        """Return the dynamic strength r, in the shape of `Λ2`.
+        """Return the coupling r(Λ2), in the shape of `Λ2`.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The settings of an IMNN: the arguments that are numbers and words, checked once."""
+"""The settings of an IMNN: its arguments that are numbers or text, checked once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Settings:
-    """Clean settings; see `IMNN` for what they mean."""
+    """The checked settings of an IMNN, named as its arguments."""
 
     n_s: int
     n_d: int
@@ -40,7 +40,7 @@ class Settings:
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
-        """Check arguments as the user gave them.
+        """Check the arguments of a user.
 
         Raises
         ------
@@ -80,12 +80,12 @@ class Settings:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the derivatives of the simulations are exact, which δθ=None says."""
+        """Whether the derivatives of the simulations are exact: δθ is None."""
         return self.δθ is None
 
     @property
     def widths(self) -> np.ndarray | None:
-        """δθ as an array, shape (n_params,); None where derivatives are exact."""
+        """δθ as an array, shape (n_params,); None if derivatives are exact."""
         return None if self.δθ is None else np.array(self.δθ)
 
     @classmethod
@@ -126,7 +126,7 @@ def _check_counts(counts: dict[str, int], has_external: bool) -> None:
 
 def _check_counts_of_exact(prefix: str, n_s: int, n_d: int) -> None:
     if n_d > n_s:
-        expected = f"be at most {prefix}n_s = {n_s} where δθ is None"
+        expected = f"be at most {prefix}n_s = {n_s} if δθ is None"
         remedy = "Exact derivatives are those of the first n_d fiducial simulations."
         raise ValueError(checks.wording(f"`{prefix}n_d`", expected, n_d, remedy))
 
@@ -141,7 +141,9 @@ def _shape(value: Any) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         remedy = "A single value has input_shape=(1,)."
         raise ValueError(
-            checks.wording("`input_shape`", "have at least one axis, none empty", shape, remedy)
+            checks.wording(
+                "`input_shape`", "have at least one axis, and none of length 0", shape, remedy
+            )
         )
     return shape
 
@@ -155,9 +157,9 @@ def _cache(value: Any) -> str | None:
 
 def _type_name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     try:
-        found = getattr(value, "name", None) or np.dtype(value).name
+        dtype = getattr(value, "name", None) or np.dtype(value).name
     except TypeError:
-        found = value
-    if found not in allowed:
+        dtype = value
+    if dtype not in allowed:
         raise ValueError(checks.wording(f"`{name}`", f"be one of {allowed}", repr(value)))
-    return str(found)
+    return str(dtype)

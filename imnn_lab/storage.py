@@ -1,7 +1,7 @@
-"""Files that are either whole or not there.
+"""Atomic files: a reader sees the old file or the new one, never a part.
 
-A file is written beside its place, flushed to disk, and moved into place in one step; reading never
-unpickles.
+A file is written under a temporary name in its directory, flushed to disk, and renamed in one step.
+Reading never unpickles.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+WEIGHTS_SUFFIX = ".weights.h5"
+
 
 @contextlib.contextmanager
 def aside(path: Path | str) -> Iterator[Path]:
-    """Give a path to write to; when the block succeeds the file moves to `path`.
+    """Yield a temporary path to write to; when the block succeeds, the file is renamed to `path`.
 
-    When the block raises, `path` is as it was and the half-written file is removed. The suffix of
-    `path` is kept, since some writers insist on theirs.
+    When the block raises, `path` is unchanged and the temporary file is removed. The temporary name
+    ends like `path`, because some writers accept only their own suffix.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,22 +42,22 @@ def aside(path: Path | str) -> Iterator[Path]:
 
 
 def write_together(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
-    """Write several files aside, then move all of them into place at once."""
+    """Write several files; they are renamed only after all of them have been written."""
     with contextlib.ExitStack() as stack:
-        places = {path: stack.enter_context(aside(path)) for path in writers}
-        for path, place in places.items():
-            writers[path](place)
+        temporary = {path: stack.enter_context(aside(path)) for path in writers}
+        for path, write in writers.items():
+            write(temporary[path])
 
 
 def write_npz(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays atomically as an npz file."""
-    with aside(path) as place:
-        save_npz(place, arrays)
+    with aside(path) as temporary:
+        save_npz(temporary, arrays)
 
 
-def save_npz(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays to an open place (see `write_together`)."""
-    with place.open("wb") as file:
+def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as an npz file, whatever its suffix; a writer for `write_together`."""
+    with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
@@ -65,14 +67,19 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def pack(settings: Any) -> np.ndarray:
-    """Turn settings that JSON can hold into an array for an npz file."""
-    return np.array(json.dumps(settings))
+def pack(value: Any) -> np.ndarray:
+    """Return a value that JSON can hold as an array for an npz file."""
+    return np.array(json.dumps(value))
 
 
 def unpack(array: np.ndarray) -> Any:
-    """Return what `pack` was given."""
+    """Return the value that `pack` turned into an array."""
     return json.loads(str(array))
+
+
+def weights_path(directory: Path, name: str) -> Path:
+    """Return the path of a file of weights; `name` may end in the suffix that Keras demands."""
+    return directory / f"{name.removesuffix(WEIGHTS_SUFFIX)}{WEIGHTS_SUFFIX}"
 
 
 def _umask() -> int:

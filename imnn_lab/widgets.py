@@ -9,39 +9,26 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-from jupyter_bokeh import BokehModel
 
-from imnn_lab.dashboards.protocols import Trained
-from imnn_lab.dashboards.pump import CurvesPump, Moment, Pump
-from imnn_lab.dashboards.state import TrainingState, disabled_buttons
-from imnn_lab.dashboards.subshells import hear_where_asked
-from imnn_lab.dashboards.ticking import NotebookTicker, kernel_shell
-from imnn_lab.dashboards.training_words import Speed, applied_words, numbers, sentence
-from imnn_lab.figures.curves import axes_plans
-from imnn_lab.figures.interactive_curves import CurvesFigure
+from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
+from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
+from imnn_lab.dashboards.host.kernel import NotebookTicker, kernel_shell
+from imnn_lab.dashboards.training.protocols import Trained
+from imnn_lab.dashboards.training.pump import CurvesPump, Moment, Pump
+from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.training.words import (
+    Speed,
+    applied_words,
+    numbers,
+    sentence,
+)
+from imnn_lab.figures import training_curves
+from imnn_lab.figures.live_curves import CurvesFigure
+from imnn_lab.history import History
 from imnn_lab.regularisation import EPSILON
 
 WIDE = {"width": "auto"}
 ROW = {"flex_flow": "row wrap"}
-
-
-class SentFigures(BokehModel):
-    """Figures that are sent to a browser; all that is heard of it is that it has drawn them.
-
-    jupyter_bokeh's frontend returns whatever it is sent. To apply that, as its kernel side does in
-    a thread of its own, would put older points in the place of newer ones.
-
-    Attributes
-    ----------
-    was_drawn : bool
-        Whether a browser has drawn them since this was last set to False.
-    """
-
-    was_drawn = False
-
-    def _sync_model(self, _model: BokehModel, content: dict[str, Any], _buffers: list) -> None:
-        if content.get("attr") == "inner_width":
-            self.was_drawn = True
 
 
 class LiveCurves:
@@ -51,7 +38,7 @@ class LiveCurves:
     """
 
     def __init__(self, state: TrainingState, known_det_fisher: float | None) -> None:
-        self.figure = CurvesFigure(axes_plans(known_det_fisher=known_det_fisher))
+        self.figure = CurvesFigure(training_curves(History(), known_det_fisher=known_det_fisher))
         self.pump = CurvesPump(state, self.figure)
         self.widget = SentFigures(self.figure.layout)
 
@@ -119,7 +106,7 @@ class SettingSlider:
                 self._follows = False
 
 
-class Settings:
+class Controls:
     """Sliders that apply on release, limits and buttons, over a training's state."""
 
     def __init__(self, state: TrainingState) -> None:
@@ -189,7 +176,7 @@ class Words:
     def refresh(self, moment: Moment) -> None:
         """Write them anew."""
         state, run = self.state, self.state.run
-        last = getattr(run, "last", None)
+        last = None if run is None else run.last
         at = moment.latest.get("iteration", 0.0)
         self.bar.value = min(1.0, at / last) if last else 0.0
         speed = self._speed.of(len(moment.history))
@@ -204,7 +191,7 @@ class TrainingWidget(ipywidgets.VBox):
     Parameters
     ----------
     imnn : object
-        What is trained, usually an `IMNN`; see `imnn_lab.dashboards.protocols.Trained`.
+        The network to train, usually an `IMNN`; see `imnn_lab.dashboards.training.protocols`.
     known_det_fisher : float, optional
         Exact det F, drawn as a line.
 
@@ -216,7 +203,7 @@ class TrainingWidget(ipywidgets.VBox):
 
     def __init__(self, imnn: Trained, known_det_fisher: float | None = None) -> None:
         self.state = state = TrainingState(imnn)
-        self.controls, self.words = Settings(state), Words(state)
+        self.controls, self.words = Controls(state), Words(state)
         self.curves = LiveCurves(state, known_det_fisher)
         self.pump = Pump(state, [self.controls, self.words, self.curves])
         self.pump.tick()
@@ -231,18 +218,17 @@ class TrainingWidget(ipywidgets.VBox):
             state.on_change(self.ticker.start)
 
     def tick(self) -> bool:
-        """Bring everything up to date, where it is due.
+        """Bring everything up to date if due.
 
         Returns
         -------
         bool
-            Whether a run goes on.
+            Whether a run is in progress.
         """
-        self.pump.tick_if_due()
-        return self.pump.is_busy
+        return self.pump.tick_if_due()
 
     def close(self) -> None:
-        """Take the widget away and end its thread."""
+        """Close the widget and end its thread."""
         self.ticker.stop()
         super().close()
 

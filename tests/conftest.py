@@ -4,9 +4,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
 
-from imnn_lab import quiet
+from imnn_lab import tensorflow_import
 
-quiet.import_tensorflow()
+tensorflow_import.import_tensorflow()
 
 
 @pytest.fixture(autouse=True)

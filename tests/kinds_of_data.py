@@ -42,7 +42,7 @@ def settings(**changes):
 def read(data=(), map_fn=None, **changes):
     """Return the simulations of training and validation as IMNN gets them."""
     given = dict(zip(NAMES, gaussian_data(), strict=True)) | dict(data)
-    return sources.sources(settings(**changes), sources.Data(**given, map_fn=map_fn))
+    return sources.sources(settings(**changes), **given, map_fn=map_fn)
 
 
 def rows(source, step=0):

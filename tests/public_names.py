@@ -8,7 +8,7 @@ import imnn_lab
 from imnn_lab import simulate
 from imnn_lab.dashboards.page import page
 from imnn_lab.estimator import Estimator
-from imnn_lab.results import SteeringMark
+from imnn_lab.history import SteeringMark
 from imnn_lab.widgets import TrainingWidget
 
 FURTHER = (simulate, Estimator, SteeringMark, TrainingWidget, page)
@@ -40,7 +40,7 @@ def public_members(cls):
 
 def overridden(cls, name):
     """Return the docstrings of a member in a class and in those it derives from."""
-    members = (vars(owner).get(name) for owner in _own_classes(cls))
+    members = (vars(owner)[name] for owner in _own_classes(cls) if name in vars(owner))
     return [inspect.getdoc(member) for member in members if inspect.getdoc(member)]
 
 

@@ -1,12 +1,12 @@
 """Campaigns: all the matched simulations of a training set, from any Python simulator.
 
 ``training_set(simulator, θ_fid, δθ, n_s, n_d, seed)`` runs here or on any
-`concurrent.futures.Executor`, puts up with simulations that fail, and goes on in its directory
-where a crash ended it. NumPy only: workers never load TensorFlow.
+`concurrent.futures.Executor`, tolerates failing simulations, and resumes in its directory after a
+crash. NumPy only: workers never load TensorFlow.
 """
 
+from imnn_lab.campaign.design import Failure
 from imnn_lab.campaign.ledger import TrainingSet
-from imnn_lab.campaign.plan import Failure
 from imnn_lab.campaign.rounds import training_set
 from imnn_lab.simulate import SimulationError
 

@@ -1,4 +1,4 @@
-"""What a campaign has so far: the simulations of each row, their seeds, and what failed."""
+"""The state of a campaign: the finished rows with their seeds, and the failures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.campaign.plan import Failure, Plan
-from imnn_lab.campaign.store import Chunk, Store
+from imnn_lab.campaign.design import Design, Failure
+from imnn_lab.campaign.store import FinishedRows, Store
 from imnn_lab.simulate import SimulatedBatch
 
 
@@ -22,11 +22,11 @@ class TrainingSet:
     fiducial : ndarray, shape (n_s,) + input_shape
         Simulations at θ_fid.
     derivative : ndarray, shape (n_d, 2, n_params) + input_shape
-        ``[:, 0]`` at θ_fid − δθ/2, ``[:, 1]`` at θ_fid + δθ/2, a row from one seed.
+        ``[:, 0]`` at θ_fid − δθ/2, ``[:, 1]`` at θ_fid + δθ/2; each row from one seed.
     fiducial_seeds, derivative_seeds : ndarray of int, shapes (n_s,) and (n_d,)
-        The seed that each row was made with.
+        The seed of each row.
     failures : tuple of Failure
-        Every simulation that failed on the way, in the order of the rows.
+        Every simulation that failed, in the order of the rows.
     """
 
     fiducial: np.ndarray = field(repr=False)
@@ -40,32 +40,32 @@ class TrainingSet:
 
 
 class Ledger:
-    """The rows of a campaign that are done; kept in a store as well, if there is one.
+    """The finished rows of a campaign, also kept in a store if one is given.
 
     Parameters
     ----------
-    plan : Plan
-        What is to be simulated.
+    design : Design
+        The rows to be simulated.
     store : Store, optional
-        Where finished rows are kept; what is there already is taken over.
+        Directory for finished rows; those that it already holds are read.
     """
 
-    def __init__(self, plan: Plan, store: Store | None) -> None:
-        self.plan, self.store = plan, store
+    def __init__(self, design: Design, store: Store | None) -> None:
+        self.design, self.store = design, store
         self.rows: dict[int, np.ndarray] = {}
         self.seeds: dict[int, int] = {}
         self._failures: dict[tuple[object, ...], Failure] = {}
-        for chunk in store.chunks() if store else ():
-            self._take(chunk)
+        for finished in store.read_rows() if store else ():
+            self._include(finished)
 
     @property
     def missing(self) -> list[int]:
-        """The rows that are not there yet."""
-        return [row for row in range(self.plan.n_rows) if row not in self.rows]
+        """The rows that are still to be simulated."""
+        return [row for row in range(self.design.n_rows) if row not in self.rows]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Shape of one simulation, or None before there is one."""
+        """Shape of one simulation; None if none has succeeded."""
         return next((simulations.shape[1:] for simulations in self.rows.values()), None)
 
     @property
@@ -73,12 +73,12 @@ class Ledger:
         """Every failure, the fiducial ones first, in the order of rows and attempts."""
 
         def order(failure: Failure) -> tuple[object, ...]:
-            return self.plan.row(failure), failure.index, failure.attempt
+            return self.design.row(failure), failure.index, failure.attempt
 
         return tuple(sorted(self._failures.values(), key=order))
 
     def add(self, rows: Sequence[int], simulated: SimulatedBatch, attempt: int) -> None:
-        """Take over what became of some rows; those with a failure are still missing.
+        """Include the result of some rows; those with a failure are still missing.
 
         Raises
         ------
@@ -89,57 +89,59 @@ class Ledger:
             remedy = "Join them to one array."
             message = checks.wording("`simulator`", "return one array", "a tuple", remedy)
             raise TypeError(message)
-        chunk = _chunk(self.plan, rows, simulated, attempt)
-        self._take(chunk)
+        finished = _finished_rows(self.design, rows, simulated, attempt)
+        self._include(finished)
         if self.store:
-            self.store.add(chunk)
+            self.store.add(finished)
 
     def training_set(self) -> TrainingSet:
-        """Return the arrays when no row is missing, and write them if there is a store."""
-        n_s, n_d, n_params = self.plan.n_s, self.plan.n_d, self.plan.n_params
-        simulations = [self.rows[row] for row in range(self.plan.n_rows)]
+        """Return the arrays once no row is missing, and write them to the store if any."""
+        n_s, n_d, n_params = self.design.n_s, self.design.n_d, self.design.n_params
+        simulations = [self.rows[row] for row in range(self.design.n_rows)]
         dtype = np.result_type(*{array.dtype for array in simulations})
         derivative = np.stack(simulations[n_s:], dtype=dtype)
         arrays = {
             "fiducial": np.concatenate(simulations[:n_s], dtype=dtype),
             "derivative": derivative.reshape(n_d, 2, n_params, *derivative.shape[2:]),
-            "seeds": np.array([self.seeds[row] for row in range(self.plan.n_rows)]),
+            "seeds": np.array([self.seeds[row] for row in range(self.design.n_rows)]),
         }
         if self.store:
             self.store.finish(arrays, self.failures)
-        return from_arrays(self.plan, arrays, self.failures)
+        return from_arrays(self.design, arrays, self.failures)
 
-    def _take(self, chunk: Chunk) -> None:
-        self.rows.update(chunk.rows)
-        self.seeds.update(chunk.seeds)
-        for failure in chunk.failures:
+    def _include(self, finished: FinishedRows) -> None:
+        self.rows.update(finished.rows)
+        self.seeds.update(finished.seeds)
+        for failure in finished.failures:
             key = (failure.kind, failure.index, failure.seed, failure.attempt)
             self._failures[key] = failure
 
 
 def from_arrays(
-    plan: Plan, arrays: dict[str, np.ndarray], failures: tuple[Failure, ...]
+    design: Design, arrays: dict[str, np.ndarray], failures: tuple[Failure, ...]
 ) -> TrainingSet:
     """Return the result of a campaign from its arrays."""
-    fiducial_seeds, derivative_seeds = np.split(arrays["seeds"], [plan.n_s])
+    fiducial_seeds, derivative_seeds = np.split(arrays["seeds"], [design.n_s])
     return TrainingSet(
         arrays["fiducial"], arrays["derivative"], fiducial_seeds, derivative_seeds, failures
     )
 
 
-def _chunk(plan: Plan, rows: Sequence[int], simulated: SimulatedBatch, attempt: int) -> Chunk:
-    """Sort a batch by rows: the whole ones, and the failures of the others."""
-    lengths = [plan.length(row) for row in rows]
+def _finished_rows(
+    design: Design, rows: Sequence[int], simulated: SimulatedBatch, attempt: int
+) -> FinishedRows:
+    """Sort a batch into the rows that succeeded as a whole, and the failures of the others."""
+    lengths = [design.length(row) for row in rows]
     starts = np.cumsum([0, *lengths])
-    there = np.cumsum([0, *simulated.succeeded])  # how many of those before succeeded
-    done: dict[int, np.ndarray] = {}
+    n_before = np.cumsum([0, *simulated.succeeded])  # successes before each simulation
+    whole: dict[int, np.ndarray] = {}
     seeds: dict[int, int] = {}
     failed: list[Failure] = []
     tracebacks = iter(simulated.failures or [simulated.failure or ""] * len(simulated.batch))
     for row, start, length in zip(rows, starts, lengths, strict=False):
         seed = int(np.asarray(simulated.batch.seed)[start])
-        places = np.flatnonzero(~simulated.succeeded[start : start + length])
-        if not len(places) and isinstance(simulated.simulations, np.ndarray):
-            done[row], seeds[row] = simulated.simulations[there[start] :][:length], seed
-        failed += [plan.failure(row, int(i), seed, attempt, next(tracebacks)) for i in places]
-    return Chunk(done, seeds, failed)
+        missing = np.flatnonzero(~simulated.succeeded[start : start + length])
+        if not len(missing) and isinstance(simulated.simulations, np.ndarray):
+            whole[row], seeds[row] = simulated.simulations[n_before[start] :][:length], seed
+        failed += [design.failure(row, int(i), seed, attempt, next(tracebacks)) for i in missing]
+    return FinishedRows(whole, seeds, failed)

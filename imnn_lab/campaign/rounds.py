@@ -1,9 +1,9 @@
-"""Simulate what is still missing, round after round, until nothing is.
+"""Simulate the missing rows, round after round, until the training set is complete.
 
-The first round simulates every row that is not there yet, the second repeats those that failed
-with the same seed (a licence server that was away, a worker that was lost); then their seeds are
-replaced, the next two rounds do the same, and so on. Each call of `training_set` starts with the
-first seeds again, so that an interruption has no say in which seeds are used.
+The first round simulates every missing row, the second repeats those that failed with the same seed
+(a licence server was unreachable, a worker died); then their seeds are replaced for the next two
+rounds, and so on. Each call of `training_set` starts again with the first seeds, so that the seeds
+do not depend on interruptions.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.bars import progress_bar
+from imnn_lab.campaign.design import Design
 from imnn_lab.campaign.ledger import Ledger, TrainingSet, from_arrays
-from imnn_lab.campaign.plan import Plan
 from imnn_lab.campaign.store import Store
+from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError, simulate
 
 ATTEMPTS = 2  # at each seed
@@ -67,24 +67,24 @@ def training_set(
     n_s, n_d : int
         Number of fiducial simulations, and of rows of 2 n_params derivative simulations.
     seed : int
-        Settles the seeds of all rows. A validation set needs another.
+        Determines the seeds of all rows. A validation set needs another.
     executor : concurrent.futures.Executor, optional
         A process pool, Dask's ``Client.get_executor()``, ...; None simulates in this process.
     directory : str or path, optional
-        Where finished simulations are kept while the campaign runs, and the arrays afterwards:
-        fiducial.npy, derivative.npy, seeds.npy, failures.json. Called again after a crash, or with
-        another executor, the campaign goes on; when it is done, the arrays are read. A directory
-        made with other arguments is refused; the simulator is known by its name only.
+        Keeps finished simulations while the campaign runs, and the arrays afterwards: fiducial.npy,
+        derivative.npy, seeds.npy, failures.json. A call after a crash, or with another executor,
+        resumes the campaign; once it is finished, a call reads the arrays. A directory made with
+        other arguments is refused; of the simulator only the name is compared.
     size : int, optional
-        Rows simulated by a worker at a time and stored in one file; by default a 256th of all, at
-        least one. More workers than 256 want smaller batches.
+        Rows per task of a worker, stored in one file; by default a 256th of all, at least one. More
+        than 256 workers need a smaller size.
     replacements : int
-        How many times the seed of a row may be replaced. A row whose simulation fails (raises, is
-        not finite, has another shape) is repeated with the same seed, and if it fails again, all of
-        it is simulated with a new seed, so that it stays matched.
+        Largest number of times the seed of a row is replaced. A row with a simulation that fails
+        (raises, is not finite, has another shape) is repeated with the same seed; if it fails
+        again, the whole row is simulated with a new seed, so that it stays matched.
     max_failed : float
-        The largest fraction of failures of the first round to put up with, looked at after 100
-        simulations and at the end.
+        Largest tolerated fraction of failures in the first round, checked from 100 simulations on
+        and at its end.
     show : bool
         Whether to show a progress bar.
 
@@ -99,9 +99,9 @@ def training_set(
     TypeError, ValueError
         If an argument cannot be used, or `directory` was made with other arguments.
     SimulationError
-        If too many simulations fail, one still fails when its seed was replaced as often as
-        allowed, or the executor broke (a process pool does when a simulation kills its process;
-        Dask starts another worker). What is in `directory` stays there.
+        If too many simulations fail, one still fails after the last replacement of its seed, or the
+        executor breaks (as a process pool does if a simulation kills its process; Dask starts
+        another worker). The content of `directory` is kept.
 
     Examples
     --------
@@ -110,28 +110,28 @@ def training_set(
     >>> def simulator(parameters, seed):
     ...     noise = np.random.default_rng(seed).normal(size=(1, 10))
     ...     return parameters[:, :1] + np.sqrt(parameters[:, 1:]) * noise
-    >>> made = campaign.training_set(
+    >>> training = campaign.training_set(
     ...     simulator, θ_fid=[0, 1], δθ=[0.1, 0.1], n_s=20, n_d=10, seed=1, show=False
     ... )
-    >>> fiducial, derivative = made
-    >>> fiducial.shape, derivative.shape, made.failures
+    >>> fiducial, derivative = training
+    >>> fiducial.shape, derivative.shape, training.failures
     ((20, 10), (10, 2, 2, 10), ())
     """
-    plan = Plan.checked(θ_fid, δθ, n_s, n_d, seed)
+    design = Design.checked(θ_fid, δθ, n_s, n_d, seed)
     rounds = _Rounds(
         _checked_simulator(simulator),
         _checked_executor(executor),
-        checks.optional_integer("size", size, 1) or -(-plan.n_rows // 256),
-        _checked_fraction(max_failed),
+        checks.optional_integer("size", size, 1) or -(-design.n_rows // 256),
+        checks.fraction("max_failed", max_failed),
         checks.boolean("show", show),
     )
     replacements = checks.integer("replacements", replacements, 0)
-    store = None if directory is None else _store(directory, plan, simulator)
+    store = None if directory is None else _store(directory, design, simulator)
     if store and store.is_finished:
         store.clear()
-        return from_arrays(plan, *store.read())
-    ledger = Ledger(plan, store)
-    for attempt, seeds in enumerate(np.repeat(plan.seeds(replacements), ATTEMPTS, axis=0)):
+        return from_arrays(design, *store.read())
+    ledger = Ledger(design, store)
+    for attempt, seeds in enumerate(np.repeat(design.seeds(replacements), ATTEMPTS, axis=0)):
         rounds.run(ledger, seeds, attempt)
     _check_complete(ledger, replacements)
     return ledger.training_set()
@@ -139,7 +139,7 @@ def training_set(
 
 @dataclass(frozen=True)
 class _Rounds:
-    """How the rows that are missing are simulated."""
+    """Simulates missing rows."""
 
     simulator: Callable[..., Any]
     executor: Executor | None
@@ -148,19 +148,19 @@ class _Rounds:
     show: bool
 
     def run(self, ledger: Ledger, seeds: np.ndarray, attempt: int) -> None:
-        """Attempt every row that is missing with its entry of `seeds` (n_rows,)."""
-        plan, missing = ledger.plan, ledger.missing
+        """Attempt every missing row with its entry of `seeds` (n_rows,)."""
+        design, missing = ledger.design, ledger.missing
         if not missing:
             return
-        size = self.size if attempt == 0 else 1  # a simulation that kills its worker is alone
+        size = self.size if attempt == 0 else 1  # one may kill its worker
         groups = [missing[start : start + size] for start in range(0, len(missing), size)]
         simulated = simulate(
             self.simulator,
-            (plan.batch(rows, seeds) for rows in groups),
+            (design.batch(rows, seeds) for rows in groups),
             executor=self.executor,
             shape=ledger.shape,
             max_failed=self.max_failed if attempt == 0 else 1.0,
-            total=sum(map(plan.length, missing)),
+            total=sum(map(design.length, missing)),
             bar=progress_bar(self.show, desc="campaign" if attempt == 0 else f"again ({attempt})"),
             in_flight=IN_FLIGHT,
         )
@@ -168,7 +168,7 @@ class _Rounds:
             for rows, batch in zip(groups, simulated, strict=True):
                 ledger.add(rows, batch, attempt)
         except BrokenExecutor as error:
-            expected = "outlive its workers, or be replaced when a simulation kills one"
+            expected = "survive the death of a worker, or be replaced after one"
             remedy = "Call again with a new one; a `directory` keeps what is finished."
             message = checks.wording("`executor`", expected, f"{error!r}", remedy)
             raise SimulationError(message) from error
@@ -177,8 +177,8 @@ class _Rounds:
 def _check_complete(ledger: Ledger, replacements: int) -> None:
     missing = ledger.missing
     if missing:
-        own = (f for f in ledger.failures if ledger.plan.row(f) == missing[0])
-        last = max(own, key=lambda failure: failure.attempt)
+        of_row = (f for f in ledger.failures if ledger.design.row(f) == missing[0])
+        last = max(of_row, key=lambda failure: failure.attempt)
         expected = f"succeed within {ATTEMPTS} attempts at each of {1 + replacements} seeds"
         received = f"{len(missing)} rows that failed each time, the first of them {last}"
         remedy = f"Repair it, or raise `replacements`. The traceback:\n{last.traceback}"
@@ -210,20 +210,13 @@ def _checked_executor(executor: Any) -> Executor | None:
     raise TypeError(checks.wording("`executor`", expected, checks.describe(executor), remedy))
 
 
-def _checked_fraction(max_failed: Any) -> float:
-    result = checks.number("max_failed", max_failed)
-    if not 0 <= result <= 1:
-        raise ValueError(checks.wording("`max_failed`", "be a fraction from 0 to 1", result))
-    return result
-
-
-def _store(directory: Any, plan: Plan, simulator: Callable[..., Any]) -> Store:
-    path = Path(checks.text("directory", directory, "None keeps nothing."))
-    return Store(path, {"format": 1, "simulator": _name(simulator)} | plan.as_dict())
+def _store(directory: Any, design: Design, simulator: Callable[..., Any]) -> Store:
+    path = Path(checks.text("directory", directory, "None stores no files."))
+    return Store(path, {"format": 1, "simulator": _name(simulator)} | design.as_dict())
 
 
 def _name(simulator: Callable[..., Any]) -> str:
-    """Return the name without its module, which is another when the module is run as a script."""
+    """Return the name without its module, which changes if the module is run as a script."""
     if isinstance(simulator, partial):
         return _name(simulator.func)
     return getattr(simulator, "__qualname__", type(simulator).__qualname__)

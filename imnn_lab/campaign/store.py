@@ -1,13 +1,12 @@
-"""The directory of a campaign: what is finished survives a crash, and no file is half-written.
+"""The directory of a campaign: finished rows survive a crash, and no file is half-written.
 
-campaign.json holds the arguments. chunks/ holds finished rows, each file with a name of its own; it
-goes when the arrays are there: fiducial.npy, derivative.npy, seeds.npy and failures.json.
+campaign.json holds the arguments. chunks/ holds finished rows in files with unique names; it is
+removed when the arrays are written: fiducial.npy, derivative.npy, seeds.npy and failures.json.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 import zipfile
@@ -20,15 +19,15 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks, storage
-from imnn_lab.campaign.plan import Failure
+from imnn_lab.campaign.design import Failure
 
 MANIFEST, CHUNKS, FAILURES = "campaign.json", "chunks", "failures.json"
 ARRAYS = ("fiducial", "derivative", "seeds")
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Finished rows, and the failures on the way.
+class FinishedRows:
+    """Finished rows, and the failures before them.
 
     Attributes
     ----------
@@ -37,7 +36,7 @@ class Chunk:
     seeds : dict of int to int
         The seed of each row.
     failures : tuple of Failure
-        What failed, in these rows or in others.
+        Failures in these rows or in others.
     """
 
     rows: Mapping[int, np.ndarray]
@@ -51,9 +50,9 @@ class Store:
     Parameters
     ----------
     path : Path
-        The directory; made if it is not there.
+        The directory; created if it does not exist.
     arguments : dict
-        The arguments of the campaign, as JSON can hold them.
+        The arguments of the campaign, in values that JSON can hold.
 
     Raises
     ------
@@ -67,26 +66,26 @@ class Store:
         if manifest.is_file():
             self._compare(json.loads(manifest.read_text(encoding="utf-8")), arguments)
             return
-        self._refuse_strangers()
+        self._check_new()
         path.mkdir(parents=True, exist_ok=True)
-        with storage.aside(manifest) as place:
-            _write_json(arguments, place)
+        with storage.aside(manifest) as temporary:
+            _write_json(arguments, temporary)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the arrays are there."""
+        """Whether the arrays have been written."""
         return all(file.is_file() for file in self._results())
 
-    def add(self, chunk: Chunk) -> None:
-        """Keep a chunk in a file of its own."""
-        arrays = {f"row-{row}": simulations for row, simulations in chunk.rows.items()}
-        failures = storage.pack([failure.as_dict() for failure in chunk.failures])
-        seeds = storage.pack([[row, seed] for row, seed in chunk.seeds.items()])
+    def add(self, finished: FinishedRows) -> None:
+        """Write finished rows to a new file."""
+        arrays = {f"row-{row}": simulations for row, simulations in finished.rows.items()}
+        failures = storage.pack([failure.as_dict() for failure in finished.failures])
+        seeds = storage.pack([[row, seed] for row, seed in finished.seeds.items()])
         name = self.path / CHUNKS / f"{uuid.uuid4().hex}.npz"
         storage.write_npz(name, arrays | {"seeds": seeds, "failures": failures})
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield what is kept.
+    def read_rows(self) -> Iterator[FinishedRows]:
+        """Yield the finished rows of each file.
 
         Raises
         ------
@@ -95,25 +94,25 @@ class Store:
         """
         for path in sorted((self.path / CHUNKS).glob("[!.]*.npz")):
             try:
-                yield _read_chunk(path)
+                yield _read_rows(path)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                remedy = "Remove the file: what it held is simulated again."
+                remedy = "Remove the file: its rows are simulated again."
                 message = checks.wording(f"{path}", "be a whole file", repr(error), remedy)
                 raise ValueError(message) from error
 
     def finish(self, arrays: Mapping[str, np.ndarray], failures: Sequence[Failure]) -> None:
-        """Write the arrays, then remove the chunks and what killed processes left behind."""
+        """Write the arrays, then remove the chunks and the temporary files of killed processes."""
         listed = [failure.as_dict() for failure in failures]
         writers = {self._array(name): partial(_write_array, arrays[name]) for name in ARRAYS}
         storage.write_together(writers | {self.path / FAILURES: partial(_write_json, listed)})
         self.clear()
 
     def clear(self) -> None:
-        """Remove the chunks and half-written files of processes that were killed."""
+        """Remove the chunks and the temporary files of killed processes."""
         shutil.rmtree(self.path / CHUNKS, ignore_errors=True)
         for file in [*self._results(), self.path / MANIFEST]:
-            for left in self.path.glob(f".{file.stem}-*{file.name}"):
-                left.unlink(missing_ok=True)
+            for temporary in self.path.glob(f".{file.stem}-*{file.name}"):
+                temporary.unlink(missing_ok=True)
 
     def read(self) -> tuple[dict[str, np.ndarray], tuple[Failure, ...]]:
         """Return the arrays and the failures of a finished campaign."""
@@ -136,28 +135,28 @@ class Store:
             expected = f"belong to the same campaign; {self.path} was made with {expected}"
             raise ValueError(checks.wording("`directory`", expected, received, remedy))
 
-    def _refuse_strangers(self) -> None:
-        there = [file.name for file in [*self._results(), self.path / CHUNKS] if file.exists()]
-        if there or (self.path.exists() and not self.path.is_dir()):
-            received = f"{self.path} with {', '.join(there)}" if there else f"the file {self.path}"
+    def _check_new(self) -> None:
+        files = [file.name for file in [*self._results(), self.path / CHUNKS] if file.exists()]
+        if files or (self.path.exists() and not self.path.is_dir()):
+            received = f"{self.path} with {', '.join(files)}" if files else f"the file {self.path}"
             expected = f"be new, or hold a campaign with its {MANIFEST}"
             raise ValueError(
                 checks.wording("`directory`", expected, received, "Choose another directory.")
             )
 
 
-def _read_chunk(path: Path) -> Chunk:
+def _read_rows(path: Path) -> FinishedRows:
     arrays = storage.read_npz(path)
     seeds = dict(storage.unpack(arrays["seeds"]))
     failures = tuple(map(Failure.from_dict, storage.unpack(arrays["failures"])))
-    return Chunk({row: arrays[f"row-{row}"] for row in seeds}, seeds, failures)
+    return FinishedRows({row: arrays[f"row-{row}"] for row in seeds}, seeds, failures)
 
 
-def _write_json(value: Any, place: os.PathLike[str]) -> None:
+def _write_json(value: Any, path: Path) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=1)
-    Path(place).write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
 
 
-def _write_array(array: np.ndarray, place: Path) -> None:
-    with place.open("wb") as file:
+def _write_array(array: np.ndarray, path: Path) -> None:
+    with path.open("wb") as file:
         np.save(file, array)

@@ -1,6 +1,6 @@
 """Dashboards: Panel views that pull what they show from runs, histories and results.
 
-Names are loaded when they are first used, so that a state can be had without Panel.
+Names are loaded on first use, so that importing a state does not import Panel.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PLACES = {
-    "InferenceDashboard": "inference",
-    "ResultsDashboard": "results",
-    "TrainingDashboard": "training",
+_MODULES = {
+    "InferenceDashboard": "inference.dashboard",
+    "ResultsDashboard": "results.dashboard",
+    "TrainingDashboard": "training.dashboard",
+    "stop_with_session": "host.sessions",
 }
 
-__all__ = ["InferenceDashboard", "ResultsDashboard", "TrainingDashboard"]
+__all__ = ["InferenceDashboard", "ResultsDashboard", "TrainingDashboard", "stop_with_session"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

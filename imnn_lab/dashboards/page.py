@@ -6,7 +6,8 @@ from typing import Any
 
 from panel_material_ui import Page
 
-from imnn_lab.dashboards.sessions import calm, take_styles_from_here
+from imnn_lab.dashboards.host.panel_private import without_busy_link
+from imnn_lab.dashboards.host.sessions import take_styles_from_here
 
 
 def page(title: str, *body: Any) -> Page:
@@ -25,4 +26,4 @@ def page(title: str, *body: Any) -> Page:
         To be ``.servable()``.
     """
     take_styles_from_here()
-    return calm(Page(title=title, main=list(body), busy_indicator=None))
+    return without_busy_link(Page(title=title, main=list(body), busy_indicator=None))

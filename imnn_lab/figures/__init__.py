@@ -1,1 +1,27 @@
-"""Figures: what each shows, as plain arrays, and what draws it."""
+"""Figures: what each shows, as plain arrays (`Panels`), and what draws it.
+
+`corner`, `scatter`, `distances`, `fisher` and `training_curves` describe; `draw` draws a
+description with matplotlib, and `imnn_lab.figures.bokeh.Drawing` on a page. The descriptions need
+neither library.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imnn_lab.figures.corner import corner
+from imnn_lab.figures.curves import training_curves
+from imnn_lab.figures.data import Panels
+from imnn_lab.figures.distances import distances
+from imnn_lab.figures.ellipses import fisher
+from imnn_lab.figures.scatter import scatter
+
+__all__ = ["Panels", "corner", "distances", "draw", "fisher", "scatter", "training_curves"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "draw":
+        from imnn_lab.figures.matplotlib import draw
+
+        return draw
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,7 @@
-"""Clouds of draws: parameters, estimates and distances, of which figures show two at a time."""
+"""Clouds: draws to be scattered, with parameters, estimates and distances.
+
+A panel shows two of their columns at a time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Cloud:
     rejected : bool
     series : int
     rows : ndarray of int, shape (n,), or None
-        Numbers by which draws are found again.
+        Numbers that identify the draws.
     """
 
     parameters: np.ndarray
@@ -41,9 +44,9 @@ class Cloud:
     def thinned(self, fraction: float) -> Cloud:
         """Return an evenly spaced fraction of the draws, from 0 to 1."""
         n = len(self)
-        return self.taken(np.linspace(0, n - 1, round(fraction * n)).astype(int) if n else [])
+        return self.select(np.linspace(0, n - 1, round(fraction * n)).astype(int) if n else [])
 
-    def taken(self, chosen: Sequence[int] | np.ndarray) -> Cloud:
+    def select(self, chosen: Sequence[int] | np.ndarray) -> Cloud:
         """Return the chosen draws, by index or by mask."""
         kept = np.asarray(chosen, None if len(chosen) else int)
         weights = None if self.weights is None else self.weights[kept]

@@ -30,8 +30,8 @@ def corner(
     Parameters
     ----------
     posteriors : mapping from name to posterior
-        Overlaid; anything with `marginal` and `ranges`. None keeps the name's place and style for
-        one that is not there yet.
+        Overlaid; anything with `marginal` and `ranges`. None keeps the name and style of one that
+        does not exist yet.
     labels : sequence of str
         A name for each parameter.
     truths : sequence of parameter vectors
@@ -47,45 +47,54 @@ def corner(
     clouds : sequence of Cloud
         Draws to show below the contours.
     """
-    shown = {k: p for k, p in enumerate(posteriors.values()) if p is not None}
+    shown = [posterior for posterior in posteriors.values() if posterior is not None]
     if not shown:
         raise ValueError(checks.wording("A corner plot", "show at least one posterior", "none"))
-    limits = common_ranges(list(shown.values()), ranges)
+    limits = common_ranges(shown, ranges)
     options: dict[str, Any] = {"bins": bins, "ranges": limits}
     panels = []
     for i in range(len(labels)):
         for j in range(i + 1):
             chosen = (i,) if i == j else (j, i)
-            densities = {
-                k: p.marginal(*chosen, **options).smoothed(smoothing) for k, p in shown.items()
-            }
+            densities = [
+                None if p is None else p.marginal(*chosen, **options).smoothed(smoothing)
+                for p in posteriors.values()
+            ]
             panel = _corner_panel(i, j, densities, labels, limits, truths, masses)
             panels.append(panel if i == j else _with_points(panel, clouds))
-    return Panels(len(labels), len(labels), tuple(panels), tuple(posteriors))
+    return Panels(tuple(panels), tuple(posteriors), tuple(masses) if len(labels) > 1 else ())
 
 
 def _corner_panel(
     i: int,
     j: int,
-    densities: Mapping[int, Density],
+    densities: Sequence[Density | None],
     labels: Sequence[str],
     limits: Sequence[tuple[float, float]],
     truths: Sequence[Any],
     masses: Sequence[float],
 ) -> Panel:
-    x_truth = marked(truths, j)
-    if i == j:
-        curves = tuple(Curve(k, d.axes[0], d.values) for k, d in densities.items())
-        return Panel(i, i, labels[i], "", limits[i], None, curves, x_truth)
-    decreasing = tuple(sorted(masses, reverse=True))
-    contours = tuple(
-        Contours(k, d.axes[0], d.axes[1], d.values, d.levels(decreasing), decreasing)
-        for k, d in densities.items()
-        if d.values.any()
-    )
     return Panel(
-        i, j, labels[j], labels[i], limits[j], limits[i], contours, x_truth, marked(truths, i)
+        i,
+        j,
+        labels[j],
+        "" if i == j else labels[i],
+        tuple(_layer(k, density, masses) for k, density in enumerate(densities)),
+        x_range=limits[j],
+        y_range=None if i == j else limits[i],
+        x_truth=known_entries(truths, j),
+        y_truth=() if i == j else known_entries(truths, i),
     )
+
+
+def _layer(series: int, density: Density | None, masses: Sequence[float]) -> Layer:
+    if density is None or not density.values.any():
+        return Curve(series)
+    if len(density.axes) == 1:
+        return Curve(series, density.axes[0], density.values)
+    x, y = density.axes
+    decreasing = tuple(sorted(masses, reverse=True))
+    return Contours(series, x, y, density.values, density.levels(decreasing), decreasing)
 
 
 def _with_points(panel: Panel, clouds: Sequence[Cloud]) -> Panel:
@@ -94,7 +103,7 @@ def _with_points(panel: Panel, clouds: Sequence[Cloud]) -> Panel:
     return replace(panel, layers=(*points, *panel.layers))
 
 
-def marked(truths: Sequence[Any], i: int) -> tuple[float, ...]:
-    """Return the i-th entry of each truth, without the unknown (NaN) ones."""
+def known_entries(truths: Sequence[Any], i: int) -> tuple[float, ...]:
+    """Return the i-th entry of each parameter vector, without unknown (NaN) ones."""
     entries = [float(np.atleast_1d(np.asarray(truth, np.float64))[i]) for truth in truths]
     return tuple(entry for entry in entries if np.isfinite(entry))

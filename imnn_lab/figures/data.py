@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,20 +12,21 @@ MASSES = (0.68, 0.95)
 
 @dataclass(frozen=True)
 class Curve:
-    """A line: a one-parameter density, or an ellipse as a parametric path.
+    """A line: a one-parameter density, a record of training, or an ellipse as a parametric path.
 
     Attributes
     ----------
     series : int
         Number of the series it belongs to.
     x, y : ndarray, shape (n,)
+        Empty for a series that has no data yet.
     mass : float or None
         Probability mass inside, for a closed path.
     """
 
     series: int
-    x: np.ndarray
-    y: np.ndarray
+    x: np.ndarray = field(default_factory=lambda: np.empty(0))
+    y: np.ndarray = field(default_factory=lambda: np.empty(0))
     mass: float | None = None
 
 
@@ -62,7 +64,7 @@ class Points:
         Between 0 and 1, 1 for the heaviest.
     rejected : bool
     rows : ndarray of int, shape (n,), optional
-        Numbers by which the same draws are found in other panels and figures.
+        Numbers that identify the same draws in other panels and figures.
     """
 
     series: int
@@ -71,6 +73,11 @@ class Points:
     weights: np.ndarray
     rejected: bool = False
     rows: np.ndarray | None = None
+
+    @property
+    def opacity(self) -> np.ndarray:
+        """How opaque each point is drawn, shape (n,), from 0 to 1."""
+        return np.full(len(self.x), 0.3) if self.rejected else 0.2 + 0.7 * self.weights
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,23 @@ class Histogram:
     rejected: bool = False
 
 
-Layer = Curve | Contours | Points | Histogram
+@dataclass(frozen=True)
+class Band:
+    """The area between two curves.
+
+    Attributes
+    ----------
+    series : int
+    x, low, high : ndarray, shape (n,)
+    """
+
+    series: int
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+Layer = Curve | Contours | Points | Histogram | Band
 
 
 @dataclass(frozen=True)
@@ -105,22 +128,53 @@ class Panel:
     ----------
     row, column : int
     x_label, y_label : str
-        An empty y_label means a density, whose scale says nothing.
+        Axes of the same label have the same range. An empty y_label means a density, whose scale
+        says nothing.
+    layers : tuple of Curve, Contours, Points, Histogram or Band
+        In the order in which they are drawn.
     x_range, y_range : pair of float, or None to fit
-    layers : tuple of Curve, Contours, Points or Histogram
+    x_log, y_log : bool
+        Whether the axes are logarithmic.
     x_truth, y_truth : tuple of float
-        Where lines mark known or observed values.
+        Where dotted lines mark known or observed values.
+    references : tuple of (str, float)
+        Dashed horizontal lines with their names in the legend; an empty name has no entry there.
+    marks : tuple of (float, str)
+        Dotted vertical lines with their labels.
+    names : tuple of str
+        Names of the series in a legend of its own; empty where the figure's legend is enough.
+    title : str
     """
 
     row: int
     column: int
     x_label: str
     y_label: str
-    x_range: tuple[float, float] | None
-    y_range: tuple[float, float] | None
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = ()
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    x_log: bool = False
+    y_log: bool = False
     x_truth: tuple[float, ...] = ()
     y_truth: tuple[float, ...] = ()
+    references: tuple[tuple[str, float], ...] = ()
+    marks: tuple[tuple[float, str], ...] = ()
+    names: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def has_free_height(self) -> bool:
+        """Whether the vertical axis starts at zero and is its own: of densities and counts."""
+        return not self.y_label or any(isinstance(layer, Histogram) for layer in self.layers)
+
+    def values(self, side: str) -> np.ndarray:
+        """Return all that is shown along one axis, "x" or "y"."""
+        if side == "x":
+            lines = [*self.x_truth, *(at for at, _ in self.marks)]
+        else:
+            lines = [*self.y_truth, *(value for _, value in self.references)]
+        parts = [coordinates(layer, side) for layer in self.layers]
+        return np.concatenate([*parts, np.asarray(lines, float)])
 
 
 @dataclass(frozen=True)
@@ -129,22 +183,102 @@ class Panels:
 
     Attributes
     ----------
-    rows, columns : int
     panels : tuple of Panel
     series : tuple of str
         Names for the legend.
+    masses : tuple of float
+        Probability masses that contours and ellipses enclose.
     matrix : ndarray, optional
         A matrix to show beside them, with `labels` along its sides.
     labels : tuple of str
+    size : pair of float
+        Width and height of a panel on paper, in inches.
     """
 
-    rows: int
-    columns: int
     panels: tuple[Panel, ...]
-    series: tuple[str, ...]
+    series: tuple[str, ...] = ()
+    masses: tuple[float, ...] = ()
     matrix: np.ndarray | None = None
     labels: tuple[str, ...] = ()
+    size: tuple[float, float] = (2.4, 2.4)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return 1 + max(panel.row for panel in self.panels)
+
+    @property
+    def columns(self) -> int:
+        """Number of columns."""
+        return 1 + max(panel.column for panel in self.panels)
+
+    @property
+    def caption(self) -> str:
+        """What the contours enclose, in words; empty without contours."""
+        named = " and ".join(mass_label(mass) for mass in sorted(self.masses))
+        return f"contours enclose {named}" if named else ""
 
     def panel(self, row: int, column: int) -> Panel:
-        """Return the panel at a place."""
+        """Return the panel at a row and column."""
         return next(p for p in self.panels if (p.row, p.column) == (row, column))
+
+    def has_labels(self, panel: Panel) -> tuple[bool, bool]:
+        """Whether a panel's horizontal and vertical axes are labelled, for those that share them.
+
+        Of the panels with the same label, these are the lowest of a column and the leftmost of a
+        row. Densities have no vertical label.
+        """
+        rows = [
+            p.row for p in self.panels if (p.column, p.x_label) == (panel.column, panel.x_label)
+        ]
+        columns = [
+            p.column for p in self.panels if (p.row, p.y_label) == (panel.row, panel.y_label)
+        ]
+        return panel.row == max(rows), bool(panel.y_label) and panel.column == min(columns)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the range of each label: the one given, or where the data lie and a margin."""
+        given: dict[str, tuple[float, float]] = {}
+        values: dict[str, list[np.ndarray]] = {}
+        logarithmic = {}
+        for label, ends, is_log, shown in self._axes():
+            logarithmic[label] = is_log
+            if ends is not None:
+                given[label] = ends
+            values.setdefault(label, []).append(shown)
+        return {
+            label: given.get(label) or _with_margin(np.concatenate(parts), logarithmic[label])
+            for label, parts in values.items()
+        }
+
+    def _axes(self) -> Iterator[tuple[str, tuple[float, float] | None, bool, np.ndarray]]:
+        for panel in self.panels:
+            yield panel.x_label, panel.x_range, panel.x_log, panel.values("x")
+            if not panel.has_free_height:
+                yield panel.y_label, panel.y_range, panel.y_log, panel.values("y")
+
+
+def coordinates(layer: Layer, side: str) -> np.ndarray:
+    """Return where a layer lies along one axis, "x" or "y"."""
+    if isinstance(layer, Histogram):
+        return layer.edges if side == "x" else layer.base + layer.counts
+    if isinstance(layer, Band) and side == "y":
+        return np.concatenate([layer.low, layer.high])
+    return layer.x if side == "x" else layer.y  # type: ignore[union-attr]
+
+
+def mass_label(mass: float) -> str:
+    """Write a probability mass as readers understand it: "68 %"."""
+    return f"{100 * mass:.4g} %"
+
+
+def _with_margin(values: np.ndarray, is_log: bool) -> tuple[float, float]:
+    if is_log:
+        low, high = _with_margin(np.log10(values[values > 0]), False)
+        return 10**low, 10**high
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin

@@ -14,7 +14,7 @@ def distances(
 ) -> Panels:
     """Describe the histogram of distances, with a line at ε.
 
-    The axis reaches to the median distance, or to 2ε where that is farther.
+    The axis reaches to the median distance, or to 2ε if that is farther.
 
     Parameters
     ----------
@@ -36,5 +36,6 @@ def distances(
         Histogram(index, edges, accepted, np.zeros(bins)),
         Histogram(index, edges, rejected, accepted.astype(float), rejected=True),
     )
-    panel = Panel(0, 0, "distance ρ", "draws", (0.0, farthest), None, layers, (ε,))
-    return Panels(1, 1, (panel,), tuple(series))
+    x_range = (0.0, farthest)
+    panel = Panel(0, 0, "distance ρ", "draws", layers, x_range=x_range, x_truth=(ε,))
+    return Panels((panel,), tuple(series))

@@ -29,20 +29,46 @@ def fisher(
         Probability masses that the ellipses enclose.
     """
     covariances = [np.linalg.inv(matrix) for matrix in matrices.values()]
-    pairs = [(i, j) for i in range(len(labels)) for j in range(i + 1)]
     panels = []
-    for i, j in pairs:
-        layers: list[Curve] = []
-        for k, (Σ, centre) in enumerate(zip(covariances, centres, strict=True)):
-            layers += (
-                _gaussian_curve(k, Σ, centre, i)
-                if i == j
-                else _ellipses(k, Σ, centre, j, i, masses)
-            )
-        y_label = "" if i == j else labels[i]
-        panels.append(Panel(i, j, labels[j], y_label, None, None, tuple(layers)))
-    size = len(labels)
-    return Panels(size, size, tuple(panels), tuple(matrices), covariances[0], tuple(labels))
+    for i in range(len(labels)):
+        for j in range(i + 1):
+            layers: list[Curve] = []
+            for k, (Σ, centre) in enumerate(zip(covariances, centres, strict=True)):
+                layers += _paths(k, Σ, centre, (j, i), masses)
+            panels.append(Panel(i, j, labels[j], "" if i == j else labels[i], tuple(layers)))
+    enclosed = tuple(masses) if len(labels) > 1 else ()
+    return Panels(tuple(panels), tuple(matrices), enclosed, covariances[0], tuple(labels))
+
+
+def forecast(
+    matrices: Mapping[str, np.ndarray | None],
+    centre: np.ndarray,
+    labels: Sequence[str],
+    pair: tuple[int, int],
+    masses: Sequence[float] = MASSES,
+) -> Panels:
+    """Describe Fisher matrices over two of their parameters, the others marginalised.
+
+    Parameters
+    ----------
+    matrices : mapping from name to ndarray of shape (n_params, n_params)
+        None and singular matrices keep their names and styles without ellipses.
+    centre : ndarray, shape (n_params,)
+    labels : sequence of str
+    pair : (int, int)
+        The parameters along x and y; the density of one parameter if they are the same.
+    masses : sequence of float
+        Probability masses that the ellipses enclose.
+    """
+    i, j = pair
+    layers: list[Curve] = []
+    for k, F in enumerate(matrices.values()):
+        Σ = np.full((1, 1), np.nan) if F is None else inverse(F)
+        layers += _paths(k, Σ, centre, pair, masses) if np.isfinite(Σ).all() else [Curve(k)]
+    x_truth, y_truth = (float(centre[i]),), () if i == j else (float(centre[j]),)
+    y_label = "" if i == j else labels[j]
+    panel = Panel(0, 0, labels[i], y_label, tuple(layers), x_truth=x_truth, y_truth=y_truth)
+    return Panels((panel,), tuple(matrices), tuple(masses) if i != j else ())
 
 
 def ellipse(
@@ -65,39 +91,14 @@ def ellipse(
     return x, y
 
 
-def fisher_paths(
-    F: np.ndarray, centre: np.ndarray, pair: tuple[int, int], masses: Sequence[float] = MASSES
+def _paths(
+    series: int, Σ: np.ndarray, centre: np.ndarray, pair: tuple[int, int], masses: Sequence[float]
 ) -> list[Curve]:
-    """Describe one Fisher matrix over two of its parameters, the others marginalised.
-
-    Parameters
-    ----------
-    F : ndarray, shape (n_params, n_params)
-    centre : ndarray, shape (n_params,)
-    pair : (int, int)
-        The parameters along x and y; the density of one parameter if they are the same.
-    masses : sequence of float
-
-    Returns
-    -------
-    list of Curve
-        Empty where F is singular.
-    """
-    Σ = inverse(F)
-    if not np.isfinite(Σ).all():
-        return []
+    """Return the ellipses over two parameters, or the density of one."""
     i, j = pair
-    return _gaussian_curve(0, Σ, centre, i) if i == j else _ellipses(0, Σ, centre, i, j, masses)
-
-
-def _ellipses(
-    series: int, Σ: np.ndarray, centre: np.ndarray, i: int, j: int, masses: Sequence[float]
-) -> list[Curve]:
-    sub, middle = Σ[np.ix_([i, j], [i, j])], centre[[i, j]]
+    if i == j:
+        sd = np.sqrt(Σ[i, i])
+        x = centre[i] + sd * np.linspace(-4, 4, 201)
+        return [Curve(series, x, stats.norm.pdf(x, centre[i], sd))]
+    sub, middle = Σ[np.ix_(pair, pair)], centre[[i, j]]
     return [Curve(series, *ellipse(sub, middle, mass), mass=mass) for mass in masses]
-
-
-def _gaussian_curve(series: int, Σ: np.ndarray, centre: np.ndarray, i: int) -> list[Curve]:
-    sd = np.sqrt(Σ[i, i])
-    x = centre[i] + sd * np.linspace(-4, 4, 201)
-    return [Curve(series, x, stats.norm.pdf(x, centre[i], sd))]

@@ -7,7 +7,7 @@ from typing import Any
 
 from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud, column_names
-from imnn_lab.figures.corner import marked
+from imnn_lab.figures.corner import known_entries
 from imnn_lab.figures.data import Panel, Panels
 
 AXES = ("parameter_estimate", "parameter_parameter", "estimate_estimate")
@@ -32,8 +32,8 @@ def scatter(
     labels : sequence of str
         A name for each parameter.
     axes : {"parameter_estimate", "parameter_parameter", "estimate_estimate"}
-        What is drawn against what. A single parameter has nothing of its own kind to be drawn
-        against: its distance takes that place.
+        What is drawn against what. A single parameter or estimate is drawn against the distance
+        instead of another of its kind.
     truths : sequence of parameter vectors
         Lines on the parameters' axes.
     targets : sequence of parameter vectors
@@ -52,25 +52,22 @@ def scatter(
     columns = column_names(labels)
     size = len(labels)
     if horizontal != vertical:
-        places = [(i, j) for i in range(size) for j in range(size)]
+        pairs = [(i, j) for i in range(size) for j in range(size)]
     elif size == 1:
-        places, vertical = [(0, 0)], "distance"
+        pairs, vertical = [(0, 0)], "distance"
     else:
-        places = [(i, j) for i in range(1, size) for j in range(i)]
-    first = min(i for i, _ in places)
+        pairs = [(i, j) for i in range(1, size) for j in range(i)]
+    first = min(i for i, _ in pairs)
     panels = tuple(
         Panel(
             i - first,
             j,
             columns[horizontal][j],
             columns[vertical][i],
-            None,
-            None,
             tuple(cloud.points(horizontal, j, vertical, i) for cloud in clouds),
-            marked(marks[horizontal], j),
-            marked(marks.get(vertical, ()), i),
+            x_truth=known_entries(marks[horizontal], j),
+            y_truth=known_entries(marks.get(vertical, ()), i),
         )
-        for i, j in places
+        for i, j in pairs
     )
-    across = max(j for _, j in places) + 1
-    return Panels(size - first, across, panels, tuple(series))
+    return Panels(panels, tuple(series))

@@ -1,6 +1,6 @@
 """Colours that colour-blind readers can tell apart, with dashes that tell them apart in grey.
 
-The colours are those of Okabe & Ito (2008), without the yellow that white paper swallows.
+The colours are those of Okabe & Ito (2008), without the yellow that is lost on white paper.
 """
 
 from __future__ import annotations
@@ -32,8 +32,3 @@ class Style:
 def style(index: int) -> Style:
     """Return the style of the series with this number, repeating after six."""
     return Style(COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)])
-
-
-def mass_label(mass: float) -> str:
-    """Write a probability mass as readers understand it: "68 %"."""
-    return f"{100 * mass:.4g} %"

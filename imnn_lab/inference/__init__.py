@@ -1,8 +1,7 @@
 """Likelihood-free inference from an estimate, a Fisher matrix, a simulator and a prior.
 
-Nothing here knows a network: any estimator, any prior and any simulator will do. `imnn_lab.LFI` has
-the same as three classes, and is where to begin; here are its parts, which change nothing they are
-given:
+Independent of networks: any estimator, prior and simulator works. Begin with the three classes of
+`imnn_lab.LFI`; here are their parts, which never modify their arguments:
 
 - priors: `Uniform`, `TruncatedNormal`, `Independent`, and `as_prior` for those of other packages
 - simulations: `ForwardModel` from parameters to estimates; `prior_draws` gives `Draws`
@@ -19,15 +18,15 @@ from imnn_lab.inference.gaussian import GaussianPosterior
 from imnn_lab.inference.population import (
     Moves,
     Population,
+    Stopping,
     first_population,
     population_monte_carlo,
+    until_stopped,
 )
-from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.posterior import Posterior, Summary
 from imnn_lab.inference.prior_adapters import as_prior
 from imnn_lab.inference.priors import Independent, Prior, TruncatedNormal, Uniform
 from imnn_lab.inference.rejection import Acceptance, accept, prior_draws, until_accepted
-from imnn_lab.inference.stopping import Stopping, until_stopped
-from imnn_lab.inference.summary import Summary
 
 __all__ = [
     "Acceptance",

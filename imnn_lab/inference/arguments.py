@@ -1,12 +1,34 @@
-"""Checks of what all ways of inference are given."""
+"""Checks of the arguments that all ways of inference share, grids of parameters among them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.inference.density import refuse_large_grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Points to evaluate a density at.
+
+    Attributes
+    ----------
+    points : ndarray, shape (n, n_params)
+    shape : tuple of int
+        Shape that values at the points are returned in: () for one point, (n,) for an array, the
+        mesh's for a meshgrid.
+    cells : ndarray, shape (n,), or None
+        Volume of each point's cell in a meshgrid.
+    """
+
+    points: np.ndarray
+    shape: tuple[int, ...]
+    cells: np.ndarray | None = None
 
 
 def as_fisher(Fisher: Any) -> np.ndarray:
@@ -32,14 +54,9 @@ def as_fisher(Fisher: Any) -> np.ndarray:
 
 
 def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
-    """Return a label for each parameter: those given, or θ₁, θ₂, ..."""
+    """Return a label for each parameter: those given, or `checks.default_labels`."""
     if labels is None:
-        digits = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-        return (
-            ("θ",)
-            if n_params == 1
-            else tuple("θ" + str(i + 1).translate(digits) for i in range(n_params))
-        )
+        return checks.default_labels(n_params)
     entries = [labels] if isinstance(labels, str) else list(labels)
     if len(entries) != n_params or not all(isinstance(label, str) for label in entries):
         expected = f"be {n_params} strings, one for each parameter"
@@ -56,3 +73,83 @@ def as_target_data(target_data: Any) -> Any:
         expected = "have shape (n_targets,) + input_shape with at least one target"
         raise ValueError(checks.wording("`target_data`", expected, f"shape {array.shape}"))
     return checks.finite("target_data", array)
+
+
+def as_grid(grid: Any, n_params: int) -> Grid:
+    """Read a meshgrid, an (n, n_params) array, or one point.
+
+    Parameters
+    ----------
+    grid : sequence of n_params arrays of n_params dimensions, or array-like
+        What `numpy.meshgrid` returns (either indexing), or the same stacked along the first axis;
+        or an array (n, n_params); or one point (n_params,). With one parameter a vector is as
+        many points.
+    n_params : int
+
+    Raises
+    ------
+    ValueError
+        For any other shape.
+    """
+    if isinstance(grid, list | tuple) and len(grid) == n_params:
+        pieces = [np.asarray(piece) for piece in grid]
+        alike = all(p.ndim == n_params and p.shape == pieces[0].shape for p in pieces)
+        if alike and (n_params > 1 or pieces[0].size > 1):
+            return _mesh([checks.real_array("grid", piece) for piece in pieces])
+    array = np.asarray(checks.real_array("grid", grid), np.float64)
+    if n_params > 1 and array.ndim == n_params + 1 and len(array) == n_params:
+        return _mesh(list(array))
+    if array.shape == (n_params,):
+        return Grid(array[None], ())
+    if n_params == 1 and array.ndim == 1:
+        return Grid(array[:, None], array.shape)
+    if array.ndim == 2 and array.shape[1] == n_params:
+        return Grid(array, array.shape[:1])
+    expected = f"be a meshgrid of {n_params} arrays, or have shape (n, {n_params}) or ({n_params},)"
+    raise ValueError(checks.wording("`grid`", expected, f"shape {array.shape}"))
+
+
+def regular_mesh(
+    ranges: Sequence[tuple[float, float]], gridsize: Sequence[int]
+) -> list[np.ndarray]:
+    """Return a meshgrid (indexing "ij") of `gridsize` points over `ranges`, both ends included."""
+    refuse_large_grid(gridsize)
+    axes = [np.linspace(*pair, size) for pair, size in zip(ranges, gridsize, strict=True)]
+    return list(np.meshgrid(*axes, indexing="ij"))
+
+
+def as_sizes(name: str, value: Any, n_params: int, default: int) -> tuple[int, ...]:
+    """Return one integer of at least 2 for each parameter; a single one serves for all."""
+    entries = [default if value is None else value] if np.ndim(value) == 0 else list(value)
+    entries = entries * n_params if len(entries) == 1 else entries
+    if len(entries) != n_params:
+        expected = f"have {n_params} entries, one for each parameter"
+        raise ValueError(checks.wording(f"`{name}`", expected, checks.describe(value)))
+    return tuple(checks.integer(name, entry, 2) for entry in entries)
+
+
+def as_ranges(value: Any, n_params: int) -> list[Any]:
+    """Return a (low, high) pair, or None, for each parameter."""
+    if value is None:
+        return [None] * n_params
+    pairs = list(value)
+    if n_params == 1 and len(pairs) == 2 and np.ndim(pairs[0]) == 0 and pairs[0] is not None:
+        pairs = [pairs]
+    right = len(pairs) == n_params and all(
+        pair is None or (np.shape(pair) == (2,) and pair[0] < pair[1]) for pair in pairs
+    )
+    if not right:
+        expected = f"have {n_params} pairs (low, high) with low < high"
+        raise ValueError(checks.wording("`ranges`", expected, checks.describe(value)))
+    return [None if pair is None else (float(pair[0]), float(pair[1])) for pair in pairs]
+
+
+def _mesh(pieces: list[np.ndarray]) -> Grid:
+    points = np.stack([np.asarray(piece, np.float64).reshape(-1) for piece in pieces], axis=1)
+    shape = pieces[0].shape
+    refuse_large_grid(shape)
+    cells = np.ones(shape)
+    for piece in pieces:
+        steps = [np.abs(np.gradient(piece, axis=k)) for k in range(len(shape)) if shape[k] > 1]
+        cells = cells * np.max([step for step in steps if step.any()] or [np.ones(shape)], axis=0)
+    return Grid(points, shape, cells.reshape(-1))

@@ -108,7 +108,7 @@ def histogram(samples: np.ndarray, weights: np.ndarray, edges: Sequence[np.ndarr
 
 
 def bin_edges(bins: Sequence[int], ranges: Sequence[tuple[float, float]]) -> list[np.ndarray]:
-    """Return the edges of so many equal bins over each range."""
+    """Return the edges of equal bins, `bins[i]` of them over `ranges[i]`."""
     return [np.linspace(*r, b + 1) for b, r in zip(bins, ranges, strict=True)]
 
 
@@ -119,6 +119,13 @@ def refuse_large_grid(sizes: Sequence[int]) -> None:
         received = f"{' × '.join(str(size) for size in sizes)} = {points:.3g} points"
         remedy = "Use the marginals of one or two parameters: `marginal(i)`, `marginal(i, j)`."
         raise ValueError(checks.wording("A grid", "have at most 10⁷ points", received, remedy))
+
+
+def completed_ranges(ranges: Any, automatic: Sequence[Any]) -> list[tuple[float, float]]:
+    """Return the range (low, high) of each parameter, the automatic one where none is given."""
+    given = [None] * len(automatic) if ranges is None else ranges
+    pairs = zip(given, automatic, strict=True)
+    return [(float(low), float(high)) for low, high in (b if a is None else a for a, b in pairs)]
 
 
 def common_ranges(posteriors: Sequence[Marginals], ranges: Any = None) -> list[tuple[float, float]]:

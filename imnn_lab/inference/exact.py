@@ -40,12 +40,12 @@ def exact_posterior(
     n : int
         Number of samples.
     cells : int
-        About how many cells the grid has.
+        Approximate number of cells of the grid.
 
     Raises
     ------
     ValueError
-        If the prior excludes the maximum of the likelihood and all that is near it.
+        If the prior excludes the maximum of the likelihood and its neighbourhood.
     """
 
     def log_density(points: np.ndarray) -> np.ndarray:
@@ -65,11 +65,11 @@ def exact_posterior(
     random = np.random.default_rng(seed)
     chosen = points[random.choice(len(points), n, p=weight / weight.sum())]
     spread = (random.random(chosen.shape) - 0.5) * cell
-    return Posterior(chosen + spread, np.ones(n), problem.labels, np.stack([prior.low, prior.high]))
+    return Posterior(chosen + spread, np.ones(n), problem.labels, prior.bounds)
 
 
 def _cells(low: np.ndarray, high: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the centres (n, n_params) of about so many cells, their sides, and how many a side."""
+    """Return the centres (n, n_params) of about `cells` cells, their sides, the number per side."""
     p = len(low)
     side = int(cells ** (1 / p))
     cell = (high - low) / side
@@ -83,7 +83,7 @@ def _widened(
     high: np.ndarray,
     prior: Prior,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a box, wider on the sides where the density is not negligible and the prior goes on.
+    """Return a box, wider on the sides where the density is not negligible within the prior.
 
     A likelihood far from the fiducial parameters may be wider than F⁻¹ says.
     """

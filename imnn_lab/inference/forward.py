@@ -12,8 +12,16 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.inference.draws import Draws
-from imnn_lab.simulate import batches, simulate
-from imnn_lab.simulations import Shape, SimulatedBatch, Simulations, concatenate, takes_seed
+from imnn_lab.simulate import (
+    Shape,
+    SimulatedBatch,
+    Simulations,
+    batches,
+    concatenate,
+    leaves_of,
+    simulate,
+    takes_seed,
+)
 
 TOGETHER = 10_000  # simulations that are compressed together, unless batches are larger
 TOGETHER_BYTES = 2**26
@@ -37,13 +45,13 @@ class ForwardModel:
         True makes all simulations in one call, False each in its own, an integer that many; None
         chooses.
     executor : concurrent.futures.Executor, optional
-        Where to simulate; estimates are made here.
+        Where to simulate; the estimator runs in this process.
     max_failed : float
-        The largest fraction of failures to put up with.
+        Largest tolerated fraction of failures.
     save_sims : str, optional
         Simulations are written to ``<save_sims>_000000.npz``, ... beside their parameters.
     bar : callable, optional
-        Makes the progress bar, see `imnn_lab.bars`.
+        Makes the progress bar, see `imnn_lab.progress`.
     """
 
     simulator: Callable[..., Any]
@@ -64,7 +72,7 @@ class ForwardModel:
         parameters : ndarray, shape (n, n_params)
             Where to simulate.
         seeds : numpy.random.SeedSequence
-            Settles the simulator's random numbers.
+            Seed of the simulator's random numbers.
 
         Returns
         -------
@@ -91,29 +99,31 @@ class ForwardModel:
         return Draws.joined([self._none(), *parts])
 
     def _estimated(self, group: list[SimulatedBatch]) -> Draws:
-        asked = np.concatenate([part.batch.parameters for part in group])
+        parameters = np.concatenate([part.batch.parameters for part in group])
         succeeded = np.concatenate([part.succeeded for part in group])
         failure = next((part.failure for part in group if part.failure), None)
-        found = [part.simulations for part in group if part.simulations is not None]
-        if not found:
+        parts = [part.simulations for part in group if part.simulations is not None]
+        if not parts:
             empty = self._none()
-            return Draws(empty.parameters, empty.estimates, asked, failure)
-        simulations = concatenate(found)
+            return Draws(empty.parameters, empty.estimates, parameters, failure)
+        simulations = concatenate(parts)
         if self.save_sims is not None:
-            _save(self.save_sims, asked[succeeded], simulations)
-        estimates = as_estimates(self.get_estimate(simulations), int(succeeded.sum()), self)
+            _save(self.save_sims, parameters[succeeded], simulations)
+        estimates = as_estimates(
+            self.get_estimate(simulations), int(succeeded.sum()), self.n_params
+        )
         good = np.isfinite(estimates).all(axis=1)
         if failure is None and not good.all():
             failure = "An estimate is not finite."
-        failed = np.concatenate([asked[~succeeded], asked[succeeded][~good]])
-        return Draws(asked[succeeded][good], estimates[good], failed, failure)
+        failed = np.concatenate([parameters[~succeeded], parameters[succeeded][~good]])
+        return Draws(parameters[succeeded][good], estimates[good], failed, failure)
 
     def _none(self) -> Draws:
         empty = np.empty((0, self.n_params))
         return Draws(empty, empty, empty)
 
 
-def as_estimates(estimates: Any, n: int, model: ForwardModel) -> np.ndarray:
+def as_estimates(estimates: Any, n: int, n_params: int) -> np.ndarray:
     """Return an estimator's output as float64 of shape (n, n_params).
 
     Raises
@@ -122,16 +132,16 @@ def as_estimates(estimates: Any, n: int, model: ForwardModel) -> np.ndarray:
         If it has another shape.
     """
     array = np.asarray(estimates, dtype=np.float64)
-    if array.shape == (n,) and model.n_params == 1:
+    if array.shape == (n,) and n_params == 1:
         return array[:, None]
-    if array.shape != (n, model.n_params):
-        expected = f"return estimates of shape (n, n_params) = ({n}, {model.n_params})"
+    if array.shape != (n, n_params):
+        expected = f"return estimates of shape (n, n_params) = ({n}, {n_params})"
         raise ValueError(checks.wording("`get_estimate`", expected, f"shape {array.shape}"))
     return array
 
 
 def _batch_size(at_once: bool | int | None, n: int) -> int | None:
-    if at_once is None or not isinstance(at_once, bool):
+    if not isinstance(at_once, bool):
         return at_once
     return max(1, n) if at_once else 1
 
@@ -151,21 +161,15 @@ def _gathered(simulated: Iterator[SimulatedBatch]) -> Iterator[list[SimulatedBat
 
 
 def _size(simulations: Simulations | None) -> int:
-    if simulations is None:
-        return 0
-    return (
-        sum(leaf.nbytes for leaf in simulations)
-        if isinstance(simulations, tuple)
-        else simulations.nbytes
-    )
+    return 0 if simulations is None else sum(leaf.nbytes for leaf in leaves_of(simulations))
 
 
 def _save(name: str, parameters: np.ndarray, simulations: Simulations) -> None:
     """Write simulations under the next free number: nothing is ever overwritten."""
     start = Path(name)
-    taken = [path.stem.rpartition("_")[2] for path in start.parent.glob(f"{start.name}_*.npz")]
-    number = 1 + max((int(digits) for digits in taken if digits.isdigit()), default=-1)
-    leaves = simulations if isinstance(simulations, tuple) else (simulations,)
+    numbers = [path.stem.rpartition("_")[2] for path in start.parent.glob(f"{start.name}_*.npz")]
+    number = 1 + max((int(digits) for digits in numbers if digits.isdigit()), default=-1)
+    leaves = leaves_of(simulations)
     names = ["simulations"] + [f"simulations_{i}" for i in range(1, len(leaves))]
     arrays = {"parameters": parameters, **dict(zip(names, leaves, strict=True))}
     storage.write_npz(start.parent / f"{start.name}_{number:06d}.npz", arrays)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 from imnn_lab import checks
-from imnn_lab.inference.density import Density
+from imnn_lab.inference.density import Density, completed_ranges
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.priors import Prior, is_flat
 
@@ -121,17 +121,13 @@ class GaussianPosterior:
         ranges : sequence of pairs, optional
             Where it has a pair, that one.
         width : float
-            Elsewhere θ̂ ± so many standard deviations, within the prior.
+            Elsewhere θ̂ ± this number of standard deviations, within the prior.
         """
         reach = width * np.sqrt(np.diag(self.likelihood_covariance))
         nearest = np.clip(self.estimate, self.prior.low, self.prior.high)
         low = np.maximum(nearest - reach, self.prior.low)
         high = np.minimum(nearest + reach, self.prior.high)
-        given = [None] * self.n_params if ranges is None else list(ranges)
-        return [
-            (float(low[k]), float(high[k])) if pair is None else (float(pair[0]), float(pair[1]))
-            for k, pair in enumerate(given)
-        ]
+        return completed_ranges(ranges, list(zip(low, high, strict=True)))
 
     def marginal(
         self, i: int, j: int | None = None, *, bins: int | None = None, ranges: Any = None
@@ -188,8 +184,7 @@ class GaussianPosterior:
         θ, log_weights = self._importance(max(20 * n, 20_000), generator)
         weights = np.exp(log_weights - log_weights.max())
         chosen = generator.choice(len(θ), n, p=weights / weights.sum())
-        bounds = np.stack([self.prior.low, self.prior.high])
-        return Posterior(θ[chosen], np.ones(n), self.labels, bounds)
+        return Posterior(θ[chosen], np.ones(n), self.labels, self.prior.bounds)
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw parameter vectors, shape (n, n_params).

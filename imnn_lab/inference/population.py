@@ -14,11 +14,13 @@ particles have moved; so there are few of them, and evaluating all stays cheap.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.posterior import Posterior
@@ -30,7 +32,7 @@ RENEWAL = 0.2  # of the particles must have moved before a new proposal is worth
 
 @dataclass(frozen=True)
 class Population:
-    """The particles after an iteration, and all that the next one needs.
+    """The particles after an iteration, and what the next iteration needs.
 
     Attributes
     ----------
@@ -109,7 +111,7 @@ class Population:
             "simulations": self.simulations,
             "failed": self.failed,
         }
-        bounds = None if prior is None else np.stack([prior.low, prior.high])
+        bounds = None if prior is None else prior.bounds
         return Posterior(self.parameters, self.weights, labels, bounds, properties)
 
 
@@ -161,21 +163,21 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
     nearest = _nearest(distances, keep)
     log_prior = prior.log_prob(draws.parameters[nearest])
     return Population(
-        0,
-        keep,
-        draws.parameters[nearest],
-        draws.estimates[nearest],
-        distances[nearest],
-        log_prior,
-        draws.num_draws * np.exp(log_prior),
-        draws.num_draws,
-        (),
-        np.zeros(len(nearest)),
-        0,
-        1.0,
-        draws.num_draws,
-        draws.num_failed,
-        draws.failure,
+        iteration=0,
+        size=keep,
+        parameters=draws.parameters[nearest],
+        estimates=draws.estimates[nearest],
+        distances=distances[nearest],
+        log_prior=log_prior,
+        mixture=draws.num_draws * np.exp(log_prior),
+        prior_draws=draws.num_draws,
+        proposals=(),
+        latest=np.zeros(len(nearest)),
+        moved=0,
+        acceptance=1.0,
+        simulations=draws.num_draws,
+        failed=draws.num_failed,
+        failure=draws.failure,
     )
 
 
@@ -187,15 +189,15 @@ def population_monte_carlo(
     seeds: np.random.SeedSequence,
     moves: Moves,
 ) -> Iterator[Population]:
-    """Yield one population after another, for ever, from any population on.
+    """Yield one population after another, without end, starting from any population.
 
-    The random numbers of an iteration depend on the seeds and its number alone: going on from a
-    population gives what an uninterrupted run would have given.
+    The random numbers of an iteration depend on the seeds and its number alone: a run
+    that continues from a population gives what an uninterrupted run would have given.
 
     Parameters
     ----------
     population : Population
-        Where to go on from; `first_population` makes one of draws from the prior.
+        Where to start; `first_population` makes one from draws from the prior.
     target : Target
         Towards which the particles move.
     prior : Prior
@@ -203,7 +205,7 @@ def population_monte_carlo(
     model : ForwardModel
         Simulates and estimates.
     seeds : numpy.random.SeedSequence
-        Settles all random numbers.
+        Seed of all random numbers.
     moves : Moves
         How many particles to propose, and how far away.
 
@@ -236,27 +238,15 @@ def population_monte_carlo(
     while True:
         key = (*seeds.spawn_key, population.iteration + 1)
         own = np.random.SeedSequence(seeds.entropy, spawn_key=key)
-        population = next_population(population, target, prior, model, own, moves)
+        for_proposals, for_simulations = own.spawn(2)
+        rng = np.random.default_rng(for_proposals)
+        population = _with_proposal(population, rng, moves.kernel_scale)
+        count = moves.proposals(population.size)
+        proposed = population.proposals[-1].sample(count, rng)
+        inside = np.isfinite(prior.log_prob(proposed))
+        draws = model.draws(proposed[inside], for_simulations)
+        population = _pooled(_counted(population, count), draws, target, prior)
         yield population
-
-
-def next_population(
-    population: Population,
-    target: Target,
-    prior: Prior,
-    model: ForwardModel,
-    seeds: np.random.SeedSequence,
-    moves: Moves,
-) -> Population:
-    """Propose, simulate, weight, and keep the nearest."""
-    for_proposals, for_simulations = seeds.spawn(2)
-    rng = np.random.default_rng(for_proposals)
-    population = _with_proposal(population, rng, moves.kernel_scale)
-    count = moves.proposals(population.size)
-    proposed = population.proposals[-1].sample(count, rng)
-    inside = np.isfinite(prior.log_prob(proposed))
-    draws = model.draws(proposed[inside], for_simulations)
-    return _pooled(_counted(population, count), draws, target, prior)
 
 
 def _with_proposal(
@@ -275,7 +265,7 @@ def _with_proposal(
 
 
 def _counted(population: Population, count: int) -> Population:
-    """Return the population with so many draws more from its last proposal."""
+    """Return the population with `count` more draws from its last proposal."""
     last = population.proposals[-1]
     return replace(
         population,
@@ -318,3 +308,88 @@ def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) 
 
 def _nearest(distances: np.ndarray, keep: int) -> np.ndarray:
     return np.argsort(distances, kind="stable")[:keep]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Rules that end population Monte Carlo; the first that holds does.
+
+    Parameters
+    ----------
+    criterion : float
+        Fraction of an iteration's proposals nearer than the previous ε at which to stop.
+    max_simulations : int, optional
+        No iteration starts that could exceed this number of simulations for one target.
+    max_seconds : float, optional
+        No iteration starts after this time.
+    """
+
+    criterion: float
+    max_simulations: int | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.optional_integer("max_simulations", self.max_simulations, 1)
+        if self.max_seconds is not None:
+            checks.number("max_seconds", self.max_seconds, above=0)
+
+    def reason(self, population: Population, proposals: int, seconds: float) -> str | None:
+        """Return why to stop after a population, or None to continue.
+
+        Parameters
+        ----------
+        population : Population
+            The last one.
+        proposals : int
+            Number of proposals the next iteration would make.
+        seconds : float
+            Time since the start.
+        """
+        if population.iteration > 0 and population.acceptance <= self.criterion:
+            return "criterion"
+        budget = self.max_simulations
+        if budget is not None and population.simulations + proposals > budget:
+            return "max_simulations"
+        late = self.max_seconds is not None and seconds >= self.max_seconds
+        return "max_seconds" if late else None
+
+
+def until_stopped(
+    start: Population, populations: Iterator[Population], rules: Stopping, proposals: int
+) -> Iterator[tuple[Population, str | None]]:
+    """Yield populations, each with the reason to stop after it; the last one has a reason.
+
+    The consumer may stop after any other.
+
+    Parameters
+    ----------
+    start : Population
+        Where `populations` start from; yielded first.
+    populations : iterator of Population
+        What `population_monte_carlo` yields.
+    rules : Stopping
+        When to stop.
+    proposals : int
+        Number of proposals in an iteration.
+
+    Yields
+    ------
+    Population
+        `start`, then one after each iteration.
+    str or None
+        Why it is the last: criterion, max_simulations or max_seconds.
+    """
+    began, population = time.monotonic(), start
+    while True:
+        reason = rules.reason(population, proposals, time.monotonic() - began)
+        yield population, reason
+        if reason is not None:
+            return
+        population = next(populations)
+
+
+def thinned(populations: list[Population], most: int = 500) -> list[Population]:
+    """Return the populations, every other one dropped when there are more than `most`."""
+    if len(populations) <= most:
+        return populations
+    return [*populations[:-1][::2], populations[-1]]

@@ -1,4 +1,4 @@
-"""Weighted samples of a posterior, and all that is read from them.
+"""Weighted samples of a posterior: moments, quantiles, tables, histograms, other formats.
 
 Every mean, covariance, quantile and histogram uses the weights W (ΣW = 1); their effective number
 is ESS = 1/ΣW² (Kish 1965).
@@ -6,6 +6,7 @@ is ESS = 1/ΣW² (Kish 1965).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,54 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.inference import density
 from imnn_lab.inference.density import Density
-from imnn_lab.inference.summary import Summary
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation, median and credible interval of each parameter.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Names of the parameters.
+    mass : float
+        Probability mass of the interval.
+    table : ndarray, shape (n_params, 5)
+        Columns mean, sd, median, low, high.
+    properties : mapping
+        Numbers about the posterior as a whole: samples, effective samples, ...
+    """
+
+    labels: tuple[str, ...]
+    mass: float
+    table: np.ndarray
+    properties: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        tails = ((1 - self.mass) / 2, (1 + self.mass) / 2)
+        return ("mean", "sd", "median", *(f"{100 * tail:.3g}%" for tail in tails))
+
+    def __str__(self) -> str:
+        rows = [["", *self.columns], *([label, *cells] for label, cells in self._cells())]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in rows]
+        about = ", ".join(f"{name} {value:.6g}" for name, value in self.properties.items())
+        return "\n".join([*lines, about] if about else lines)
+
+    def to_latex(self) -> str:
+        """Return a LaTeX tabular."""
+        header = " & ".join(["", *(name.replace("%", r"\%") for name in self.columns)])
+        rows = [" & ".join([label, *cells]) for label, cells in self._cells()]
+        body = " \\\\\n".join([header, *rows])
+        return f"\\begin{{tabular}}{{l{'r' * 5}}}\n{body} \\\\\n\\end{{tabular}}"
+
+    def _cells(self) -> list[tuple[str, list[str]]]:
+        return [
+            (label, [f"{number:.4g}" for number in row])
+            for label, row in zip(self.labels, self.table, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -145,11 +193,7 @@ class Posterior:
             If there are no samples.
         """
         if not len(self):
-            raise ValueError(
-                checks.wording(
-                    "A posterior", "have samples to draw from", "none", "Accept more: raise ε."
-                )
-            )
+            raise ValueError("The posterior has no samples: accept more draws, raise ε.")
         generator = np.random.default_rng(rng)
         return self.parameters[
             generator.choice(len(self), checks.integer("n", n, 0), p=self.weights)
@@ -164,11 +208,7 @@ class Posterior:
             Where it has a pair, that one; elsewhere the range is where the samples lie, widened by
             a tenth and cut at the prior's bounds.
         """
-        given = [None] * self.n_params if ranges is None else list(ranges)
-        return [
-            self._range(i) if pair is None else (float(pair[0]), float(pair[1]))
-            for i, pair in enumerate(given)
-        ]
+        return density.completed_ranges(ranges, [self._range(i) for i in range(self.n_params)])
 
     def _range(self, i: int) -> tuple[float, float]:
         column = self.parameters[:, i] if len(self) else np.zeros(1)
@@ -188,7 +228,7 @@ class Posterior:
         i, j : int
             Indices of the parameters.
         bins : int, optional
-            Bins along each; by default as many as the effective sample size resolves.
+            Bins along each; by default what the effective sample size resolves.
         ranges : sequence of pairs, optional
             Range of every parameter of the posterior.
 
@@ -217,7 +257,7 @@ class Posterior:
         )
 
     def to_arviz(self, n: int = 4000, rng: Any = 0) -> Any:
-        """Return arviz.InferenceData of samples drawn by their weights, which ArviZ has none of.
+        """Return the samples for ArviZ, which has no weights: drawn by weight.
 
         Parameters
         ----------
@@ -225,12 +265,23 @@ class Posterior:
             How many samples to draw.
         rng : numpy.random.Generator or int
             Source of random numbers, or its seed.
+
+        Returns
+        -------
+        arviz.InferenceData or xarray.DataTree
+            With a group `posterior` of variables named by the labels: InferenceData before ArviZ
+            1.0, since then a DataTree, whose names have ∕ (U+2215) for each slash of a label.
         """
         import arviz
 
         drawn = self.sample(n, rng)
         named = {label: drawn[None, :, i] for i, label in enumerate(self.labels)}
-        return arviz.from_dict(posterior=named)
+        if "posterior" in inspect.signature(arviz.from_dict).parameters:  # ArviZ before 1.0
+            return arviz.from_dict(posterior=named)
+        # xarray's DataTree refuses slashes in names: test_posterior.py tells when it takes them
+        return arviz.from_dict(
+            {"posterior": {k.replace("/", "\u2215"): v for k, v in named.items()}}
+        )
 
     def to_getdist(self) -> Any:
         """Return getdist.MCSamples with the weights."""
@@ -296,7 +347,7 @@ class Posterior:
 
 
 def default_bins(effective: float, n: int) -> int:
-    """Return how many bins for n parameters so many effective samples resolve (from 5 to 60)."""
+    """Return how many bins for n parameters the effective samples resolve (from 5 to 60)."""
     return int(np.clip(2 * max(effective, 1.0) ** (1 / (n + 2)), 5, 60))
 
 

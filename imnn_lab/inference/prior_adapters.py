@@ -1,4 +1,4 @@
-"""Turn what people use as a prior into one, by what it can do and not by what it is.
+"""Adapt distributions of other packages to the interface of `Prior`, by their methods.
 
 Accepted: our own; frozen distributions of scipy.stats, uni- or multivariate; a list of independent
 ones; TensorFlow Probability distributions (Independent, Blockwise, joint, with a batch shape); any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference.priors import Independent, Prior, as_generator
+from imnn_lab.inference.priors import Independent, Prior
 
 Structure = Any
 
@@ -93,7 +93,7 @@ class ScipyPrior(Prior):
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
         univariate = callable(getattr(self.distribution, "support", None))
         size = (n, self._parameters) if univariate else n
-        drawn = self.distribution.rvs(size, random_state=as_generator(rng))
+        drawn = self.distribution.rvs(size, random_state=np.random.default_rng(rng))
         return np.asarray(drawn, np.float64).reshape(n, self._parameters)
 
     def log_prob(self, θ: Any) -> np.ndarray:
@@ -104,8 +104,8 @@ class ScipyPrior(Prior):
 class SampledPrior(Prior):
     """Any object with ``sample(n)`` and ``log_prob(θ)``.
 
-    Joint distributions draw a structure (list, tuple, dict) of parts: they are put side by side in
-    the structure's order, and taken apart again to be evaluated.
+    Joint distributions draw a structure (list, tuple, dict) of parts: they are concatenated in
+    the structure's order, and split again to be evaluated.
     """
 
     def __init__(self, distribution: Any) -> None:
@@ -123,7 +123,7 @@ class SampledPrior(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        leaves = _leaves(self._draw(n, as_generator(rng)))
+        leaves = _leaves(self._draw(n, np.random.default_rng(rng)))
         return np.concatenate([leaf.reshape(n, -1) for leaf in leaves], axis=1).astype(np.float64)
 
     def log_prob(self, θ: Any) -> np.ndarray:
@@ -188,8 +188,8 @@ def _edge(prior: Any, starts: np.ndarray, axis: int, step: float) -> np.ndarray:
     endless = finite(inside + 1)[:, 0]
     for _ in range(0 if endless.all() else 10):
         width /= 32
-        there = finite(inside + width * np.arange(1, 32))
-        inside = inside + width * np.logical_and.accumulate(there, axis=1).sum(1, keepdims=True)
+        is_finite = finite(inside + width * np.arange(1, 32))
+        inside = inside + width * np.logical_and.accumulate(is_finite, axis=1).sum(1, keepdims=True)
     return np.where(endless, np.inf, starts[:, axis] + inside[:, 0] * step)
 
 
@@ -211,8 +211,8 @@ def _seed_argument(distribution: Any) -> tuple[str, bool] | None:
         names = inspect.signature(distribution.sample).parameters
     except (TypeError, ValueError):
         return None
-    found = [name for name in ("seed", "rng", "random_state") if name in names]
-    return (found[0], stateless) if found else None
+    name = next((name for name in ("seed", "rng", "random_state") if name in names), None)
+    return None if name is None else (name, stateless)
 
 
 def _leaves(structure: Structure) -> list[np.ndarray]:

@@ -16,11 +16,6 @@ from scipy import stats
 from imnn_lab import checks
 
 
-def as_generator(rng: Any) -> np.random.Generator:
-    """Return a NumPy generator: the one given, or a new one from a seed (None draws one)."""
-    return np.random.default_rng(rng)
-
-
 class Prior(ABC):
     """What inference asks of a prior.
 
@@ -37,6 +32,11 @@ class Prior(ABC):
     def n_params(self) -> int:
         """Number of parameters."""
         return len(self.low)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Bounds `low` and `high`, shape (2, n_params)."""
+        return np.stack([self.low, self.high])
 
     @abstractmethod
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
@@ -94,7 +94,7 @@ class Uniform(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        return as_generator(rng).uniform(self.low, self.high, (n, self.n_params))
+        return np.random.default_rng(rng).uniform(self.low, self.high, (n, self.n_params))
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return −Σ ln(high − low) inside the bounds and −∞ outside."""
@@ -143,7 +143,7 @@ class TruncatedNormal(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        return self._distribution.rvs((n, self.n_params), random_state=as_generator(rng))
+        return self._distribution.rvs((n, self.n_params), random_state=np.random.default_rng(rng))
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the log density, shape (n,)."""
@@ -173,7 +173,7 @@ class Independent(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        generator = as_generator(rng)
+        generator = np.random.default_rng(rng)
         return np.concatenate([part.sample(n, generator) for part in self.parts], axis=1)
 
     def log_prob(self, θ: Any) -> np.ndarray:

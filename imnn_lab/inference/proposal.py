@@ -1,4 +1,4 @@
-"""What proposes the particles of population Monte Carlo: a mixture of Gaussians."""
+"""The proposal of population Monte Carlo: a mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ANCESTORS = 1000  # the mixture's components at most: what bounds the cost of its density
+ANCESTORS = 1000  # largest number of components, which bounds the cost of the density
 BLOCK = 2**17  # kernel evaluations at a time: a megabyte, which stays in the cache
 
 
@@ -41,12 +41,12 @@ class Proposal:
         """Return the mixture's density at parameters of shape (n, n_params), shape (n,)."""
         inverse = np.linalg.inv(self.root)
         centre = self.ancestors.mean(axis=0)
-        there, here = (θ - centre) @ inverse.T, (self.ancestors - centre) @ inverse.T
+        points, ancestors = (θ - centre) @ inverse.T, (self.ancestors - centre) @ inverse.T
         scale = np.prod(np.diag(inverse)) / (2 * np.pi) ** (len(self.root) / 2)
-        size = max(1, BLOCK // len(here))
+        size = max(1, BLOCK // len(ancestors))
         blocks = [
-            _kernel_sums(there[start : start + size], here, self.weights)
-            for start in range(0, len(there), size)
+            _kernel_sums(points[start : start + size], ancestors, self.weights)
+            for start in range(0, len(points), size)
         ]
         return scale * np.concatenate([np.empty(0), *blocks])
 
@@ -82,11 +82,11 @@ def cholesky_of_spread(covariance: np.ndarray) -> np.ndarray:
     return np.sqrt(np.diag(np.diag(covariance) + 1e-6 * scale))
 
 
-def _kernel_sums(there: np.ndarray, here: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _kernel_sums(points: np.ndarray, ancestors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return Σ_a v_a exp(−½ |x − a|²) for whitened points (n, p) and ancestors (m, p)."""
     # −½|x − a|² = (x, −½|x|², 1)·(a, 1, −½|a|²): one matrix product instead of three passes
-    x = np.column_stack([there, -0.5 * (there**2).sum(axis=1), np.ones(len(there))])
-    a = np.column_stack([here, np.ones(len(here)), -0.5 * (here**2).sum(axis=1)])
+    x = np.column_stack([points, -0.5 * (points**2).sum(axis=1), np.ones(len(points))])
+    a = np.column_stack([ancestors, np.ones(len(ancestors)), -0.5 * (ancestors**2).sum(axis=1)])
     exponent = x @ a.T
     np.maximum(exponent, -700, out=exponent)  # exp is several times slower where it underflows
     return np.exp(exponent, out=exponent) @ weights

@@ -82,7 +82,7 @@ class Acceptance:
             parameters, weights = regression_adjusted(
                 parameters, self.differences[self.accepted], self.distances[self.accepted], self.ε
             )
-        bounds = None if prior is None else np.stack([prior.low, prior.high])
+        bounds = None if prior is None else prior.bounds
         properties = {
             "ε": self.ε,
             "acceptance": self.rate,
@@ -113,7 +113,7 @@ def accept(
     quantile : float, optional
         Fraction of the draws to accept, at least one of them.
     nearest : int, optional
-        Number of draws to accept, at most as many as there are.
+        Number of draws to accept; all if there are fewer.
 
     Returns
     -------
@@ -135,7 +135,9 @@ def accept(
     """
     if sum(choice is not None for choice in (ε, quantile, nearest)) != 1:
         received = f"ε={ε}, quantile={quantile}, nearest={nearest}"
-        raise ValueError(checks.wording("`accept_reject`", "get ε, quantile or nearest", received))
+        raise ValueError(
+            checks.wording("`accept_reject`", "get exactly one of ε, quantile or nearest", received)
+        )
     differences, distances = target.differences(draws.estimates), target.distances(draws.estimates)
     if quantile is not None:
         nearest = max(1, round(quantile * len(distances)))
@@ -149,7 +151,7 @@ def accept(
 def rounds(
     model: ForwardModel, prior: Prior, size: int, seeds: np.random.SeedSequence
 ) -> Iterator[Draws]:
-    """Yield draws from the prior, `size` at a time, for ever; each round has its own seed."""
+    """Yield draws from the prior, `size` at a time, without end; each round has its own seed."""
     while True:
         (seed,) = seeds.spawn(1)
         yield prior_draws(model, prior, size, seed)
@@ -167,7 +169,7 @@ def prior_draws(model: ForwardModel, prior: Prior, n: int, seeds: np.random.Seed
     n : int
         How many.
     seeds : numpy.random.SeedSequence
-        Settles all random numbers.
+        Seed of all random numbers.
     """
     for_parameters, for_simulations = seeds.spawn(2)
     parameters = prior.sample(n, np.random.default_rng(for_parameters))
@@ -187,7 +189,7 @@ def until_accepted(
     Parameters
     ----------
     arriving : iterator of Draws
-        Gives as many draws as are asked for.
+        Source of draws, without end.
     targets : sequence of Target
         All must have enough.
     ε : float
@@ -195,9 +197,9 @@ def until_accepted(
     accepted : int
         Draws that each target needs.
     max_draws : int
-        Simulations after which to stop all the same, those of `start` included.
+        No round starts after this number of simulations, those of `start` included.
     start : sequence of Draws
-        Draws that are there already.
+        Draws made before, which count.
 
     Returns
     -------

@@ -6,14 +6,13 @@ from typing import Any
 
 import panel as pn
 
-from imnn_lab.dashboards.following import follow
-from imnn_lab.dashboards.layout import body
+from imnn_lab.dashboards.common.layout import View, body
+from imnn_lab.dashboards.host.notebooks import follow
+from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.dashboards.sessions import stop_with_session
-from imnn_lab.laboratory.choosing import ChoosingView
 from imnn_lab.laboratory.pool import shared_pool
 from imnn_lab.laboratory.session import LaboratorySession
-from imnn_lab.laboratory.stages import InferenceStage, ResultsStage, TrainingStage
+from imnn_lab.laboratory.stages import InferenceStage, ProblemCard, ResultsStage, TrainingStage
 
 GRACE = 20.0  # seconds from a session's end to that of its work
 INTRODUCTION = (
@@ -36,22 +35,23 @@ class Laboratory:
 
     def __init__(self, session: LaboratorySession) -> None:
         self.session = session
-        self.stages: list[Any] = [
-            ChoosingView(session),
-            TrainingStage(session),
-            InferenceStage(session),
+        self.stages: list[View[LaboratorySession]] = [
+            ProblemCard(session),
+            TrainingStage(),
+            InferenceStage(),
             ResultsStage(session),
         ]
         introduction = pn.pane.HTML(
             f"<p>{INTRODUCTION}</p>", sizing_mode="stretch_width", min_width=0
         )
         self.body = body(introduction, *self.stages)
-        self.refresh()
+        self.tick()
 
-    def refresh(self) -> None:
-        """Bring all stages up to date."""
+    def tick(self) -> bool:
+        """Bring all stages up to date; a visitor may ask for something at any time."""
         for stage in self.stages:
-            stage.refresh()
+            stage.refresh(self.session)
+        return True
 
 
 def laboratory_page(grace: float = GRACE) -> Any:
@@ -63,7 +63,7 @@ def laboratory_page(grace: float = GRACE) -> Any:
         Seconds from the session's end to that of its work.
     """
     session = LaboratorySession(shared_pool())
-    stop_with_session(session, grace)
+    end_with_session(session.stop, grace)
     laboratory = Laboratory(session)
     follow(laboratory)
     return page("imnn_lab", laboratory.body)

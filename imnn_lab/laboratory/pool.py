@@ -1,4 +1,4 @@
-"""Places for heavy work: a server has so many, and who finds none waits in line."""
+"""Limits concurrent heavy jobs; the rest queue in order."""
 
 from __future__ import annotations
 
@@ -9,53 +9,60 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from imnn_lab.dashboards.training.protocols import TrainingRun
+from imnn_lab.history import History
+from imnn_lab.regularisation import Regularisation
+from imnn_lab.results import FisherStatistics
+
 
 class Pool:
-    """A bounded number of places, given in the order of asking.
+    """A bounded number of slots, given in the order of requests.
 
     Parameters
     ----------
-    places : int
+    slots : int
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self._taken = 0
-        self._line: deque[object] = deque()
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._used = 0
+        self._queue: deque[object] = deque()
         self._changed = threading.Condition()
 
     def position(self, ticket: object) -> int:
-        """Return a ticket's position in the line, from 1; 0 when it does not wait."""
+        """Return a ticket's position in the queue, from 1; 0 when it does not wait."""
         with self._changed:
-            return self._line.index(ticket) + 1 if ticket in self._line else 0
+            return self._queue.index(ticket) + 1 if ticket in self._queue else 0
 
     def enter(self, ticket: object, gives_up: Callable[[], bool]) -> bool:
-        """Wait for a place; return whether it was given.
+        """Wait for a slot; return whether there is one.
 
         Parameters
         ----------
         ticket : object
-            Who waits.
+            Identifies the request.
         gives_up : callable
-            Asked while waiting: whether to leave the line.
+            Called while waiting: whether to leave the queue.
         """
         with self._changed:
-            self._line.append(ticket)
+            self._queue.append(ticket)
             try:
-                while self._line[0] is not ticket or self._taken >= self.places:
+                while self._queue[0] is not ticket or self._used >= self.slots:
                     if gives_up():
                         return False
                     self._changed.wait(0.1)
-                self._taken += 1
+                self._used += 1
                 return True
             finally:
-                self._line.remove(ticket)
+                self._queue.remove(ticket)
                 self._changed.notify_all()
 
     def leave(self) -> None:
-        """Give a place back."""
+        """Give a slot back."""
         with self._changed:
-            self._taken -= 1
+            self._used -= 1
             self._changed.notify_all()
 
 
@@ -63,13 +70,13 @@ class Pool:
 def shared_pool() -> Pool:
     """Return the one pool of this process, which all sessions share.
 
-    It has as many places as this machine has processors, at most four, until told otherwise.
+    It has one slot per processor of this machine, at most four, unless `slots` is set.
     """
     return Pool(min(4, os.cpu_count() or 1))
 
 
 class PooledNetwork:
-    """An IMNN whose fits wait for a place in a pool; otherwise it is the IMNN.
+    """An IMNN as a dashboard trains it, whose fits wait for a slot in a pool.
 
     Parameters
     ----------
@@ -79,37 +86,53 @@ class PooledNetwork:
 
     def __init__(self, imnn: Any, pool: Pool) -> None:
         self.imnn, self.pool = imnn, pool
-        self._waiting: PooledRun | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.imnn, name)
+        self.pooled: PooledRun | None = None
 
     @property
-    def run(self) -> Any:
-        """The last run, which may still be in line."""
-        return self._waiting or self.imnn.run
+    def run(self) -> TrainingRun | None:
+        """The last run, which may still wait in the queue."""
+        return self.pooled or self.imnn.run
+
+    @property
+    def history(self) -> History:
+        """All iterations so far."""
+        return self.imnn.history
+
+    @property
+    def validation(self) -> FisherStatistics | None:
+        """Statistics of the validation set, None without one."""
+        return self.imnn.validation
+
+    @property
+    def θ_fid(self) -> np.ndarray:
+        """Fiducial parameters, shape (n_params,)."""
+        return self.imnn.θ_fid
+
+    @property
+    def optimiser(self) -> Any:
+        """The optimiser, for its learning rate."""
+        return self.imnn.optimiser
 
     def start(self, n_iterations: int | None = None, **settings: Any) -> PooledRun:
-        """Train when there is a place; arguments are those of `IMNN.start`."""
-        if self._waiting is not None and not self._waiting.has_ended:
-            raise RuntimeError("A fit is running or in line. Stop it first.")
-        self._waiting = PooledRun(self.imnn, self.pool, n_iterations, settings)
-        return self._waiting
+        """Train when the pool has room; arguments are those of `IMNN.start`."""
+        if self.pooled is not None and not self.pooled.has_ended:
+            raise RuntimeError("A fit is running or queued. Stop it first.")
+        self.pooled = PooledRun(self.imnn, self.pool, n_iterations, settings)
+        return self.pooled
 
 
 class PooledRun:
-    """A run that may still be in line: state "queued"."""
+    """A run that waits for a slot in a pool: its state is "queued" until then."""
 
     def __init__(
         self, imnn: Any, pool: Pool, n_iterations: int | None, settings: dict[str, Any]
     ) -> None:
-        from imnn_lab.regularisation import Regularisation
-
         self._imnn, self._pool = imnn, pool
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
-        self._real: Any = None
+        self._patience: int | None = settings.get("patience")
+        self._real: TrainingRun | None = None
         self._stopped = threading.Event()
-        self._over = ""
+        self._outcome = "queued"
         self._error: BaseException | None = None
         self._thread = threading.Thread(
             target=self._train, args=(n_iterations, settings), name="imnn_lab fit", daemon=True
@@ -118,57 +141,72 @@ class PooledRun:
 
     @property
     def state(self) -> str:
-        """State of the run; "queued" while it is in line."""
-        if self._real is not None:
-            return str(self._real.state)
-        return self._over or "queued"
+        """State of the run; "queued" while it waits."""
+        return self._outcome if self._real is None else self._real.state
 
     @property
     def reason(self) -> str:
         """Why it ended."""
-        return str(self._real.reason) if self._real is not None else str(self._error or "")
+        return str(self._error or "") if self._real is None else self._real.reason
 
     @property
     def error(self) -> BaseException | None:
-        """What made it fail."""
-        return self._real.error if self._real is not None else self._error
+        """The exception that made it fail."""
+        return self._error if self._real is None else self._real.error
 
     @property
-    def regularisation(self) -> Any:
+    def regularisation(self) -> Regularisation:
         """λ and ε in use."""
         return self._regularisation if self._real is None else self._real.regularisation
 
     @property
     def has_ended(self) -> bool:
         """Whether it is over."""
-        return bool(self._over) if self._real is None else bool(self._real.has_ended)
+        return self._outcome != "queued" if self._real is None else self._real.has_ended
+
+    @property
+    def last(self) -> int | None:
+        """Number of the iteration at which it ends; None without a limit, and before it starts."""
+        return None if self._real is None else self._real.last
+
+    @property
+    def patience(self) -> int | None:
+        """Iterations without improvement after which it ends, None without a limit."""
+        return self._patience if self._real is None else self._real.patience
+
+    @property
+    def stale(self) -> int:
+        """Iterations since the last improvement."""
+        return 0 if self._real is None else self._real.stale
 
     @property
     def position(self) -> int:
-        """Position in the line, 0 when it does not wait."""
+        """Position in the queue, 0 when it does not wait."""
         return self._pool.position(self)
 
     def stop(self) -> None:
-        """End it, or leave the line."""
+        """End it, or leave the queue."""
         self._stopped.set()
         if self._real is not None:
             self._real.stop()
 
     def pause(self) -> None:
-        """Hold it, once it runs."""
+        """Pause it, once it runs."""
         if self._real is not None:
             self._real.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         if self._real is not None:
             self._real.resume()
 
-    def steer(self, **settings: float) -> None:
+    def steer(
+        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+    ) -> None:
         """Change its settings, once it runs."""
         if self._real is None:
-            raise RuntimeError("The fit is in line; steer it when it runs.")
-        self._real.steer(**settings)
+            raise RuntimeError("The fit is queued: steer it once it runs.")
+        self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is over; return whether it is."""
@@ -177,14 +215,14 @@ class PooledRun:
 
     def _train(self, n_iterations: int | None, settings: dict[str, Any]) -> None:
         if not self._pool.enter(self, self._stopped.is_set):
-            self._over = "stopped"
+            self._outcome = "stopped"
             return
         try:
-            self._real = self._imnn.start(n_iterations, **settings)
+            self._real = run = self._imnn.start(n_iterations, **settings)
             if self._stopped.is_set():
-                self._real.stop()
-            self._real.wait()
+                run.stop()
+            run.wait()
         except Exception as error:
-            self._error, self._over = error, "failed"
+            self._error, self._outcome = error, "failed"
         finally:
             self._pool.leave()

@@ -1,4 +1,4 @@
-"""What one visitor does: a network built, fits, an inference; all of it ends with the session."""
+"""The work of one visitor: building a network, fits, an inference; all end with the session."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from imnn_lab.dashboards.results_files import Results
-from imnn_lab.dashboards.work import Work
-from imnn_lab.laboratory.building import Built
+from imnn_lab.archive.state import SavedTraining
+from imnn_lab.dashboards.common.background import Work
+from imnn_lab.dashboards.results.files import Results
+from imnn_lab.laboratory.build import Built
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
-from imnn_lab.saved import SavedTraining
 
 
 class LaboratorySession:
@@ -28,17 +28,16 @@ class LaboratorySession:
         self.built: Built | None = None
         self.network: PooledNetwork | None = None
         self.inference: Any = None
-        self.problem = ""
 
     def build(self, make: Callable[[], Built]) -> None:
-        """Make a network in a thread, when there is a place; the last one is stopped."""
+        """Stop all work, and make a network in a thread once the pool has a slot."""
         if self.building.is_running:
             return
         self.stop()
 
         def task(stop: threading.Event) -> str:
             if not self.pool.enter(self, stop.is_set):
-                return "it was left"
+                return "cancelled while queued"
             try:
                 built = make()
             finally:
@@ -50,14 +49,9 @@ class LaboratorySession:
 
     @property
     def position(self) -> int:
-        """Position in the line of this server, 0 when nothing of this session waits."""
-        run = None if self.network is None else self.network.run
-        return self.pool.position(self) or int(getattr(run, "position", 0))
-
-    @property
-    def run(self) -> LaboratorySession:
-        """What is stopped when the session ends."""
-        return self
+        """Position in this server's queue, 0 when nothing of this session waits."""
+        fit = None if self.network is None else self.network.pooled
+        return self.pool.position(self) or (0 if fit is None else fit.position)
 
     def stop(self) -> None:
         """End all work of this session."""
@@ -69,12 +63,12 @@ class LaboratorySession:
             self.inference.stop()
 
     def results(self) -> Results:
-        """Return what this session has found so far."""
+        """Return the results of this session so far."""
         trainings, posteriors = {}, {}
         if self.built is not None:
             imnn = self.built.imnn
-            found = {"training": imnn.training, "validation": imnn.validation}
-            statistics = {name: s for name, s in found.items() if s is not None}
+            both = {"training": imnn.training, "validation": imnn.validation}
+            statistics = {name: s for name, s in both.items() if s is not None}
             trainings["this session"] = SavedTraining(imnn.settings, statistics, imnn.history)
         if self.inference is not None:
             samples = self.inference.snapshot().samples

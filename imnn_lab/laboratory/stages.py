@@ -1,180 +1,254 @@
-"""The stages after the first card: train, infer, results."""
+"""The stages of the served page: choose a problem or send own data, train, infer, results."""
 
 from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import panel as pn
 
-from imnn_lab.dashboards.inference import InferenceDashboard, InferencePage
-from imnn_lab.dashboards.layout import FRAMED, card, stack
-from imnn_lab.dashboards.results import ResultsPage
-from imnn_lab.dashboards.results_files import Results, results_of
-from imnn_lab.dashboards.training import TrainingDashboard
-from imnn_lab.dashboards.words import told, words
-from imnn_lab.laboratory.building import Built
-from imnn_lab.laboratory.choosing import MOST_BYTES, WIDE
+from imnn_lab.dashboards.common.layout import (
+    FRAMED,
+    WIDE,
+    View,
+    action_button,
+    announced_html,
+    card,
+    side_by_side,
+    stack,
+    words,
+)
+from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
+from imnn_lab.dashboards.results.dashboard import ResultsPage
+from imnn_lab.dashboards.results.files import Results, results_of
+from imnn_lab.dashboards.training.dashboard import TrainingDashboard
+from imnn_lab.demo.problems import CASES
+from imnn_lab.laboratory.build import (
+    NETWORKS,
+    Built,
+    OwnData,
+    Sizes,
+    build_from_data,
+    build_problem,
+)
 from imnn_lab.laboratory.session import LaboratorySession
-from imnn_lab.laboratory.uploads import read_upload
+from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
+
+MOST_BYTES = 12 * MEGABYTE  # what a message of the server's usual size can carry
+MOST_SIMULATIONS = 20_000
 
 
-class TrainingStage(pn.viewable.Viewer):
+class ProblemCard(View[LaboratorySession]):
+    """Choices that lead to a network, and the buttons that build it."""
+
+    def __init__(self, session: LaboratorySession) -> None:
+        super().__init__()
+        self._session = session
+        options = {f"{name}: {case.words}": name for name, case in CASES.items()}
+        self.problem = pn.widgets.Select(label="problem", options=options, **WIDE)
+        self.network = pn.widgets.Select(label="network", options=list(NETWORKS), **WIDE)
+        count = {"start": 10, "end": MOST_SIMULATIONS, "step": 100, "width": 140}
+        self.n_s = pn.widgets.IntInput(label="n_s, fiducial", value=1000, **count)
+        self.n_d = pn.widgets.IntInput(label="n_d, derivative", value=1000, **count)
+        self.seed = pn.widgets.IntInput(label="seed", value=0, start=0, end=2**30, width=140)
+        self.build = action_button(
+            "Build the network", lambda: self._build(self._from_problem), 170
+        )
+        self.files = pn.widgets.FileInput(label="files", accept=".npy,.npz", multiple=True, **WIDE)
+        self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
+        self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
+        self.build_own = action_button(
+            "Build from own data", lambda: self._build(self._from_data), 170, "outline"
+        )
+        self._status = words()
+        self.body = self._cards()
+
+    def refresh(self, moment: LaboratorySession) -> None:
+        """Show the progress of the build."""
+        work, position = moment.building, moment.position
+        self.build.disabled = self.build_own.disabled = work.is_running
+        failure = self.failure or (work.message if work.state == "failed" else "")
+        state = {
+            "idle": "Choose, and build a network; nothing runs before you ask for it.",
+            "running": "Simulating, and preparing the network …",
+            "finished": f"{work.message}: train it below.",
+        }.get(work.state, "")
+        if position:
+            state = f"This server is busy: you are number {position} in the queue."
+        self._status.object = announced_html(state) + announced_html(failure, "alert")
+
+    def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
+        self.attempt(lambda: self._session.build(task()))
+
+    def _sizes(self) -> Sizes:
+        return Sizes(int(self.n_s.value), int(self.n_d.value), int(self.seed.value))
+
+    def _from_problem(self) -> Callable[[], Built]:
+        sizes, network, problem = self._sizes(), self.network.value, self.problem.value
+        if not (10 <= sizes.n_s <= MOST_SIMULATIONS and 10 <= sizes.n_d <= MOST_SIMULATIONS):
+            raise ValueError(f"n_s and n_d must lie between 10 and {MOST_SIMULATIONS:,}.")
+        return lambda: build_problem(problem, network, sizes)
+
+    def _from_data(self) -> Callable[[], Built]:
+        arrays: dict[str, np.ndarray] = {}
+        for name, content in uploaded(self.files):
+            arrays |= read_upload(name, content, MOST_BYTES)
+        for name, widget in (("θ_fid", self.θ_fid), ("δθ", self.δθ)):
+            if widget.value:
+                arrays[name] = numbers(name, widget.value)
+        for name in ("fiducial", "derivative", "θ_fid", "δθ"):
+            if name not in arrays:
+                raise ValueError(f"`{name}` is missing. Send it in a file, or write it below.")
+        own = OwnData(arrays, np.atleast_1d(arrays["θ_fid"]), np.atleast_1d(arrays["δθ"]))
+        network, sizes = self.network.value, self._sizes()
+        return lambda: build_from_data(own, network, sizes)
+
+    def _cards(self) -> pn.Column:
+        counts = pn.FlexBox(self.n_s, self.n_d, self.seed, gap="0px", **WIDE)
+        problem = card("1 · A problem", self.problem, counts, self.build)
+        about = (
+            "Files fiducial.npy and derivative.npy (validation_fiducial, validation_derivative and "
+            f"target may follow), or an .npz with these names; {MOST_BYTES // MEGABYTE} MB at most."
+        )
+        own = card("or your own simulations", words(about), self.files, self.θ_fid, self.δθ,
+                   self.build_own)  # fmt: skip
+        choices = side_by_side((problem, 320, 1), (own, 320, 1))
+        return pn.Column(choices, card("Network", self.network, self._status), margin=0, **WIDE)
+
+
+def uploaded(files: pn.widgets.FileInput) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of the files that a visitor chose."""
+    yield from zip(files.filename or [], files.value or [], strict=False)
+
+
+class TrainingStage(View[LaboratorySession]):
     """The training dashboard of what was built last."""
 
-    def __init__(self, session: LaboratorySession, **params: Any) -> None:
-        super().__init__(**params)
-        self._session = session
-        self._shown: Built | None = None
-        self._body = stack()
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = stack()
 
-    def refresh(self) -> None:
+    def refresh(self, moment: LaboratorySession) -> None:
         """Show the dashboard of a new network."""
-        built, network = self._session.built, self._session.network
-        if built is self._shown or built is None or network is None:
-            return
-        self._shown = built
-        dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
-        self._body[:] = [words("<h2>2 · Train</h2>"), dashboard]
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._body
+        built, network = moment.built, moment.network
+        if built is not None and network is not None and self.changed(built):
+            dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
+            self.body[:] = [words("<h2>2 · Train</h2>"), dashboard]
 
 
-class InferenceStage(pn.viewable.Viewer):
-    """A button, and behind it the page of inference with the network as it is then."""
+class InferenceStage(View[LaboratorySession]):
+    """A button that opens the page of inference with the network as it is then."""
 
-    def __init__(self, session: LaboratorySession, **params: Any) -> None:
-        super().__init__(**params)
-        self._session, self._problem = session, ""
+    def __init__(self) -> None:
+        super().__init__()
         self._page: InferencePage | None = None
-        self._wanted, self._shown = False, None
-        self._button = pn.widgets.Button(
-            label="Infer with this network", color="primary", width=200
-        )
-        self._button.on_click(self._ask)
-        self._status = words()
-        self._place = stack()
-        self._body = stack()
+        self._is_wanted = False
+        self._button = action_button("Infer with this network", self._ask, 200)
+        self._status, self._results = words(), stack()
+        self.body = stack()
 
-    def refresh(self) -> None:
+    def refresh(self, moment: LaboratorySession) -> None:
         """Show the button once there is a network, and bring its page up to date."""
-        built = self._session.built
-        if built is not self._shown:
-            self._shown = built  # type: ignore[assignment]
-            self._page, self._place[:], self._session.inference = None, [], None
-            self._body[:] = [
-                words("<h2>3 · Infer</h2>"), self._button, self._status, self._place,
-            ]  # fmt: skip
-        if self._wanted:
-            self._wanted = False
-            self._begin()
-        self._status.object = told(self._problem, "alert")
-        if self._page is not None:
-            self._page.refresh()
-
-    def _ask(self, _: Any) -> None:
-        self._wanted, self._problem = True, ""
-
-    def _begin(self) -> None:
-        built = self._session.built
+        built = moment.built
         if built is None:
             return
-        try:
-            dashboard = InferenceDashboard(
-                built.imnn.estimator, built.prior_here(), built.simulator, built.target,
-                labels=built.labels, exact=built.exact,
-            )  # fmt: skip
-        except (TypeError, ValueError, RuntimeError) as error:
-            self._problem = str(error)
-            return
-        if self._session.inference is not None:
-            self._session.inference.stop()
-        self._session.inference = dashboard.state
+        if self.changed(built):
+            self._page, self._results[:], moment.inference = None, [], None
+            heading = words("<h2>3 · Infer</h2>")
+            self.body[:] = [heading, self._button, self._status, self._results]
+        if self._is_wanted:
+            self._is_wanted = False
+            self.attempt(lambda: self._open(moment, built))
+        self._status.object = announced_html(self.failure, "alert")
+        if self._page is not None:
+            self._page.tick()
+
+    def _ask(self) -> None:
+        self._is_wanted, self.failure = True, ""
+
+    def _open(self, session: LaboratorySession, built: Built) -> None:
+        dashboard = InferenceDashboard(
+            built.imnn.estimator, built.prior_here(), built.simulator, built.target,
+            labels=built.labels, exact=built.exact,
+        )  # fmt: skip
+        if session.inference is not None:
+            session.inference.stop()
+        session.inference = dashboard.state
         self._page = InferencePage(dashboard.state, follows=False)
-        self._place[:] = [self._page.body]
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._body
+        self._results[:] = [self._page.body]
 
 
-class ResultsStage(pn.viewable.Viewer):
-    """What this session found, and saved results that a visitor opens."""
+class ResultsStage(View[LaboratorySession]):
+    """The results of this session, and saved ones that a visitor opens.
 
-    def __init__(self, session: LaboratorySession, **params: Any) -> None:
-        super().__init__(**params)
-        self._session, self._problem = session, ""
+    Parameters
+    ----------
+    session : LaboratorySession
+    """
+
+    def __init__(self, session: LaboratorySession) -> None:
+        super().__init__()
+        self._session = session
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
         self._files = pn.widgets.FileInput(label="results", accept=".npz", multiple=True, **WIDE)
-        show = pn.widgets.Button(
-            label="Show this session's results", color="primary", variant="outline", width=230
+        show = action_button(
+            "Show this session's results", lambda: self.attempt(self._show), 230, "outline"
         )
-        opened = pn.widgets.Button(
-            label="Open these files", color="primary", variant="outline", width=150
-        )
-        show.on_click(self._show)
-        opened.on_click(self._open)
+        load = action_button("Open these files", lambda: self.attempt(self._load), 150, "outline")
         self._download = pn.widgets.FileDownload(
             callback=self._state, filename="state.npz", label="Network and history (state.npz)",
             styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
-        self._status = words()
-        self._place = stack()
-        self._body = stack(
+        self._status, self._results = words(), stack()
+        self.body = stack(
             words("<h2>4 · Results</h2>"),
             card(
-                "Look again",
+                "Reopen results",
                 pn.FlexBox(show, self._download, gap="0px", **WIDE),
                 words("Saved before: state.npz, and posteriors' .npz."),
                 self._files,
-                opened,
+                load,
                 self._status,
             ),
-            self._place,
+            self._results,
         )
 
-    def refresh(self) -> None:
+    def refresh(self, moment: LaboratorySession) -> None:
         """Show what was asked for."""
-        self._download.disabled = self._session.built is None
-        self._status.object = told(self._problem, "alert")
+        self._download.disabled = moment.built is None
+        self._status.object = announced_html(self.failure, "alert")
         if self._wanted is not None:
             self._page, self._wanted = ResultsPage(self._wanted), None
-            self._place[:] = [self._page.body]
+            self._results[:] = [self._page.body]
         if self._page is not None:
-            self._page.refresh()
+            self._page.tick()
 
-    def _show(self, _: Any) -> None:
-        found = self._session.results()
-        self._problem = ""
-        if found.trainings or found.posteriors:
-            self._wanted = found
-        else:
-            self._problem = "There are no results yet: build a network above, or open files."
+    def _show(self) -> None:
+        self._want(
+            self._session.results(),
+            "There are no results yet: build a network above, or open files.",
+        )
 
-    def _open(self, _: Any) -> None:
-        self._problem, found = "", Results()
-        try:
-            for name, content in zip(self._files.filename or [], self._files.value or []):  # noqa: B905
-                arrays = read_upload(name, content, MOST_BYTES)
-                found = found.joined(results_of(name.rpartition(".")[0], arrays))
-        except ValueError as error:
-            self._problem = str(error)
-            return
-        if not (found.trainings or found.posteriors):
-            self._problem = "No file was chosen."
-            return
-        self._wanted = found
+    def _load(self) -> None:
+        results = Results()
+        for name, content in uploaded(self._files):
+            arrays = read_upload(name, content, MOST_BYTES)
+            results = results.joined(results_of(name.rpartition(".")[0], arrays))
+        self._want(results, "No file was chosen.")
+
+    def _want(self, results: Results, otherwise: str) -> None:
+        if not (results.trainings or results.posteriors):
+            raise ValueError(otherwise)
+        self._wanted = results
 
     def _state(self) -> io.BytesIO:
         built = self._session.built
         if built is None:
             return io.BytesIO()
-        with tempfile.TemporaryDirectory() as place:
-            built.imnn.save(place)
-            return io.BytesIO((Path(place) / "state.npz").read_bytes())
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._body
+        with tempfile.TemporaryDirectory() as directory:
+            built.imnn.save(directory)
+            return io.BytesIO((Path(directory) / "state.npz").read_bytes())

@@ -14,7 +14,7 @@ REMEDY = "Save arrays of numbers with numpy.save or numpy.savez."
 
 
 def read_upload(name: str, content: bytes, most_bytes: int) -> dict[str, np.ndarray]:
-    """Return the arrays in an uploaded file; one of an .npy file has the file's name.
+    """Return the arrays in an uploaded file; that of an .npy file has the file's name.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def read_upload(name: str, content: bytes, most_bytes: int) -> dict[str, np.ndar
     Raises
     ------
     ValueError
-        If it is too large, is no such file, or holds Python objects.
+        If it is too large, is not such a file, or holds Python objects.
     """
     limit = f"have at most {most_bytes / MEGABYTE:.4g} MB"
     if len(content) > most_bytes:
@@ -60,36 +60,36 @@ def _members(name: str, content: bytes, most_bytes: int, limit: str) -> dict[str
 
 
 def _array(name: str, content: bytes) -> np.ndarray:
-    """Return an array from the bytes of an .npy file, its header read before anything is made."""
-    place = io.BytesIO(content)
+    """Return an array from the bytes of an .npy file, whose header is checked first."""
+    file = io.BytesIO(content)
     expected = "hold an array of numbers or text"
     try:
-        version = np.lib.format.read_magic(place)
+        version = np.lib.format.read_magic(file)
         read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[version[0]](place)
+        shape, _, dtype = read[version[0]](file)
     except (ValueError, KeyError) as error:
         raise ValueError(checks.wording(f"`{name}`", expected, f"{error}", REMEDY)) from error
     if dtype.hasobject:
         received = "Python objects, which would have to be unpickled"
         raise ValueError(checks.wording(f"`{name}`", expected, received, REMEDY))
     promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if promised != len(content) - place.tell():
-        received = f"{len(content) - place.tell()} bytes of data for shape {shape}"
+    if promised != len(content) - file.tell():
+        received = f"{len(content) - file.tell()} bytes of data for shape {shape}"
         raise ValueError(checks.wording(f"`{name}`", "be a whole .npy file", received, REMEDY))
-    place.seek(0)
-    return np.load(place, allow_pickle=False)
+    file.seek(0)
+    return np.load(file, allow_pickle=False)
 
 
 def numbers(name: str, text: str) -> np.ndarray:
-    """Return numbers that somebody wrote with commas or spaces between them.
+    """Return numbers separated by commas or spaces.
 
     Raises
     ------
     ValueError
-        If they are no numbers.
+        If a part is not a number.
     """
     try:
         return np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError:
-        expected = "be numbers with commas between them"
+        expected = "be numbers separated by commas"
         raise ValueError(checks.wording(f"`{name}`", expected, repr(text))) from None

@@ -1,8 +1,8 @@
-"""What the façades of inference share: checked arguments, and results by target."""
+"""What all ways of inference share: checked arguments, targets, tables and histograms."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import abc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.bars import progress_bar
-from imnn_lab.inference.arguments import as_fisher, as_labels, as_target_data
+from imnn_lab.inference import ForwardModel, GaussianPosterior, Posterior, Summary, Target, as_prior
+from imnn_lab.inference.arguments import (
+    as_fisher,
+    as_labels,
+    as_ranges,
+    as_sizes,
+    as_target_data,
+)
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
-from imnn_lab.inference.draws import Target
-from imnn_lab.inference.forward import ForwardModel, as_estimates
-from imnn_lab.inference.gaussian import GaussianPosterior
-from imnn_lab.inference.grids import as_ranges, as_sizes
-from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.prior_adapters import as_prior
-from imnn_lab.inference.summary import Summary
-from imnn_lab.lfi import views
-from imnn_lab.lfi.arguments import as_fraction
+from imnn_lab.inference.forward import as_estimates
+from imnn_lab.progress import progress_bar
+from imnn_lab.simulate import leaves_of
 
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 
@@ -59,11 +59,7 @@ class Inference:
         self.n_params = len(self.Fisher)
         self.prior = as_prior(prior, self.n_params)
         self.labels = as_labels(labels, self.n_params)
-        if not callable(get_estimate):
-            expected = "be a function from data to estimates"
-            message = checks.wording("`get_estimate`", expected, checks.describe(get_estimate))
-            raise TypeError(message)
-        self.get_estimate = get_estimate
+        self.get_estimate = as_function("get_estimate", get_estimate, "data to estimates")
         self.target_data = as_target_data(target_data)
         self.target_estimates, self.input_shape = self._estimated_target()
         self._entropy = np.random.SeedSequence(checks.seed_or_none("seed", seed)).entropy
@@ -87,46 +83,41 @@ class Inference:
             for estimate in self.target_estimates
         ]
 
-    def _explored(self, simulator: Callable[..., Any] | None, **there: Any) -> Any:
-        """Return the page of this inference; `there` is what has been simulated already."""
+    def _dashboard(self, simulator: Callable[..., Any] | None, **results: Any) -> Any:
+        """Return the page of this inference, with the results so far."""
         from imnn_lab.dashboards import InferenceDashboard
-        from imnn_lab.dashboards.notebooks import prepare_notebook
+        from imnn_lab.dashboards.host.notebooks import prepare_notebook
 
         prepare_notebook()
-        given, shapes = self.target_data, self.input_shape
-        target: Any = given
-        if isinstance(given, tuple):
-            target = tuple(x.reshape(-1, *s) for x, s in zip(given, shapes, strict=True))
-        else:
-            target = given.reshape(-1, *shapes)
-        known = {"Fisher": self.Fisher, "labels": self.labels}
-        return InferenceDashboard(
-            self.get_estimate, self.prior, simulator, target, **known, **there
+        data, shape = self.target_data, self.input_shape
+        target: Any = (
+            tuple(leaf.reshape(-1, *s) for leaf, s in zip(data, shape, strict=True))
+            if isinstance(data, tuple)
+            else data.reshape(-1, *shape)
         )
+        results |= {"Fisher": self.Fisher, "labels": self.labels}
+        return InferenceDashboard(self.get_estimate, self.prior, simulator, target, **results)
 
     def _estimated_target(self) -> tuple[np.ndarray, Any]:
         """Return the targets' estimates (n_targets, n_params) and the shape of one datum."""
-        data = self.target_data
-        leaves = data if isinstance(data, tuple) else (data,)
+        data, p = self.target_data, self.n_params
+        leaves = leaves_of(data)
         estimates = np.asarray(self.get_estimate(data), np.float64)
-        p, lone = self.n_params, len(leaves[0]) != 1
-        if estimates.shape in ([(p,), (1, p)] if lone else [(p,)] * (p > 1)):
-            shapes = tuple(leaf.shape for leaf in leaves)  # one target without an axis of its own
+        shapes_of_one = [(p,), (1, p)] if len(leaves[0]) != 1 else [(p,)] * (p > 1)
+        if estimates.shape in shapes_of_one:  # one target without an axis of its own
+            shapes = tuple(leaf.shape for leaf in leaves)
             estimates = estimates.reshape(1, p)
         else:
             shapes = tuple(leaf.shape[1:] for leaf in leaves)
-            probe = ForwardModel(self.get_estimate, self.get_estimate, self.n_params)
-            estimates = as_estimates(estimates, len(leaves[0]), probe)
+            estimates = as_estimates(estimates, len(leaves[0]), p)
         checks.finite("get_estimate(target_data)", estimates)
         return estimates, shapes if isinstance(data, tuple) else shapes[0]
 
     def _refuse_changed_estimator(self) -> None:
         """Raise if the estimator gives the target another estimate than when this was built."""
-        now, _ = self._estimated_target()
-        moved = max(
-            target.distances(estimate[None])[0]
-            for target, estimate in zip(self.targets, now, strict=True)
-        )
+        estimates, _ = self._estimated_target()
+        pairs = zip(self.targets, estimates, strict=True)
+        moved = max(target.distances(estimate[None])[0] for target, estimate in pairs)
         if moved > UNCHANGED:
             received = f"estimates that moved by {moved:.3g} standard deviations"
             expected = "give the target the estimate it had when this object was built"
@@ -138,7 +129,7 @@ class Inference:
         return np.random.SeedSequence(self._entropy, spawn_key=(self._calls,))
 
 
-class SimulatedInference(Inference, ABC):
+class SimulatedInference(Inference, abc.ABC):
     """Inference that simulates.
 
     Parameters
@@ -151,7 +142,7 @@ class SimulatedInference(Inference, ABC):
     executor : concurrent.futures.Executor, optional
         Where to simulate: a process pool, Dask's ``Client.get_executor()``, ...
     max_failed : float
-        The largest fraction of failed simulations to put up with.
+        Largest tolerated fraction of failed simulations.
     verbose : bool
         Show progress bars.
     """
@@ -171,37 +162,37 @@ class SimulatedInference(Inference, ABC):
         verbose: bool = True,
     ) -> None:
         super().__init__(target_data, prior, Fisher, get_estimate, labels, seed=seed)
-        if not callable(simulator):
-            expected = "be a function from parameters to simulations"
-            raise TypeError(checks.wording("`simulator`", expected, checks.describe(simulator)))
+        self.simulator = as_function("simulator", simulator, "parameters to simulations")
         if executor is not None and not callable(getattr(executor, "submit", None)):
             expected = "be a concurrent.futures.Executor or None"
             remedy = "Dask: client.get_executor()."
             received = checks.describe(executor)
             raise TypeError(checks.wording("`executor`", expected, received, remedy))
-        self.simulator, self.executor = simulator, executor
-        self.max_failed = as_fraction("max_failed", max_failed)
+        self.executor = executor
+        self.max_failed = checks.fraction("max_failed", max_failed)
         self.verbose = checks.boolean("verbose", verbose)
 
     def _model(
         self, at_once: Any, save_sims: Any, tqdm_notebook: Any = None, show: bool = True
     ) -> ForwardModel:
         """Return the forward model with the options of one call."""
-        if at_once is not None and not isinstance(at_once, bool | np.bool_):
+        if isinstance(at_once, bool | np.bool_):
+            at_once = bool(at_once)
+        elif at_once is not None:
             at_once = checks.integer("at_once", at_once, 1, "True, False and None work too.")
         return ForwardModel(
             self.simulator,
             self.get_estimate,
             self.n_params,
-            self.input_shape,
-            bool(at_once) if isinstance(at_once, np.bool_) else at_once,
-            self.executor,
-            self.max_failed,
-            None if save_sims is None else checks.text("save_sims", save_sims),
-            progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
+            shape=self.input_shape,
+            at_once=at_once,
+            executor=self.executor,
+            max_failed=self.max_failed,
+            save_sims=None if save_sims is None else checks.text("save_sims", save_sims),
+            bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
         )
 
-    @abstractmethod
+    @abc.abstractmethod
     def samples(self) -> list[Posterior]:
         """Return the weighted samples of each target's posterior."""
 
@@ -245,15 +236,22 @@ class SimulatedInference(Inference, ABC):
         edges = self._edges(posteriors, bins, ranges)
         return np.stack([histogram(p.parameters, p.weights, edges).values for p in posteriors])
 
-    def _scattered(
-        self, clouds: Any, name: str, axes: str, truth: Any = None, **kwargs: Any
-    ) -> Any:
-        """Draw clouds of draws, one series for each target."""
-        from imnn_lab.figures import scatter, static
 
-        names = list(views.named(self.gaussian, name))
-        truths, targets = views.as_truths(truth, self.n_params), list(self.target_estimates)
-        described = scatter.scatter(
-            clouds, names, self.labels, axes, truths=truths, targets=targets
-        )
-        return static.draw(described, **kwargs)
+def as_function(name: str, value: Any, mapping: str) -> Callable[..., Any]:
+    """Return a callable that maps what `mapping` says."""
+    if not callable(value):
+        expected = f"be a function from {mapping}"
+        raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(value)))
+    return value
+
+
+def pop_options(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Remove from `options` those of the given names, and return them."""
+    return {name: options.pop(name) for name in names if name in options}
+
+
+def refuse_unknown(function: str, options: dict[str, Any]) -> None:
+    """Raise a TypeError if keyword arguments remain that the function does not have."""
+    if options:
+        names = ", ".join(map(repr, options))
+        raise TypeError(f"`{function}` got an unexpected keyword {names}.")

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference.density import Density, Marginals, common_ranges
-from imnn_lab.inference.gaussian import GaussianPosterior
-from imnn_lab.inference.grids import as_grid, as_sizes, regular_mesh
-from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.summary import Summary
-from imnn_lab.lfi import views
+from imnn_lab.inference import Density, Posterior, Summary
+from imnn_lab.inference.arguments import as_grid, as_sizes, regular_mesh
+from imnn_lab.inference.density import Marginals, common_ranges
+from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import Inference
 
 
@@ -83,9 +81,9 @@ class GaussianApproximation(Inference):
         ValueError
             If the grid has another shape, or more than 10⁷ points.
         """
-        read = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
-        values = [target.log_likelihood(read.points) for target in self.gaussian]
-        return np.stack([value.reshape(read.shape) for value in values])
+        where = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
+        values = [target.log_likelihood(where.points) for target in self.gaussian]
+        return np.stack([value.reshape(where.shape) for value in values])
 
     def prob(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
         """Return the likelihood.
@@ -116,16 +114,16 @@ class GaussianApproximation(Inference):
         -------
         ndarray, shape as for `log_prob`
         """
-        read = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
+        where = as_grid(self.grid(gridsize) if grid is None else grid, self.n_params)
         values = []
         for target in self.gaussian:
-            value = target.log_unnormalised(read.points)
-            if read.cells is None:
+            value = target.log_unnormalised(where.points)
+            if where.cells is None:
                 value = value - target.log_evidence
             elif np.isfinite(value).any():
                 largest = value.max()
-                value = value - largest - np.log(np.exp(value - largest) @ read.cells)
-            values.append(value.reshape(read.shape))
+                value = value - largest - np.log(np.exp(value - largest) @ where.cells)
+            values.append(value.reshape(where.shape))
         return np.stack(values)
 
     def posterior(self, grid: Any = None, gridsize: Any = None) -> np.ndarray:
@@ -156,11 +154,9 @@ class GaussianApproximation(Inference):
     def grid_ranges(self) -> list[tuple[float, float]]:
         """The prior's bounds; where infinite, θ̂ ± 5 standard deviations of all targets."""
         automatic = common_ranges(self.gaussian)
-        sides = zip(self.prior.low, self.prior.high, automatic, strict=True)
-        return [
-            (float(a) if np.isfinite(a) else pair[0], float(b) if np.isfinite(b) else pair[1])
-            for a, b, pair in sides
-        ]
+        bounds = self.prior.bounds.T
+        sides = np.where(np.isfinite(bounds), bounds, automatic)
+        return [(float(low), float(high)) for low, high in sides]
 
     def marginal(
         self, i: int, j: int | None = None, *, bins: int | None = None, ranges: Any = None
@@ -242,12 +238,8 @@ class GaussianApproximation(Inference):
         -------
         matplotlib.figure.Figure
         """
-        from imnn_lab.figures import ellipses, static
-
-        names = views.named(self.gaussian, "F⁻¹")
-        matrices = dict.fromkeys(names, self.Fisher)
-        described = ellipses.fisher(matrices, list(self.target_estimates), self.labels)
-        return static.draw(described, figsize=figsize, **kwargs)
+        options = {"figsize": figsize, **kwargs}
+        return plots.fisher_plot(self.Fisher, self.target_estimates, self.labels, **options)
 
     def plot(
         self,
@@ -282,13 +274,15 @@ class GaussianApproximation(Inference):
         """
         ranges: Any = None
         if grid is not None:
-            read = as_grid(grid, self.n_params)
-            ranges = list(zip(read.points.min(axis=0), read.points.max(axis=0), strict=True))
-            gridsize = gridsize or (read.shape if read.cells is not None else None)
+            where = as_grid(grid, self.n_params)
+            ranges = list(zip(where.points.min(axis=0), where.points.max(axis=0), strict=True))
+            gridsize = gridsize or (where.shape if where.cells is not None else None)
         bins = None if gridsize is None else as_sizes("gridsize", gridsize, self.n_params, 20)
         options = {"truth": truth, "overlay": overlay, "masses": masses, **kwargs}
-        posteriors: dict[str, Marginals] = views.named(self.gaussian, "Gaussian approximation")
-        return views.corner(posteriors, self.labels, bins=bins, ranges=ranges, **options)
+        name = "Gaussian approximation"
+        return plots.corner_plot(
+            name, self.gaussian, self.labels, bins=bins, ranges=ranges, **options
+        )
 
     def explore(
         self,
@@ -310,7 +304,4 @@ class GaussianApproximation(Inference):
         imnn_lab.dashboards.InferenceDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
-        return self._explored(simulator, exact=exact)
-
-
-__all__ = ["GaussianApproximation", "GaussianPosterior"]
+        return self._dashboard(simulator, exact=exact)

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks
-from imnn_lab.bars import progress_bar
-from imnn_lab.inference.population import (
-    Moves,
-    Population,
-    first_population,
-    population_monte_carlo,
-)
-from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.rejection import prior_draws
-from imnn_lab.inference.stopping import Stopping, thinned, until_stopped
-from imnn_lab.lfi.arguments import as_fraction, as_percentile
-from imnn_lab.lfi.particles import Particles
+from imnn_lab import checks, inference
+from imnn_lab.figures.clouds import Cloud
+from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
+from imnn_lab.inference.population import thinned
+from imnn_lab.lfi import plots
+from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
+from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError
 
+MAX_SIMULATIONS = 10_000_000
+RUNNING = ("max_simulations", "max_seconds", "callback", "kernel_scale")
 Callback = Callable[[Population, int], Any]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What ends a run besides its criterion: simulations and seconds for a target, a callback."""
-
-    max_simulations: int | None = 10_000_000
-    max_seconds: float | None = None
-    callback: Callback | None = None
-
-    def __post_init__(self) -> None:
-        checks.optional_integer("max_simulations", self.max_simulations, 1)
-        if self.max_seconds is not None:
-            checks.number("max_seconds", self.max_seconds, above=0)
+CALL = "call `PMC(draws, initial_draws, criterion)` first"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a run moves, kept for `resume`."""
+    """How a run moves and what ends it, kept for `resume`."""
 
-    criterion: float
+    model: ForwardModel
     moves: Moves
     seeds: np.random.SeedSequence
-    at_once: bool | int | None
-    save_sims: str | None
+    rules: Stopping
+    callback: Callback | None
 
 
-class PopulationMonteCarlo(Particles):
+class PopulationMonteCarlo(SimulatedInference):
     """Move a population of weighted particles towards each target.
 
     The weights are those of the deterministic mixture (see `imnn_lab.inference.population`); what
@@ -97,10 +78,9 @@ class PopulationMonteCarlo(Particles):
     """
 
     _schedule: Schedule | None = None
-
-    @cached_property
-    def _stop(self) -> threading.Event:
-        return threading.Event()
+    _populations: list[list[Population]] | None = None
+    _stopped: list[str] | None = None
+    _stop_requested = False
 
     def PMC(
         self,
@@ -113,7 +93,9 @@ class PopulationMonteCarlo(Particles):
         tqdm_notebook: bool | None = None,
         *,
         kernel_scale: float = 1.0,
-        **limits: Any,
+        max_simulations: int | None = MAX_SIMULATIONS,
+        max_seconds: float | None = None,
+        callback: Callback | None = None,
     ) -> list[Population]:
         """Draw from the prior, keep the nearest, and move them until it becomes difficult.
 
@@ -133,10 +115,13 @@ class PopulationMonteCarlo(Particles):
             See `ApproximateBayesianComputation.ABC`.
         kernel_scale : float, keyword only
             Covariance of the proposal's kernels in units of the population's.
-        **limits
-            max_simulations : int, budget for each target, 10⁷ by default; max_seconds : float,
-            wall time for each target; callback : ``callback(population, target_index)`` after each
-            iteration, when it returns True, the run stops.
+        max_simulations : int or None, keyword only
+            Budget of simulations for each target.
+        max_seconds : float, optional, keyword only
+            Wall time for each target.
+        callback : callable, optional, keyword only
+            ``callback(population, target_index)`` runs after each iteration; if it returns True,
+            the run stops.
 
         Returns
         -------
@@ -154,29 +139,42 @@ class PopulationMonteCarlo(Particles):
         draws = checks.integer("draws", draws, self.n_params + 2)
         initial = checks.integer("initial_draws", initial_draws, draws, "Draw more than you keep.")
         scale = checks.number("kernel_scale", kernel_scale, above=0)
-        moves, ends = Moves(as_percentile(percentile), scale), Limits(**limits)
-        criterion = as_fraction("criterion", criterion)
-        if ends.max_simulations is not None and initial > ends.max_simulations:
+        if percentile is not None:
+            remedy = "At 100 no particle would ever move; None moves a hundredth at a time."
+            percentile = checks.number("percentile", percentile, above=0, below=100, remedy=remedy)
+        moves = Moves(percentile, scale)
+        rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
+        if max_simulations is not None and initial > max_simulations:
             expected = f"be at least initial_draws = {initial}"
-            raise ValueError(checks.wording("`max_simulations`", expected, ends.max_simulations))
+            raise ValueError(checks.wording("`max_simulations`", expected, max_simulations))
         self._refuse_changed_estimator()
-        schedule = Schedule(criterion, moves, self._next_seeds(), at_once, save_sims)
-        starts = self._starts(draws, initial, schedule, tqdm_notebook)
+        model = self._model(at_once, save_sims, show=False)
+        schedule = Schedule(model, moves, self._next_seeds(), rules, callback)
+        shown = self._model(at_once, save_sims, tqdm_notebook)
+        starts = self._first_populations(
+            inference.prior_draws(shown, self.prior, initial, schedule.seeds), draws
+        )
         self._schedule, self._populations = schedule, [[start] for start in starts]
-        return self._move(schedule, ends, tqdm_notebook)
+        return self._move(schedule, tqdm_notebook)
 
     __call__ = PMC
 
     def resume(
-        self, criterion: float | None = None, tqdm_notebook: bool | None = None, **limits: Any
+        self,
+        criterion: float | None = None,
+        tqdm_notebook: bool | None = None,
+        *,
+        max_simulations: int | None = MAX_SIMULATIONS,
+        max_seconds: float | None = None,
+        callback: Callback | None = None,
     ) -> list[Population]:
-        """Go on from where the last run stopped, as if it had not.
+        """Continue the last run as if it had not stopped.
 
         Parameters
         ----------
         criterion : float, optional
             The run's own by default.
-        tqdm_notebook, **limits
+        tqdm_notebook, max_simulations, max_seconds, callback
             As for `PMC`; `max_simulations` includes those made so far.
 
         Returns
@@ -187,7 +185,7 @@ class PopulationMonteCarlo(Particles):
         Raises
         ------
         RuntimeError
-            If there is no run to go on with.
+            If there is no run to continue.
 
         Examples
         --------
@@ -197,18 +195,203 @@ class PopulationMonteCarlo(Particles):
         True
         """
         if self._schedule is None:
-            raise RuntimeError(
-                checks.wording("`resume`", "have a run to go on with", "none", "Call PMC(...).")
-            )
+            raise RuntimeError(f"No run to resume: {CALL}.")
         self._refuse_changed_estimator()
         schedule = self._schedule
-        if criterion is not None:
-            schedule = replace(schedule, criterion=as_fraction("criterion", criterion))
-        return self._move(schedule, Limits(**limits), tqdm_notebook)
+        criterion = schedule.rules.criterion if criterion is None else criterion
+        rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
+        return self._move(replace(schedule, rules=rules, callback=callback), tqdm_notebook)
 
     def stop(self) -> None:
         """Ask a run in another thread to stop after its iteration."""
-        self._stop.set()
+        self._stop_requested = True
+
+    @property
+    def iterations(self) -> list[list[Population]]:
+        """All populations of each target, thinned evenly to at most 500.
+
+        Raises
+        ------
+        RuntimeError
+            If there are none yet.
+        """
+        if not self._populations:
+            raise RuntimeError(f"No particles yet: {CALL}.")
+        return self._populations
+
+    @property
+    def populations(self) -> list[Population]:
+        """The last population of each target."""
+        return [populations[-1] for populations in self.iterations]
+
+    @property
+    def stopped(self) -> list[str]:
+        """Why each target's run stopped: criterion, max_simulations, max_seconds or asked."""
+        return self._stopped or []
+
+    @property
+    def parameters(self) -> list[np.ndarray]:
+        """Particles of each target, shape (draws, n_params)."""
+        return [population.parameters for population in self.populations]
+
+    @property
+    def estimates(self) -> list[np.ndarray]:
+        """Their estimates, shape (draws, n_params)."""
+        return [population.estimates for population in self.populations]
+
+    @property
+    def differences(self) -> list[np.ndarray]:
+        """Estimates minus the target's, shape (draws, n_params)."""
+        return [t.differences(e) for t, e in zip(self.targets, self.estimates, strict=True)]
+
+    @property
+    def distances(self) -> list[np.ndarray]:
+        """Distances from the target, shape (draws,)."""
+        return [population.distances for population in self.populations]
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """Normalised weights, shape (draws,)."""
+        return [population.weights for population in self.populations]
+
+    @property
+    def ε(self) -> np.ndarray:
+        """Distance of each target's farthest particle, shape (n_targets,)."""
+        return np.array([population.ε for population in self.populations])
+
+    @property
+    def effective_samples(self) -> np.ndarray:
+        """Effective sample size of each target, shape (n_targets,)."""
+        return np.array([population.effective_samples for population in self.populations])
+
+    @property
+    def num_draws(self) -> np.ndarray:
+        """Simulations of each target, the shared ones from the prior included, (n_targets,)."""
+        return np.array([population.simulations for population in self.populations])
+
+    @property
+    def num_failed(self) -> np.ndarray:
+        """How many of those failed, shape (n_targets,)."""
+        return np.array([population.failed for population in self.populations])
+
+    @property
+    def failure(self) -> str | None:
+        """What the first failure said."""
+        return next((p.failure for p in self.populations if p.failure), None)
+
+    def samples(self) -> list[Posterior]:
+        """Return each target's particles as weighted samples of its posterior."""
+        return [p.posterior(self.labels, self.prior) for p in self.populations]
+
+    def posterior(
+        self,
+        bins: Any = None,
+        ranges: Any = None,
+        draws: int | None = None,
+        initial_draws: int | None = None,
+        criterion: float | None = None,
+        percentile: float | None = 75.0,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """Return the weighted histogram of the particles, a density over all parameters.
+
+        Parameters
+        ----------
+        bins : int or sequence of int, optional
+            Bins along each parameter, 20 by default.
+        ranges : sequence of (low, high), optional
+            Range of each parameter; by default where the particles lie. `bin_edges` returns the
+            edges that result.
+        draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
+            As for `PMC`, which runs first when `draws` is given.
+        **options
+            kernel_scale, max_simulations, max_seconds and callback of `PMC`.
+
+        Returns
+        -------
+        ndarray, shape (n_targets,) + bins
+
+        Raises
+        ------
+        RuntimeError
+            If `PMC` has not run yet.
+        """
+        run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        refuse_unknown("posterior", self._obtain(*run, **options))
+        return self._histograms(self.samples(), bins, ranges)
+
+    def plot(
+        self,
+        smoothing: float | None = None,
+        bins: Any = None,
+        ranges: Any = None,
+        draws: int | None = None,
+        initial_draws: int | None = None,
+        criterion: float | None = None,
+        percentile: float | None = 75.0,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the posterior as a corner plot and return the figure.
+
+        Parameters
+        ----------
+        smoothing : float, optional
+            Width of a Gaussian filter in bins; it widens the posterior.
+        bins, ranges, draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
+            As for `posterior`.
+        **kwargs
+            truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), the keywords
+            of `PMC`, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        kwargs = self._obtain(*run, **kwargs)
+        kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
+        return plots.corner_plot("PMC", self.samples(), self.labels, **kwargs)
+
+    def scatter_plot(
+        self,
+        axes: str = "parameter_estimate",
+        draws: int | None = None,
+        initial_draws: int | None = None,
+        criterion: float | None = None,
+        percentile: float | None = 75.0,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the particles, parameters and estimates against one another; return the figure.
+
+        Parameters
+        ----------
+        axes : {"parameter_estimate", "parameter_parameter", "estimate_estimate"}
+            What lies along the horizontal and the vertical axes.
+        draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
+            As for `posterior`.
+        **kwargs
+            truth, figure, figsize, the keywords of `PMC`, and properties of matplotlib markers.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        kwargs = self._obtain(*run, **kwargs)
+        clouds = [
+            Cloud(p.parameters, p.estimates, p.distances, p.weights, series=i)
+            for i, p in enumerate(self.populations)
+        ]
+        return plots.scatter_plot("PMC", clouds, self.labels, axes, self.target_estimates, **kwargs)
 
     def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
         """Return an `InferenceDashboard` with the first target's populations so far.
@@ -223,54 +406,52 @@ class PopulationMonteCarlo(Particles):
         imnn_lab.dashboards.InferenceDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
-        there = self._populations[0] if self._populations else ()
-        return self._explored(self.simulator, exact=exact, populations=there)
+        populations = self._populations[0] if self._populations else ()
+        return self._dashboard(self.simulator, exact=exact, populations=populations)
 
-    def _starts(
-        self, draws: int, initial: int, schedule: Schedule, tqdm_notebook: bool | None
-    ) -> list[Population]:
-        model = self._model(schedule.at_once, schedule.save_sims, tqdm_notebook)
-        drawn = prior_draws(model, self.prior, initial, schedule.seeds)
-        if len(drawn.parameters) < self.n_params + 2:
-            received = f"{len(drawn.parameters)}. The first failure:\n{drawn.failure}"
+    def _obtain(self, draws: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Run if the arguments ask for it, and return the options that remain."""
+        running = pop_options(options, *RUNNING)
+        if draws is not None:
+            self.PMC(draws, *arguments, **running)
+        return options
+
+    def _first_populations(self, draws: Draws, keep: int) -> list[Population]:
+        if len(draws.parameters) < self.n_params + 2:
+            received = f"{len(draws.parameters)}. The first failure:\n{draws.failure}"
             expected = f"give at least {self.n_params + 2} simulations to start from"
             raise SimulationError(checks.wording("The draws from the prior", expected, received))
-        return [first_population(drawn, target, self.prior, draws) for target in self.targets]
+        return [
+            inference.first_population(draws, target, self.prior, keep) for target in self.targets
+        ]
 
-    def _move(
-        self, schedule: Schedule, limits: Limits, tqdm_notebook: bool | None
-    ) -> list[Population]:
+    def _move(self, schedule: Schedule, tqdm_notebook: bool | None) -> list[Population]:
         """Move every target's population, keeping each iteration as it comes."""
-        self._stop.clear()
+        self._stop_requested = False
         self._stopped = ["interrupted"] * self.n_targets
         show = progress_bar(self.verbose, tqdm_notebook, desc="PopulationMonteCarlo")
         for i in range(self.n_targets):
             with show() as bar:
-                self._move_target(i, schedule, limits, bar)
+                self._move_target(i, schedule, bar)
         return self.populations
 
-    def _move_target(self, i: int, schedule: Schedule, limits: Limits, bar: Any) -> None:
-        start = self._populations[i][-1]
-        rules = Stopping(schedule.criterion, limits.max_simulations, limits.max_seconds)
-        model = self._model(schedule.at_once, schedule.save_sims, show=False)
-        seeds = np.random.SeedSequence(
-            schedule.seeds.entropy, spawn_key=(*schedule.seeds.spawn_key, i)
+    def _move_target(self, i: int, schedule: Schedule, bar: Any) -> None:
+        start, target, moves = self.populations[i], self.targets[i], schedule.moves
+        key = (*schedule.seeds.spawn_key, i)
+        seeds = np.random.SeedSequence(schedule.seeds.entropy, spawn_key=key)
+        moving = inference.population_monte_carlo(
+            start, target, self.prior, schedule.model, seeds, moves
         )
-        moving = population_monte_carlo(
-            start, self.targets[i], self.prior, model, seeds, schedule.moves
-        )
-        proposals = schedule.moves.proposals(start.size)
-        before = 0
-        for population, reason in until_stopped(start, moving, rules, proposals):
-            bar.update(population.simulations - before)
-            bar.set_postfix(
-                refresh=False, ε=f"{population.ε:.3g}", acceptance=f"{population.acceptance:.3f}"
-            )
-            before = population.simulations
+        proposals, simulations = moves.proposals(start.size), 0
+        for population, reason in inference.until_stopped(start, moving, schedule.rules, proposals):
+            bar.update(population.simulations - simulations)
+            simulations = population.simulations
+            shown = {"ε": f"{population.ε:.3g}", "acceptance": f"{population.acceptance:.3f}"}
+            bar.set_postfix(refresh=False, **shown)
             if population is not start:
-                self._populations[i] = thinned([*self._populations[i], population])
-            if limits.callback is not None and limits.callback(population, i):
-                self._stop.set()
-            self._stopped[i] = reason or ("asked" if self._stop.is_set() else "interrupted")
-            if self._stop.is_set():
+                self.iterations[i] = thinned([*self.iterations[i], population])
+            if schedule.callback is not None and schedule.callback(population, i):
+                self._stop_requested = True
+            self.stopped[i] = reason or ("asked" if self._stop_requested else "interrupted")
+            if self._stop_requested:
                 return

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference.draws import Draws
-from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.rejection import Acceptance, accept, prior_draws, rounds, until_accepted
-from imnn_lab.lfi.accepted import AcceptedDraws
-from imnn_lab.lfi.arguments import as_fraction
+from imnn_lab.figures.clouds import Cloud
+from imnn_lab.inference import Acceptance, Draws, Posterior, accept, prior_draws, until_accepted
+from imnn_lab.inference.rejection import rounds
+from imnn_lab.lfi import plots
+from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
 
 
-class ApproximateBayesianComputation(AcceptedDraws):
+def of_accepted(name: str, accepted: bool = True) -> Any:
+    """Return a property that lists one array of the accepted draws of each target."""
+    kind = "accepted" if accepted else "rejected"
+    shape = f"(num_{kind}[i],)" if name == "distances" else f"(num_{kind}[i], n_params)"
+
+    def arrays(self: ApproximateBayesianComputation) -> list[np.ndarray]:
+        owners = [a if name in ("differences", "distances") else a.draws for a in self.acceptances]
+        masks = [a.accepted == accepted for a in self.acceptances]
+        return [getattr(owner, name)[mask] for owner, mask in zip(owners, masks, strict=True)]
+
+    return property(arrays, doc=f"{name.title()} of each target's {kind} draws, shape {shape}.")
+
+
+of_rejected = partial(of_accepted, accepted=False)
+
+
+class ApproximateBayesianComputation(SimulatedInference):
     """Draw from the prior, simulate, and accept what lies within ε of the target.
 
     Draws are kept: another ε costs no simulation.
@@ -40,7 +57,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
     executor : concurrent.futures.Executor, optional, keyword only
         Where to simulate.
     max_failed : float, keyword only
-        The largest fraction of failed simulations to put up with.
+        Largest tolerated fraction of failed simulations.
     verbose : bool, keyword only
         Show progress bars.
 
@@ -70,7 +87,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
     ...     verbose=False,
     ... )
     >>> made = ABC(draws=2000)
-    >>> accepted = ABC.accept_reject(ϵ=1.5)
+    >>> accepted = ABC.accept_reject(ε=1.5)
     >>> int(ABC.num_accepted[0] + ABC.num_rejected[0])
     2000
     >>> ABC.accepted_parameters[0].shape == (ABC.num_accepted[0], 2)
@@ -79,8 +96,10 @@ class ApproximateBayesianComputation(AcceptedDraws):
     (1, 10, 10)
     """
 
-    _from_prior = False
     stopped: str | None = None
+    _draws: Draws | None = None
+    _from_prior = False
+    _acceptances: list[Acceptance] | None = None
 
     def __call__(
         self,
@@ -149,8 +168,8 @@ class ApproximateBayesianComputation(AcceptedDraws):
             If `get_estimate` has changed since this object was built.
         """
         self._refuse_changed_estimator()
-        given = checks.boolean("predrawn", predrawn) or checks.boolean("PMC", PMC)
-        if given:
+        at_given_parameters = checks.boolean("predrawn", predrawn) or checks.boolean("PMC", PMC)
+        if at_given_parameters:
             model = self._model(True, save_sims, tqdm_notebook)
             result = model.draws(self._as_parameters(draws), self._next_seeds())
         else:
@@ -159,7 +178,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
             number = checks.integer("draws", draws, 1, remedy)
             result = prior_draws(model, self.prior, number, self._next_seeds())
         if checks.boolean("update", update):
-            self._keep(result, from_prior=not given)
+            self._keep(result, from_prior=not at_given_parameters)
         return result
 
     @checks.greek_keywords
@@ -192,7 +211,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
         if ε is not None:
             ε = checks.number("ε", ε, above=0)
         if quantile is not None:
-            quantile = as_fraction("quantile", quantile)
+            quantile = checks.fraction("quantile", quantile)
         if nearest is not None:
             nearest = checks.integer("nearest", nearest, 1)
         self._acceptances = [
@@ -226,7 +245,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
         at_once, save_sims, tqdm_notebook
             As for `ABC`.
         max_draws : int, keyword only
-            Simulations after which to stop all the same; `stopped` says which it was.
+            No draws are added after this number of simulations; `stopped` tells the reason.
 
         Returns
         -------
@@ -240,7 +259,7 @@ class ApproximateBayesianComputation(AcceptedDraws):
 
         Examples
         --------
-        >>> accepted = ABC.get_min_accepted(ϵ=1.0, accepted=50)
+        >>> accepted = ABC.get_min_accepted(ε=1.0, accepted=50)
         >>> ABC.stopped, bool(ABC.num_accepted[0] >= 50)
         ('accepted', True)
         """
@@ -248,17 +267,245 @@ class ApproximateBayesianComputation(AcceptedDraws):
         ε = checks.number("ε", ε, above=0)
         size = checks.integer("min_draws", min_draws, 1)
         model = self._model(at_once, save_sims, tqdm_notebook)
-        kept = self._draws if self._from_prior else None
+        start = self._draws_from_prior
         result, self.stopped = until_accepted(
             rounds(model, self.prior, size, self._next_seeds()),
             self.targets,
             ε,
             checks.integer("accepted", accepted, 1),
             checks.integer("max_draws", max_draws, 1),
-            [] if kept is None else [kept],
+            [] if start is None else [start],
         )
         self._keep(result, from_prior=True)
         return self.accept_reject(ε)
+
+    @property
+    def draws(self) -> Draws:
+        """All draws made.
+
+        Raises
+        ------
+        RuntimeError
+            If there are none yet.
+        """
+        if self._draws is None:
+            raise RuntimeError("No draws yet: call `ABC(draws=...)` first.")
+        return self._draws
+
+    @property
+    def acceptances(self) -> list[Acceptance]:
+        """What `accept_reject` decided for each target.
+
+        Raises
+        ------
+        RuntimeError
+            If it has not been called since the last draws.
+        """
+        if self._acceptances is None:
+            raise RuntimeError("No draws are accepted yet: call `accept_reject(ε)`, or pass ε.")
+        return self._acceptances
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """Parameters whose simulations succeeded, shape (n, n_params)."""
+        return self.draws.parameters
+
+    @property
+    def estimates(self) -> np.ndarray:
+        """Their estimates, shape (n, n_params)."""
+        return self.draws.estimates
+
+    @property
+    def differences(self) -> np.ndarray:
+        """Estimates minus each target's, shape (n_targets, n, n_params)."""
+        return np.stack([target.differences(self.estimates) for target in self.targets])
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Distances from each target, shape (n_targets, n)."""
+        return np.stack([target.distances(self.estimates) for target in self.targets])
+
+    @property
+    def num_draws(self) -> int:
+        """Number of simulations, accepted + rejected + failed."""
+        return self.draws.num_draws
+
+    @property
+    def num_failed(self) -> int:
+        """Number of simulations that failed."""
+        return self.draws.num_failed
+
+    @property
+    def failed_parameters(self) -> np.ndarray:
+        """Where simulations failed, shape (num_failed, n_params)."""
+        return self.draws.failed_parameters
+
+    @property
+    def failure(self) -> str | None:
+        """What the first failure said."""
+        return self.draws.failure
+
+    @property
+    def num_accepted(self) -> np.ndarray:
+        """Accepted draws of each target, shape (n_targets,)."""
+        return np.array([acceptance.num_accepted for acceptance in self.acceptances])
+
+    @property
+    def num_rejected(self) -> np.ndarray:
+        """Rejected draws of each target, shape (n_targets,)."""
+        return np.array([acceptance.num_rejected for acceptance in self.acceptances])
+
+    accepted_parameters: list[np.ndarray] = of_accepted("parameters")
+    accepted_estimates: list[np.ndarray] = of_accepted("estimates")
+    accepted_differences: list[np.ndarray] = of_accepted("differences")
+    accepted_distances: list[np.ndarray] = of_accepted("distances")
+    rejected_parameters: list[np.ndarray] = of_rejected("parameters")
+    rejected_estimates: list[np.ndarray] = of_rejected("estimates")
+    rejected_differences: list[np.ndarray] = of_rejected("differences")
+    rejected_distances: list[np.ndarray] = of_rejected("distances")
+
+    @checks.greek_keywords
+    def posterior(
+        self,
+        bins: Any = None,
+        ranges: Any = None,
+        ε: float | None = None,
+        draws: Any = None,
+        accepted: int | None = None,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        *,
+        adjust: bool = False,
+        **options: Any,
+    ) -> np.ndarray:
+        """Return the histogram of the accepted draws, a density over all parameters.
+
+        Parameters
+        ----------
+        bins : int or sequence of int, optional
+            Bins along each parameter, 20 by default.
+        ranges : sequence of (low, high), optional
+            Range of each parameter; by default where the accepted draws lie. `bin_edges` returns
+            the edges that result.
+        ε : float, optional
+            When given, `accept_reject` runs first.
+        draws : int or ndarray, optional
+            When given, `ABC` runs before that.
+        accepted : int, optional
+            When given, `get_min_accepted` runs instead, with ε, and `draws` as its min_draws.
+        at_once, save_sims, tqdm_notebook
+            As for `ABC`.
+        adjust : bool, keyword only
+            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        **options
+            quantile, nearest of `accept_reject`, predrawn of `ABC`, and min_draws, max_draws of
+            `get_min_accepted`.
+
+        Returns
+        -------
+        ndarray, shape (n_targets,) + bins
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been drawn, or accepted, yet.
+        """
+        options = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
+        refuse_unknown("posterior", options)
+        return self._histograms(self.samples(adjust=adjust), bins, ranges)
+
+    @checks.greek_keywords
+    def plot(
+        self,
+        smoothing: float | None = None,
+        bins: Any = None,
+        ranges: Any = None,
+        ε: float | None = None,
+        draws: Any = None,
+        accepted: int | None = None,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        *,
+        adjust: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the posterior as a corner plot and return the figure.
+
+        Parameters
+        ----------
+        smoothing : float, optional
+            Width of a Gaussian filter in bins; it widens the posterior.
+        bins, ranges, ε, draws, accepted, at_once, save_sims, tqdm_notebook, adjust
+            As for `posterior`.
+        **kwargs
+            truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), the options
+            of `posterior`, and properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
+        kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
+        return plots.corner_plot("ABC", self.samples(adjust=adjust), self.labels, **kwargs)
+
+    @checks.greek_keywords
+    def scatter_plot(
+        self,
+        axes: str = "parameter_estimate",
+        rejected: float = 0.0,
+        ε: float | None = None,
+        draws: Any = None,
+        accepted: int | None = None,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        *,
+        truth: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the draws, parameters and estimates against one another, and return the figure.
+
+        Parameters
+        ----------
+        axes : {"parameter_estimate", "parameter_parameter", "estimate_estimate"}
+            What lies along the horizontal and the vertical axes.
+        rejected : float
+            Fraction of the rejected draws to show, from 0 to 1.
+        ε, draws, accepted, at_once, save_sims, tqdm_notebook
+            As for `posterior`.
+        truth : parameter vector or sequence of those, optional
+            Where to draw lines.
+        **kwargs
+            figure, figsize, the options of `posterior`, and properties of matplotlib markers.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
+        fraction = checks.fraction("rejected", rejected)
+        clouds = []
+        for i, acceptance in enumerate(self.acceptances):
+            for is_accepted, part in ((False, fraction), (True, 1.0)):
+                mask = acceptance.accepted == is_accepted
+                values = (self.parameters[mask], self.estimates[mask], acceptance.distances[mask])
+                clouds.append(Cloud(*values, rejected=not is_accepted, series=i).thinned(part))
+        return plots.scatter_plot(
+            "ABC", clouds, self.labels, axes, self.target_estimates, truth, **kwargs
+        )
+
+    def samples(self, *, adjust: bool = False) -> list[Posterior]:
+        """Return each target's accepted draws as samples of its posterior.
+
+        Parameters
+        ----------
+        adjust : bool, keyword only
+            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        """
+        return [a.posterior(self.labels, self.prior, adjust) for a in self.acceptances]
 
     def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
         """Return an `InferenceDashboard` with the draws made so far.
@@ -273,9 +520,30 @@ class ApproximateBayesianComputation(AcceptedDraws):
         imnn_lab.dashboards.InferenceDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
-        return self._explored(
-            self.simulator, exact=exact, draws=self._draws if self._from_prior else None
-        )
+        return self._dashboard(self.simulator, exact=exact, draws=self._draws_from_prior)
+
+    def _obtain(
+        self, ε: Any, draws: Any, accepted: Any, *sampling: Any, **options: Any
+    ) -> dict[str, Any]:
+        """Draw and accept as the arguments ask, and return the options that remain."""
+        simulating = dict(zip(("at_once", "save_sims", "tqdm_notebook"), sampling, strict=True))
+        choosing = pop_options(options, "quantile", "nearest")
+        drawing = pop_options(options, "predrawn", "PMC")
+        budget = pop_options(options, "min_draws", "max_draws")
+        if accepted is not None:
+            if draws is not None:
+                budget.setdefault("min_draws", draws)
+            self.get_min_accepted(ε, accepted, **simulating, **budget)
+            return options
+        if draws is not None:
+            self.ABC(draws, **simulating, **drawing)
+        if ε is not None or choosing:
+            self.accept_reject(ε, **choosing)
+        return options
+
+    @property
+    def _draws_from_prior(self) -> Draws | None:
+        return self._draws if self._from_prior else None
 
     def _keep(self, draws: Draws, from_prior: bool) -> None:
         self._draws, self._from_prior, self._acceptances = draws, from_prior, None

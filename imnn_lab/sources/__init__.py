@@ -1,120 +1,108 @@
-"""Where simulations come from: `as_source` is the only place that asks what the data is."""
+"""Where simulations come from: arrays, functions, TFRecord files, datasets, or a simulator."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.settings import Settings
-from imnn_lab.sources import known, reading
-from imnn_lab.sources.arrays import ArraySource
-from imnn_lab.sources.augmentation import Augmentation
-from imnn_lab.sources.checking import checked_arrays
-from imnn_lab.sources.collection import Layout
-from imnn_lab.sources.preprocessing import MapFunction, takes_seed
-from imnn_lab.sources.simulator import simulator_sources
-from imnn_lab.sources.source import Source
+from imnn_lab.sources.augmentation import (
+    Augmentation,
+    MapFunction,
+    PreprocessedData,
+    is_augmentation,
+)
+from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.collection import Data, Layout
+from imnn_lab.sources.data.arrays import ArrayData
+from imnn_lab.sources.data.datasets import DatasetData
+from imnn_lab.sources.data.functions import FunctionData
+from imnn_lab.sources.data.records import RecordData, are_files
+from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
+from imnn_lab.sources.fresh import simulator_sources
+from imnn_lab.sources.source import ArraySource, Source
+from imnn_lab.sources.streams import disk_source, streamed_source
 
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
-__all__ = ["Data", "Source", "as_source", "checked_arrays", "sources"]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a user calls data; see `IMNN` for what each may be."""
-
-    fiducial: Any = None
-    derivative: Any = None
-    validation_fiducial: Any = None
-    validation_derivative: Any = None
-    external: Any = None
-    map_fn: MapFunction | None = None
-    simulator: Any = None
-
-    @property
-    def arguments(self) -> tuple[Any, Any, Any, Any]:
-        """The four data arguments."""
-        return (
-            self.fiducial,
-            self.derivative,
-            self.validation_fiducial,
-            self.validation_derivative,
-        )
+__all__ = ["Source", "array_source", "as_data", "as_source", "sources"]
 
 
 def sources(
-    settings: Settings, data: Data, is_needed: bool = True
+    settings: Settings,
+    fiducial: Any = None,
+    derivative: Any = None,
+    validation_fiducial: Any = None,
+    validation_derivative: Any = None,
+    *,
+    external: Any = None,
+    map_fn: MapFunction | None = None,
+    simulator: Any = None,
+    is_needed: bool = True,
 ) -> tuple[Source | None, Source | None]:
-    """Return the sources for training and validation, None where there are no data.
+    """Return the sources for training and validation, None if there are no data for one.
 
     Parameters
     ----------
     settings : Settings
-        The clean settings of an IMNN.
-    data : Data
-        What the user gave.
+        The checked settings of an IMNN.
+    fiducial, derivative, validation_fiducial, validation_derivative : data, optional
+        Simulations; see `as_source`.
+    external, map_fn, simulator : optional
+        See `IMNN`.
     is_needed : bool
         Whether training data must be given.
     """
-    fiducial, derivative, *validation = data.arguments
-    if data.simulator is not None:
-        _check_alone(data)
-        return simulator_sources(data.simulator, settings, data.map_fn)
-    external = known.parted(data.external)
+    training, validation = (fiducial, derivative), (validation_fiducial, validation_derivative)
+    if simulator is not None:
+        _check_alone(*training, *validation, external)
+        return simulator_sources(simulator, settings, map_fn)
+    parts = external_parts(external)
     if fiducial is None and derivative is None and not is_needed:
         return None, None
-    training = as_source(
-        fiducial, derivative, settings, settings.n_s, settings.n_d,
-        external=external[:2], map_fn=data.map_fn,
-    )  # fmt: skip
-    if validation[0] is None and validation[1] is None:
-        return training, None
-    if (external[0] is None) != (external[2] is None):
+    source = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    if validation_fiducial is None and validation_derivative is None:
+        return source, None
+    if (parts[0] is None) != (parts[2] is None):
         raise ValueError(
-            "`external` must hold known summaries of the validation simulations as well. "
-            f"Received {sum(part is not None for part in external)} parts. Pass four parts: "
-            f"({', '.join(known.NAMES)})."
+            "`external` must hold summaries of the validation simulations as well. "
+            f"Received {sum(part is not None for part in parts)} parts. Pass four parts: "
+            f"({', '.join(NAMES)})."
         )
-    n_s, n_d = settings.validation_n_s, settings.validation_n_d
-    return training, as_source(
-        validation[0], validation[1], settings, n_s, n_d, prefix="validation_",
-        external=external[2:], map_fn=data.map_fn,
-    )  # fmt: skip
+    return source, as_source(
+        *validation, settings, is_validation=True, external=parts[2:], map_fn=map_fn
+    )
 
 
 def as_source(
     fiducial: Any,
     derivative: Any,
     settings: Settings,
-    n_s: int | None = None,
-    n_d: int | None = None,
-    prefix: str = "",
+    *,
+    is_validation: bool = False,
     external: tuple[Any, Any] = (None, None),
     map_fn: MapFunction | None = None,
 ) -> Source:
-    """Turn what the user calls data into a source of simulations.
+    """Return a source of the simulations that a user passed.
 
     Parameters
     ----------
     fiducial : array-like of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at the fiducial parameters.
     derivative : the same, of shape (n_d, 2, n_params) + input_shape
-        Seed-matched simulations below and above the fiducial parameters; where δθ is None, exact
+        Seed-matched simulations below and above the fiducial parameters; if δθ is None, exact
         derivatives of the first n_d fiducial simulations, of shape (n_d, n_params) + input_shape.
     settings : Settings
-        The clean settings of an IMNN.
-    n_s, n_d : int or None
-        How many simulations there must be; None takes what arrays hold, and for other kinds the
-        numbers of training.
-    prefix : str
-        What the names of the arguments start with, for messages.
+        The checked settings of an IMNN.
+    is_validation : bool
+        Whether they are for validation.
     external : tuple
-        Known summaries of the fiducial and of the derivative simulations, or None.
+        External summaries of the fiducial and of the derivative simulations, or None.
     map_fn : callable, optional
         Preprocessing or augmentation.
 
@@ -122,54 +110,116 @@ def as_source(
     ------
     TypeError, ValueError, RuntimeError, FileNotFoundError
         If simulations have the wrong type or shape, are missing, too many or not finite, or cannot
-        be made or read; see `generators`, `record_files` and `datasets`.
+        be made or read; see the modules of `imnn_lab.sources.data`.
     """
-    augmentation = preprocess = None
-    if map_fn is not None and takes_seed(map_fn):
-        augmentation = Augmentation.of(map_fn, settings, is_fixed=bool(prefix))
-    elif map_fn is not None:
-        preprocess = map_fn
-    sides = () if settings.is_exact else (2,)
-    layouts = (
-        Layout(f"{prefix}fiducial", (n_s or settings.n_s,)),
-        Layout(f"{prefix}derivative", (n_d or settings.n_d, *sides, settings.n_params)),
+    augmentation = None
+    if map_fn is not None and is_augmentation(map_fn):
+        augmentation, map_fn = Augmentation(map_fn, settings, is_fixed=is_validation), None
+    of_fiducial, of_derivative = _layouts(settings, is_validation)
+    first = as_data(fiducial, of_fiducial, settings, map_fn).checked()
+    second = as_data(derivative, of_derivative, settings, map_fn).checked()
+    parts, layouts = (first, second), (first.layout, second.layout)
+    _check_numbers(*layouts, settings)
+    cache = _cache(parts, settings)
+    summaries = _external(external, layouts, settings)
+    if cache == "disk":
+        return disk_source(parts, settings, summaries, augmentation)
+    if cache is None:
+        return streamed_source(parts, settings, summaries, augmentation)
+    x, d = (part.array() for part in parts)
+    check_derivatives(layouts[1].name, d, settings.is_exact)
+    return ArraySource(
+        x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
     )
-    data = reading.Readable((fiducial, derivative), layouts, settings, preprocess)
-    cache = _cache(data, settings)
-    if cache != "memory":
-        t = known.known_summaries(external, layouts, settings)
-        read = reading.from_disk if cache == "disk" else reading.streamed
-        return read(data, t, augmentation)
-    x, d = checked_arrays(
-        *reading.in_memory(data), n_s, n_d, settings.n_params, settings.input_shape,
-        settings.is_exact, settings.check_shape, prefix,
-    )  # fmt: skip
-    counts = x.shape[:1], d.shape[: len(layouts[1].counts)]
-    found = Layout(layouts[0].name, counts[0]), Layout(layouts[1].name, counts[1])
-    t = known.known_summaries(external, found, settings)
-    return ArraySource(x, d, settings.widths, settings.dtype, settings.at_once, t, augmentation)
 
 
-def _cache(data: reading.Readable, settings: Settings) -> str | None:
+def as_data(
+    value: Any, layout: Layout, settings: Settings, map_fn: MapFunction | None = None
+) -> Data:
+    """Return an argument as data of its kind, preprocessed by `map_fn`; only this asks the kind."""
+    if isinstance(value, tf.data.Dataset):
+        data: Data = DatasetData(value, layout, settings)
+    elif are_files(value):
+        data = RecordData(value, layout, settings)
+    elif callable(value):
+        data = FunctionData(value, layout, settings)
+    else:
+        return ArrayData(value, layout, settings, map_fn)
+    return data if map_fn is None else PreprocessedData(data, layout, settings, map_fn)
+
+
+def array_source(
+    fiducial: Any, derivative: Any, external: Any, n_external: int, settings: Settings
+) -> ArraySource:
+    """Return a source of arrays of any number of simulations after the checks of `as_source`."""
+    settings = replace(settings, check_shape=True)
+    of_fiducial, of_derivative = (replace(layout, is_open=True) for layout in _layouts(settings))
+    first = ArrayData(fiducial, of_fiducial, settings).checked()
+    second = ArrayData(derivative, of_derivative, settings).checked()
+    _check_numbers(first.layout, second.layout, settings)
+    check_derivatives("derivative", second.value, settings.is_exact)
+    layouts = first.layout, second.layout
+    summaries = _external(external_parts(external)[:2], layouts, settings)
+    check_width(summaries, n_external)
+    return ArraySource(
+        first.value, second.value, settings.widths, settings.dtype, external=summaries
+    )
+
+
+def _external(
+    parts: tuple[Any, Any], layouts: tuple[Layout, Layout], settings: Settings
+) -> np.ndarray | None:
+    """Return the external summaries (size, n_external) of simulations of these layouts, or None."""
+    if all(part is None for part in parts):
+        return None
+    named = (Layout(f"external[{layout.name}]", layout.counts) for layout in layouts)
+    return external_summaries(
+        *(as_data(part, layout, settings) for part, layout in zip(parts, named, strict=True))
+    )
+
+
+def _layouts(settings: Settings, is_validation: bool = False) -> tuple[Layout, Layout]:
+    sides = () if settings.is_exact else (2,)
+    n_s, n_d, prefix = settings.n_s, settings.n_d, ""
+    is_open = False, False
+    if is_validation:
+        counts, prefix = (settings.validation_n_s, settings.validation_n_d), "validation_"
+        is_open = counts[0] is None, counts[1] is None
+        n_s, n_d = counts[0] or n_s, counts[1] or n_d
+    return (
+        Layout(f"{prefix}fiducial", (n_s,), is_open=is_open[0]),
+        Layout(f"{prefix}derivative", (n_d, *sides, settings.n_params), is_open=is_open[1]),
+    )
+
+
+def _check_numbers(fiducial: Layout, derivative: Layout, settings: Settings) -> None:
+    n_s, n_d = fiducial.counts[0], derivative.counts[0]
+    if settings.is_exact and n_d > n_s:
+        expected = f"hold at most as many as `{fiducial.name}`, {n_s}"
+        remedy = "Exact derivatives are those of the first n_d fiducial simulations."
+        raise ValueError(checks.wording(f"`{derivative.name}`", expected, n_d, remedy))
+
+
+def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
     """Return where simulations are kept: "memory", "disk", or None to read them every time."""
-    size = data.size * math.prod(settings.input_shape) * np.dtype(settings.dtype).itemsize
-    if not data.size or settings.cache == "memory":
+    size = sum(part.layout.size for part in parts if not isinstance(part, ArrayData))
+    if not size or settings.cache == "memory":
         return "memory"
     if settings.cache == "auto":
-        if size < LIMIT:
+        if size * math.prod(settings.input_shape) * np.dtype(settings.dtype).itemsize < LIMIT:
             return "memory"
         return "disk" if settings.is_exact else None
     if settings.cache is None and settings.is_exact:
-        remedy = 'Exact derivatives go with the simulations they belong to: use cache="disk".'
-        expected = "keep simulations with exact derivatives somewhere"
+        expected = "keep simulations if their derivatives are exact"
+        remedy = 'They are read together with their derivatives: use cache="disk".'
         raise ValueError(checks.wording("`cache`", expected, "None", remedy))
     return settings.cache
 
 
-def _check_alone(data: Data) -> None:
-    given = [name for name in (*known.NAMES, "external") if getattr(data, name) is not None]
-    if given:
+def _check_alone(*data: Any) -> None:
+    names = zip((*NAMES, "external"), data, strict=True)
+    received = ", ".join(f"`{name}`" for name, value in names if value is not None)
+    if received:
         expected = "be the only origin of the simulations"
-        received = ", ".join(f"`{name}`" for name in given)
         remedy = "Pass `simulator` or data, not both."
         raise ValueError(checks.wording("`simulator`", expected, f"{received} as well", remedy))

@@ -1,79 +1,142 @@
-"""Augmentation: what a user's function does to every simulation, anew in every iteration.
+"""Preprocessing and augmentation: a user's function `map_fn` of every simulation.
 
-``map_fn(simulation)`` is preprocessing without random numbers, done once where simulations are kept
-in memory. ``map_fn(simulation, seed)`` is TensorFlow code with random numbers from
-``tf.random.stateless_*`` and `seed`, an int32 tensor of shape (2,): another one in every iteration,
-and the same for all simulations that share a seed, so that a pair stays matched.
+``map_fn(simulation)`` is preprocessing without random numbers, done when a simulation is read.
+``map_fn(simulation, seed)`` is augmentation: TensorFlow code with random numbers from
+``tf.random.stateless_*`` and `seed`, an int32 tensor of shape (2,). The seed differs between
+iterations, and is shared by all simulations of one seed, so that a pair stays matched.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.settings import Settings
-from imnn_lab.sources.feeds import Rows
-from imnn_lab.sources.tangents import tangent
+from imnn_lab.sources.collection import Data, LabelledSimulations, Layout
+from imnn_lab.sources.source import Rows, tangent
 
-MOST = 2**31 - 1
+MapFunction = Callable[..., Any]
+LARGEST_SEED = 2**31 - 1
+
+
+def is_augmentation(map_fn: MapFunction) -> bool:
+    """Whether a `map_fn` takes (simulation, seed) rather than (simulation).
+
+    Raises
+    ------
+    TypeError
+        If it is not callable, or takes another number of arguments.
+    """
+    expected = "take (simulation) or (simulation, seed)"
+    if not callable(map_fn):
+        raise TypeError(checks.wording("`map_fn`", expected, checks.describe(map_fn)))
+    try:
+        parameters = inspect.signature(map_fn).parameters.values()
+    except ValueError:
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    if len(needed) not in (1, 2):
+        received = f"{len(needed)} arguments without a default"
+        raise TypeError(checks.wording("`map_fn`", expected, received))
+    return len(needed) == 2
+
+
+@dataclass(frozen=True)
+class PreprocessedData(Data):
+    """Data, here `value`, whose simulations are mapped as they are read."""
+
+    map_fn: MapFunction
+
+    def simulations(self) -> LabelledSimulations:
+        """Iterate over the mapped simulations."""
+        return preprocess(self.value.simulations(), self.map_fn, self.layout)
+
+
+def preprocess(
+    simulations: LabelledSimulations, map_fn: MapFunction, layout: Layout
+) -> LabelledSimulations:
+    """Apply `map_fn` to each simulation.
+
+    Raises
+    ------
+    RuntimeError
+        If it raises.
+    ValueError
+        If it is random.
+    """
+    for n, (index, value, origin) in enumerate(simulations):
+        context = layout.at(index, origin)
+        mapped = _call(map_fn, value, context)
+        if n == 0 and not np.array_equal(mapped, _call(map_fn, value, context)):
+            received = "another result for the same simulation when called again"
+            expected = "give the same simulation every time"
+            remedy = "For augmentation take a seed: map_fn(simulation, seed)."
+            raise ValueError(checks.wording("`map_fn`", expected, received, remedy))
+        yield index, mapped, origin
+
+
+def _call(map_fn: MapFunction, value: Any, context: str) -> np.ndarray:
+    try:
+        return np.asarray(map_fn(value))
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}"
+        message = checks.wording(f"`map_fn`: {context}", "be mapped", received)
+        raise RuntimeError(message) from error
 
 
 class Augmentation:
-    """A function of a simulation and a seed, for rows of them.
+    """A random function of simulations.
 
     Parameters
     ----------
     map_fn : callable
         Takes a simulation and a seed, returns a simulation of the same shape.
-    seed : int
-        What the random numbers of all iterations follow from.
+    settings : Settings
+        Shape and type of a simulation, and the seed of all random numbers.
     is_fixed : bool
         Whether every iteration has the same random numbers, as validation should.
+
+    Raises
+    ------
+    ValueError
+        If the function fails, or does not return a simulation.
     """
 
-    def __init__(self, map_fn: Callable[..., Any], seed: int, is_fixed: bool = False) -> None:
-        self.map_fn, self.seed, self.is_fixed = map_fn, seed, is_fixed
-
-    @classmethod
-    def of(cls, map_fn: Callable[..., Any], settings: Settings, is_fixed: bool) -> Augmentation:
-        """Return the augmentation of an IMNN.
-
-        Raises
-        ------
-        ValueError
-            If the function fails, or gives something else than a simulation.
-        """
-        shape, numbers = settings.input_shape, tf.zeros(1, tf.int32)
-        made = cls(map_fn, settings.simulation_seed, is_fixed)
+    def __init__(self, map_fn: MapFunction, settings: Settings, is_fixed: bool = False) -> None:
+        self.map_fn, self.seed, self.is_fixed = map_fn, settings.simulation_seed, is_fixed
+        shape, seeds = settings.input_shape, tf.zeros(1, tf.int32)
         try:
             tf.function(
-                lambda x: made(Rows(x, numbers), numbers, tf.zeros((), tf.int64))
+                lambda x: self(Rows(x, seeds), seeds, tf.zeros((), tf.int64))
             ).get_concrete_function(tf.TensorSpec((1, *shape), settings.dtype))
         except Exception as error:
             expected = f"be TensorFlow code that returns a simulation of shape {shape}"
             received = f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
             raise ValueError(checks.wording("`map_fn`", expected, received)) from error
-        return made
 
-    def __call__(self, rows: Rows, numbers: tf.Tensor, step: tf.Tensor) -> Rows:
-        """Return the rows of an iteration; `numbers` (k,) tell which rows share a seed."""
+    def __call__(self, rows: Rows, seeds: tf.Tensor, step: tf.Tensor) -> Rows:
+        """Return the rows of an iteration; rows with equal `seeds` (k,) share random numbers."""
         of_step = step_seed(self.seed, tf.zeros_like(step) if self.is_fixed else step)
-        seeds = tf.stack([tf.fill(tf.shape(numbers), of_step[0]), numbers], axis=1)
+        pairs = tf.stack([tf.fill(tf.shape(seeds), of_step[0]), seeds], axis=1)
 
-        def mapped(simulations: tf.Tensor) -> tf.Tensor:
-            found = tf.vectorized_map(lambda x: self.map_fn(x[0], x[1]), (simulations, seeds))
-            return tf.ensure_shape(tf.cast(found, simulations.dtype), simulations.shape)
+        def augment(simulations: tf.Tensor) -> tf.Tensor:
+            result = tf.vectorized_map(lambda x: self.map_fn(x[0], x[1]), (simulations, pairs))
+            return tf.ensure_shape(tf.cast(result, simulations.dtype), simulations.shape)
 
         tangents = rows.tangents
         if tangents is not None:
-            tangents = tangent(mapped, rows.simulations, tangents)
-        return Rows(mapped(rows.simulations), rows.positions, tangents)
+            tangents = tangent(augment, rows.simulations, tangents)
+        return Rows(augment(rows.simulations), rows.positions, tangents)
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
     """Return a seed (2,) of non-negative int32 for an iteration."""
     of_step = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
-    return tf.random.stateless_uniform((2,), of_step, 0, MOST, tf.int32)
+    return tf.random.stateless_uniform((2,), of_step, 0, LARGEST_SEED, tf.int32)

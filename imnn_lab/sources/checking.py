@@ -1,67 +1,30 @@
-"""Arrays of simulations, checked: shapes, numbers, and whether pairs share their seeds."""
+"""Whether derivatives can be trusted: not zero, from shared seeds, over steps not too wide."""
 
 from __future__ import annotations
-
-import math
-import warnings
-from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
 
-AXES = {
-    "fiducial": "(n_s,) + input_shape",
-    "derivative": "(n_d, 2, n_params) + input_shape",
-    "exact": "(n_d, n_params) + input_shape",
-}
+WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
 
 
-def checked_arrays(
-    fiducial: Any,
-    derivative: Any,
-    n_s: int | None,
-    n_d: int | None,
-    n_params: int,
-    input_shape: tuple[int, ...],
-    is_exact: bool = False,
-    check_shape: bool = True,
-    prefix: str = "",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return fiducial and derivative simulations as arrays of the right shape; see `as_source`."""
-    inner = (n_params, *input_shape) if is_exact else (2, n_params, *input_shape)
-    axes = AXES["exact" if is_exact else "derivative"]
-    x = checked_array(
-        prefix + "fiducial", fiducial, n_s, input_shape, AXES["fiducial"], check_shape
-    )
-    d = checked_array(prefix + "derivative", derivative, n_d, inner, axes, check_shape)
+def check_derivatives(name: str, derivative: np.ndarray, is_exact: bool) -> None:
+    """Refuse exact derivatives that vanish; warn of pairs that look unmatched.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    derivative : ndarray, shape (n, 2, n_params) + input_shape
+        All or the first; (n, n_params) + input_shape for exact derivatives.
+    is_exact : bool
+        Which of the two they are.
+    """
     if is_exact:
-        _check_numbers(prefix, len(x), len(d))
-        check_tangents(prefix + "derivative", d)
+        check_tangents(name, derivative)
     else:
-        warn_of_unmatched_seeds(prefix + "derivative", d)
-    return x, d
-
-
-def checked_array(
-    name: str, value: Any, n: int | None, inner: tuple[int, ...], axes: str, check_shape: bool
-) -> np.ndarray:
-    """Return n simulations as an array of shape (n,) + inner, of finite numbers."""
-    array = checks.real_array(name, value, f"Pass an array of shape {axes}.")
-    count = n or (len(array) if array.ndim else 1)
-    shape = (count, *inner)
-    if check_shape or array.size != math.prod(shape):
-        _check_shape(name, array, shape, axes)
-    if count < 2:
-        raise ValueError(checks.wording(f"`{name}`", "hold at least 2 simulations", count))
-    return checks.finite(name, array.reshape(shape))
-
-
-def _check_numbers(prefix: str, n_s: int, n_d: int) -> None:
-    if n_d > n_s:
-        expected = f"hold at most as many as `{prefix}fiducial`, {n_s}"
-        remedy = "Exact derivatives are those of the first n_d fiducial simulations."
-        raise ValueError(checks.wording(f"`{prefix}derivative`", expected, n_d, remedy))
+        warn_of_unmatched_seeds(name, derivative)
 
 
 def check_tangents(name: str, derivative: np.ndarray) -> None:
@@ -77,31 +40,11 @@ def check_tangents(name: str, derivative: np.ndarray) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, received, remedy))
 
 
-def _check_shape(name: str, array: np.ndarray, shape: tuple[int, ...], axes: str) -> None:
-    if array.shape == shape:
-        return
-    expected = f"have shape {axes} = {shape}"
-    received = f"shape {array.shape}"
-    raise ValueError(checks.wording(f"`{name}`", expected, received, _guess(array.shape, shape)))
-
-
-def _guess(received: tuple[int, ...], expected: tuple[int, ...]) -> str:
-    """Say which axes look swapped, missing or different."""
-    if sorted(received) == sorted(expected):
-        moved = [i for i, (a, b) in enumerate(zip(received, expected, strict=True)) if a != b]
-        return f"Axes {moved} look swapped: use np.moveaxis to reorder them."
-    if len(received) != len(expected):
-        difference = len(received) - len(expected)
-        what = f"{abs(difference)} axis too {'many' if difference > 0 else 'few'}"
-        return f"There is {what}; a single value still needs an axis of length 1."
-    wrong = [i for i, (a, b) in enumerate(zip(received, expected, strict=True)) if a != b]
-    return f"The length of axis {', '.join(map(str, wrong))} differs."
-
-
 def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200) -> None:
     """Warn when simulations below and above scatter as if they had different seeds.
 
-    With the same seeds the scatter of the difference is far below √2 times that of a simulation.
+    The variance of their difference is then the sum of their variances; with shared seeds it is far
+    smaller.
     """
     part = derivative[:sample].astype(np.float64)
     if len(part) < 20:
@@ -112,11 +55,34 @@ def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200
     scatter = np.var(lower, axis=0).sum(axes) + np.var(upper, axis=0).sum(axes)
     share = of_difference / np.where(scatter > 0, scatter, np.inf)
     if share.max() > 0.8:
-        warnings.warn(
+        checks.warn(
             f"`{name}`: the simulations below and above the fiducial parameters look as if they "
             f"were made from different seeds (for parameter {share.argmax()} the variance of their "
             f"difference is {share.max():.2f} of the sum of their variances). "
             "The derivative is then mostly noise and F is overestimated. "
             "Make each pair from the same seed.",
-            stacklevel=4,
+        )
+
+
+def warn_of_wide_differences(F: np.ndarray, δθ: np.ndarray | None) -> None:
+    """Warn when simulations lie much farther apart than the parameters can be told apart.
+
+    F is then a mean over that whole range rather than the information at θ_fid.
+
+    Parameters
+    ----------
+    F : ndarray, shape (n_params, n_params)
+    δθ : ndarray, shape (n_params,), or None for exact derivatives
+    """
+    if δθ is None:
+        return
+    widths = np.nan_to_num(δθ * np.sqrt(np.diag(F)))  # in errors of each, the others known
+    i = int(widths.argmax())
+    if widths[i] > WIDEST:
+        error = δθ[i] / widths[i]
+        checks.warn(
+            f"`δθ` of parameter {i} is {δθ[i]:.3g}, {widths[i]:.0f} times the error of "
+            f"{error:.2g} that F forecasts with the others known. Over so wide a step the "
+            "response is unlikely to be linear, and F and the estimates will be biased. "
+            f"Make simulations with a δθ of about {error:.1g}.",
         )

@@ -1,23 +1,26 @@
-"""Simulations that come one at a time, put into one array: each exactly once."""
+"""Sets of simulations that are read one at a time: their labels, and whether they are complete."""
 
 from __future__ import annotations
 
+import abc
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.bars import progress_bar
+from imnn_lab.progress import progress_bar
 from imnn_lab.settings import Settings
 
 AXES = ("seed", "derivative", "parameter")
 AXES_OF_EXACT = ("seed", "parameter")
 Index = tuple[int, ...]
-Found = Iterator[tuple[Index, Any, str]]
-"""What a kind of data gives: the index of a simulation, the simulation, and where it stood."""
+LabelledSimulations = Iterator[tuple[Index, Any, str]]
+"""The index of each simulation, the simulation, and its origin in words, for messages."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +30,24 @@ class Layout:
     Parameters
     ----------
     name : str
-        Name of the argument that the simulations are for, for messages.
+        Name of the argument that the simulations are passed as, for messages.
     counts : tuple of int
-        How many seeds, derivatives (lower, upper) and parameters there are; without the second
-        for exact derivatives.
+        Numbers of seeds, derivatives (lower, upper) and parameters; without the second for exact
+        derivatives.
     input_shape : tuple of int, optional
-        Shape of one simulation, where it is not that of the settings.
+        Shape of one simulation, if it differs from that of the settings.
+    is_open : bool
+        Whether an array may hold another number of seeds.
     """
 
     name: str
     counts: Index
     input_shape: tuple[int, ...] = ()
+    is_open: bool = False
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of the numbers that label a simulation."""
+        """Names of the integers that label a simulation."""
         return AXES_OF_EXACT if len(self.counts) == 2 else AXES[: len(self.counts)]
 
     @property
@@ -51,22 +57,27 @@ class Layout:
 
     @property
     def label(self) -> str:
-        """What labels a simulation, in words."""
+        """The label of a simulation, in words."""
         return self.axes[0] if len(self.axes) == 1 else f"({', '.join(self.axes)})"
 
     def indices(self) -> Iterator[Index]:
-        """Go through the indices, the last axis first."""
+        """Iterate over the indices; the last axis varies fastest."""
         return iter(np.ndindex(*self.counts))
 
+    def positions(self, index: Any) -> Any:
+        """Return the positions in that order of an index, or of a tensor of indices per axis."""
+        strides = [math.prod(self.counts[axis + 1 :]) for axis in range(len(self.counts))]
+        return sum(i * stride for i, stride in zip(index, strides, strict=True))
+
     def holds(self, index: Index) -> bool:
-        """Whether an index is one of this set."""
+        """Whether an index belongs to this set."""
         return len(index) == len(self.counts) and all(
             0 <= i < n for i, n in zip(index, self.counts, strict=True)
         )
 
-    def at(self, index: Index, where: str = "") -> str:
-        """Name the simulation at an index for a message."""
-        return f"`{self.name}` at {self.words(index)}{where}"
+    def at(self, index: Index, origin: str = "") -> str:
+        """Name the simulation at an index, for a message."""
+        return f"`{self.name}` at {self.words(index)}{origin}"
 
     def words(self, index: Index) -> str:
         """Write an index as ``seed 3, derivative 0, parameter 1``."""
@@ -75,15 +86,67 @@ class Layout:
         return ", ".join(f"{axis} {i}" for axis, i in zip(self.axes, index, strict=True))
 
 
-class Positions:
-    """Where simulations stand in the order of a layout, from their indices."""
+@dataclass(frozen=True)
+class Data(abc.ABC):
+    """One set of simulations in a form that a user may pass; a class for each kind.
 
-    def __init__(self, layout: Layout) -> None:
-        self._strides = [math.prod(layout.counts[i + 1 :]) for i in range(len(layout.counts))]
+    Parameters
+    ----------
+    value : object
+        The argument as it was passed.
+    layout : Layout
+        The simulations that it must hold.
+    settings : Settings
+        Shape and type of a simulation.
+    """
 
-    def __call__(self, index: Any) -> Any:
-        """Return the positions (k,) of indices, one tensor or integer for each axis."""
-        return sum(i * stride for i, stride in zip(index, self._strides, strict=True))
+    value: Any
+    layout: Layout
+    settings: Settings
+
+    def checked(self) -> Data:
+        """Return the data after the checks that are possible before they are read."""
+        return self
+
+    @abc.abstractmethod
+    def simulations(self) -> LabelledSimulations:
+        """Iterate over all simulations once, in any order, unchecked."""
+
+    def array(self) -> np.ndarray:
+        """Read all simulations into an array, counts + input_shape."""
+        return collect(self.simulations(), self.layout, self.settings)
+
+    def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
+        """Return a dataset of chunks (simulations, positions) that reads the set anew.
+
+        Parameters
+        ----------
+        at_once : int
+            Number of simulations in a chunk.
+        failures : list
+            Receives exceptions raised while reading, of which TensorFlow keeps only the text.
+        """
+        layout, settings = self.layout, self.settings
+
+        def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            try:
+                simulations = self.simulations()
+                while chunk := list(itertools.islice(simulations, at_once)):
+                    arrays = [
+                        checked_simulation(
+                            layout.at(index, origin), value, settings.input_shape,
+                            settings.check_shape,
+                        ).astype(settings.dtype)
+                        for index, value, origin in chunk
+                    ]  # fmt: skip
+                    yield np.stack(arrays), np.array([layout.positions(i) for i, *_ in chunk])
+            except Exception as error:
+                failures.append(error)
+                raise
+
+        values = tf.TensorSpec((None, *settings.input_shape), settings.dtype)
+        signature = (values, tf.TensorSpec((None,), tf.int64))
+        return tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(2)
 
 
 def as_index(label: Any) -> Index | None:
@@ -95,13 +158,29 @@ def as_index(label: Any) -> Index | None:
         return None
 
 
-def checked_simulation(context: str, value: Any) -> np.ndarray:
+def checked_simulation(
+    context: str,
+    value: Any,
+    input_shape: tuple[int, ...] | None = None,
+    check_shape: bool = True,
+) -> np.ndarray:
     """Return one simulation as an array of real, finite numbers.
+
+    Parameters
+    ----------
+    context : str
+        Start of an error's message.
+    value : array-like
+        The simulation.
+    input_shape : tuple of int, optional
+        The shape that it must have.
+    check_shape : bool
+        False reshapes a simulation of the right size.
 
     Raises
     ------
     TypeError, ValueError
-        If it is none, or if a number in it is not finite; the error starts with `context`.
+        If it is not an array of numbers, one of them is not finite, or its shape is wrong.
     """
     try:
         array = np.asarray(value)
@@ -112,62 +191,37 @@ def checked_simulation(context: str, value: Any) -> np.ndarray:
         raise TypeError(checks.wording(context, expected, received, "Return the simulation."))
     is_finite = np.isfinite(array)
     if not is_finite.all():
-        where = tuple(int(i) for i in np.argwhere(~is_finite)[0])
-        received = f"{int((~is_finite).sum())} non-finite values, the first at index {where}"
+        first = tuple(int(i) for i in np.argwhere(~is_finite)[0])
+        received = f"{int((~is_finite).sum())} non-finite values, the first at index {first}"
         remedy = "Repair or replace the simulation."
         raise ValueError(checks.wording(context, "contain finite numbers only", received, remedy))
-    return array
+    if input_shape is None or array.shape == input_shape:
+        return array
+    if check_shape or array.size != math.prod(input_shape):
+        expected = f"have shape input_shape = {input_shape}"
+        remedy = "Give one simulation at a time, without an axis for the batch."
+        raise ValueError(checks.wording(context, expected, f"shape {array.shape}", remedy))
+    return array.reshape(input_shape)
 
 
-def collected(
-    simulations: Found, layout: Layout, settings: Settings, target: Target | None = None
-) -> Any:
-    """Read all simulations, with a progress bar, and return where they are put.
-
-    Parameters
-    ----------
-    simulations : iterator
-        Index, simulation, and where it stood.
-    layout : Layout
-        The set that they must make up.
-    settings : Settings
-        They give the shape and the type.
-    target : array-like, optional
-        Takes simulations as ``target[index] = simulation``; None is a new array of shape
-        counts + input_shape.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a simulation has the wrong type or shape or is not finite, or if any is missing, there
-        twice, or not one of the set; the error names their indices.
-    """
-    collection = Collection(layout, settings, target)
-    with progress_bar(settings.verbose)(total=layout.size, desc=layout.name) as bar:
-        for index, value, where in simulations:
-            collection.add(index, value, where)
-            bar.update(1)
-    return collection.complete()
-
-
-class Target(Protocol):
-    """What simulations are put into."""
+class Sink(Protocol):
+    """Receives simulations, each at its index."""
 
     def __setitem__(self, index: Index, value: np.ndarray) -> None:
-        """Put the simulation at an index."""
+        """Write the simulation at an index."""
 
 
-class First:
-    """The simulations of the first seeds of a set, which is all that is kept of it.
+class Sample:
+    """A sink that keeps only the simulations of the first seeds.
 
     Attributes
     ----------
     array : ndarray, shape (n,) + counts[1:] + input_shape
     """
 
-    def __init__(self, layout: Layout, settings: Settings, most_values: int, most: int) -> None:
-        shape = (*layout.counts[1:], *(layout.input_shape or settings.input_shape))
-        n = int(np.clip(most_values // math.prod(shape), 1, min(most, layout.counts[0])))
+    def __init__(self, layout: Layout, settings: Settings, max_values: int, max_seeds: int) -> None:
+        shape = (*layout.counts[1:], *settings.input_shape)
+        n = int(np.clip(max_values // math.prod(shape), 1, min(max_seeds, layout.counts[0])))
         self.array = np.empty((n, *shape), settings.dtype)
 
     def __setitem__(self, index: Index, value: np.ndarray) -> None:
@@ -176,40 +230,71 @@ class First:
             self.array[index] = value
 
 
+def collect(
+    simulations: LabelledSimulations, layout: Layout, settings: Settings, sink: Sink | None = None
+) -> Any:
+    """Read all simulations, with a progress bar, and return the sink that holds them.
+
+    Parameters
+    ----------
+    simulations : iterator
+        Index, simulation and origin.
+    layout : Layout
+        The set that they must make up.
+    settings : Settings
+        Shape and type of a simulation.
+    sink : array-like, optional
+        Receives ``sink[index] = simulation``; None is a new array of shape counts + input_shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a simulation has the wrong type or shape or is not finite, or if any is missing,
+        duplicated, or not one of the set; the error names their indices.
+    """
+    collection = Collection(layout, settings, sink)
+    with progress_bar(settings.verbose)(total=layout.size, desc=layout.name) as bar:
+        for index, value, origin in simulations:
+            collection.add(index, value, origin)
+            bar.update(1)
+    return collection.complete()
+
+
 class Collection:
     """A set that is filled one simulation at a time."""
 
-    def __init__(self, layout: Layout, settings: Settings, target: Target | None = None) -> None:
-        self.layout, self.input_shape = layout, layout.input_shape or settings.input_shape
-        self.check_shape = settings.check_shape
-        self.target: Target = target or np.empty(
-            (*layout.counts, *self.input_shape), settings.dtype
-        )
-        self._is_there = np.zeros(layout.counts, bool)
-        self._twice: list[str] = []
+    def __init__(self, layout: Layout, settings: Settings, sink: Sink | None = None) -> None:
+        self.layout, self.check_shape = layout, settings.check_shape
+        self.input_shape = layout.input_shape or settings.input_shape
+        shape = (*layout.counts, *self.input_shape)
+        self.sink: Sink = np.empty(shape, settings.dtype) if sink is None else sink
+        self._is_present = np.zeros(layout.counts, bool)
+        self._duplicated: list[str] = []
         self._surplus: list[str] = []
 
-    def add(self, index: Index, value: Any, where: str = "") -> None:
-        """Put a simulation in its place; `where` says where it stood, for messages.
+    def add(self, index: Index, value: Any, origin: str = "") -> None:
+        """Write a simulation to the sink; `origin` says for messages where it was read.
 
-        Reading ends as soon as more than a whole set is too much, so that endless data are refused.
+        Raises as soon as more simulations are wrong than the set holds, which ends endless data.
         """
         if not self.layout.holds(index):
-            self._surplus.append(self.layout.words(index) + where)
-        elif self._is_there[index]:
-            self._twice.append(self.layout.words(index) + where)
+            self._surplus.append(self.layout.words(index) + origin)
+        elif self._is_present[index]:
+            self._duplicated.append(self.layout.words(index) + origin)
         else:
-            self._is_there[index] = True
-            context = self.layout.at(index, where)
-            self.target[index] = shaped(context, value, self.input_shape, self.check_shape)
-        if len(self._surplus) + len(self._twice) > self.layout.size:
+            self._is_present[index] = True
+            context = self.layout.at(index, origin)
+            self.sink[index] = checked_simulation(
+                context, value, self.input_shape, self.check_shape
+            )
+        if len(self._surplus) + len(self._duplicated) > self.layout.size:
             self.complete()
 
     def complete(self) -> Any:
-        """Return the target if every simulation was added exactly once."""
+        """Return the sink if every simulation was added exactly once."""
         layout = self.layout
-        missing = [layout.words(tuple(index)) for index in np.argwhere(~self._is_there)]
-        wrong = {"missing": missing, "there more than once": self._twice}
+        missing = [layout.words(tuple(index)) for index in np.argwhere(~self._is_present)]
+        wrong = {"missing": missing, "duplicated": self._duplicated}
         wrong["not in this range"] = self._surplus
         received = "; ".join(_listed(indices, what) for what, indices in wrong.items() if indices)
         if received:
@@ -218,20 +303,7 @@ class Collection:
             expected = f"hold each simulation of {spans} exactly once, {layout.size} in all"
             remedy = "Check the numbers of simulations, and that the data belong to one set."
             raise ValueError(checks.wording(f"`{layout.name}`", expected, received, remedy))
-        return self.target
-
-
-def shaped(
-    context: str, value: Any, input_shape: tuple[int, ...], check_shape: bool = True
-) -> np.ndarray:
-    """Return one simulation as an array of `input_shape`; see `checked_simulation`."""
-    array = checked_simulation(context, value)
-    is_reshapable = not check_shape and array.size == math.prod(input_shape)
-    if array.shape != input_shape and not is_reshapable:
-        expected = f"have shape input_shape = {input_shape}"
-        remedy = "Give one simulation at a time, without an axis for the batch."
-        raise ValueError(checks.wording(context, expected, f"shape {array.shape}", remedy))
-    return array.reshape(input_shape)
+        return self.sink
 
 
 def _listed(indices: list[str], what: str, shown: int = 5) -> str:

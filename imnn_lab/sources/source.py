@@ -1,17 +1,107 @@
-"""What every set of simulations has: its numbers, the order of its rows, and how to split them."""
+"""Sources give the simulations of each iteration, and a pass over them: all at once or in chunks.
+
+The rows of a set have one order, and `positions` are their numbers in it: first the n_s fiducial
+simulations, then those below and above (seed, lower or upper, parameter), or, if the derivatives
+are exact, one row for each derivative (seed, parameter).
+"""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.sources.augmentation import Augmentation
-from imnn_lab.sources.feeds import Feed, Rows
-
 FIRST = np.int64(0)
+Function = Callable[[tf.Tensor], tf.Tensor]
+SourceType = TypeVar("SourceType", bound="Source")
+
+
+class Rows(NamedTuple):
+    """Simulations for the network.
+
+    Attributes
+    ----------
+    simulations : tensor, shape (k,) + input_shape
+    positions : tensor of int32, shape (k,)
+        Their numbers in the order of the set.
+    tangents : tensor, shape (k,) + input_shape, or None
+        Derivatives of the simulations by one parameter each; the network then gives the derivative
+        of the summaries.
+    """
+
+    simulations: tf.Tensor
+    positions: tf.Tensor
+    tangents: tf.Tensor | None = None
+
+    def part(self, start: tf.Tensor, at_once: int) -> Rows:
+        """Return at most `at_once` rows from `start` on."""
+        return Rows(*(None if x is None else x[start : start + at_once] for x in self))
+
+
+def tangent(function: Function, x: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
+    """Return the derivative of ``function(x)`` along `direction`, by forward-mode differentiation.
+
+    Where the function is differentiated again, as in training, this is as well.
+    """
+    with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+        value = function(x)
+    return accumulator.jvp(value, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+State = Any
+Step = Callable[[Rows, State], State]
+Augment = Callable[[Rows, tf.Tensor, tf.Tensor], Rows]
+
+
+class Feed(Protocol):
+    """One pass over a set; passes of one feed give the same rows.
+
+    Attributes
+    ----------
+    pieces : sequence of Rows
+        All rows, if they are in memory: rows without tangents, and rows with them.
+    """
+
+    pieces: Sequence[Rows]
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return ``state`` after ``state = step(rows, state)`` for all chunks of rows."""
+
+
+class MemoryFeed:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    pieces : sequence of Rows
+        Rows without tangents, and rows with them.
+    at_once : int
+        Largest number of rows in a chunk.
+    """
+
+    def __init__(self, pieces: Sequence[Rows], at_once: int) -> None:
+        self.at_once = at_once
+        self.pieces: Sequence[Rows] = tuple(pieces)
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`."""
+        for piece in self.pieces:
+            state = self._fold_piece(piece, step, state)
+        return state
+
+    def _fold_piece(self, piece: Rows, step: Step, state: State) -> State:
+        size = piece.simulations.shape[0]
+        if size <= self.at_once:
+            return step(piece, state)
+
+        def body(start: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return start + self.at_once, step(piece.part(start, self.at_once), state)
+
+        return tf.while_loop(lambda start, _: start < size, body, (tf.constant(0), state))[1]
 
 
 class Source(abc.ABC):
@@ -24,23 +114,23 @@ class Source(abc.ABC):
     input_shape : tuple of int
         Shape of one simulation.
     δθ : array, shape (n_params,), or None
-        Full width of the central difference; None where the derivatives are exact.
+        Full width of the central difference; None if the derivatives are exact.
     dtype : str
         Floating-point type that the network takes.
     at_once : int, optional
-        How many simulations are in the network at once; None is all of them.
+        Largest number of simulations in the network at once; None is all of them.
     external : array, shape (size, n_external), optional
-        Known summaries of the simulations, in the order of the rows; where the derivatives are
+        External summaries of the simulations, in the order of the rows; if the derivatives are
         exact, those of the derivative rows are derivatives.
-    augmentation : Augmentation, optional
-        What happens to the simulations anew in every iteration.
+    augmentation : callable, optional
+        Random function of (rows, seeds, step), which returns rows; drawn anew in every iteration.
 
     Attributes
     ----------
     is_fresh : bool
-        Whether every iteration has simulations of its own.
+        Whether every iteration has its own simulations.
     failures : sequence of Exception
-        What users' functions raised while simulations were read or made.
+        Exceptions of users' functions while simulations were read or made.
     """
 
     is_fresh = False
@@ -56,7 +146,7 @@ class Source(abc.ABC):
         dtype: str,
         at_once: int | None = None,
         external: np.ndarray | None = None,
-        augmentation: Augmentation | None = None,
+        augmentation: Augment | None = None,
     ) -> None:
         self.n_s, self.n_d, self.n_params = n_s, n_d, n_params
         self.input_shape, self.dtype = tuple(input_shape), dtype
@@ -83,35 +173,41 @@ class Source(abc.ABC):
 
     @property
     def n_external(self) -> int:
-        """Number of known summaries."""
+        """Number of external summaries."""
         return 0 if self.external is None else int(self.external.shape[1])
-
-    def limit(self, at_once: int | None) -> None:
-        """Set how many simulations are in the network at once, where the user has not."""
-        if at_once is not None and not self._is_given:
-            self.at_once = min(at_once, self.size)
 
     @property
     def in_chunks(self) -> bool:
         """Whether the simulations go through the network in several chunks."""
         return self.at_once < self.size
 
+    def limited(self: SourceType, at_once: int | None) -> SourceType:
+        """Return a source of the same simulations with at most `at_once` in the network at once.
+
+        A number that the user chose is kept.
+        """
+        if at_once is None or self._is_given:
+            return self
+        source = copy.copy(self)
+        source.at_once = min(at_once, self.at_once)
+        return source
+
     @abc.abstractmethod
     def feed(self, step: tf.Tensor) -> Feed:
-        """Return the pass of an iteration; iterations differ only where something is random."""
+        """Return the pass of an iteration; iterations differ only if something is random."""
 
     @abc.abstractmethod
     def fiducial(self, most: int) -> np.ndarray:
-        """Return at most `most` fiducial simulations, to adapt layers to."""
+        """Return at most `most` fiducial simulations, to fit layers to."""
 
-    def settled(self) -> Source:
+    def fixed(self) -> Source:
         """Return a source whose simulations are the same in every pass: this one, if they are."""
         return self
 
     def _pieces_of(self, fiducial: tf.Tensor, derivative: tf.Tensor) -> list[Rows]:
-        """Return the rows of simulations and of what stands in `derivative`, (…) + input_shape.
+        """Return the rows of fiducial and derivative simulations, each (…) + input_shape.
 
-        Exact derivatives are the tangents of rows of their own, pairs are simulations like others.
+        Exact derivatives are the tangents of their own rows, which repeat fiducial simulations.
         """
         numbers, n_s = tf.range(self.size), self.n_s
         flat = tf.reshape(derivative, (-1, *self.input_shape))
@@ -120,32 +216,16 @@ class Source(abc.ABC):
         repeated = tf.repeat(fiducial[: self.n_d], self.n_params, axis=0)
         return [Rows(fiducial, numbers[:n_s]), Rows(repeated, numbers[n_s:], flat)]
 
-    def _augmented(self, rows: Rows, step: tf.Tensor = FIRST) -> Rows:
+    def _augment(self, rows: Rows, step: tf.Tensor = FIRST) -> Rows:
         if self.augmentation is None:
             return rows
         return self.augmentation(rows, self.seeds(rows.positions), step)
 
-    def stack(self, summaries: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        """Put the known summaries before those of the network, (k, n_external + s)."""
-        if self.external is None:
-            return summaries
-        return tf.concat([tf.gather(self.external, positions), summaries], axis=1)
-
-    def split(self, summaries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Split summaries (size, s) of all rows: (n_s, s) and (n_d, 2, n_params, s).
-
-        Where derivatives are exact the latter is (n_d, n_params, s).
-        """
-        sides = () if self.is_exact else (2,)
-        shape = (self.n_d, *sides, self.n_params, summaries.shape[-1])
-        fiducial, derivative = tf.split(summaries, [self.n_s, -1])
-        return fiducial, tf.reshape(derivative, shape)
-
     def seeds(self, positions: tf.Tensor) -> tf.Tensor:
         """Return the number of the random seed of each row, the same for all rows of one seed.
 
-        Derivatives that are exact belong to the fiducial simulation of the same number; pairs have
-        seeds of their own, from n_s on.
+        Exact derivatives have the seed of the fiducial simulation of the same number; pairs have
+        their own seeds, from n_s on.
         """
         beyond = tf.maximum(positions - self.n_s, 0) // (self.sides * self.n_params)
         first = 0 if self.is_exact else self.n_s
@@ -157,6 +237,49 @@ class Source(abc.ABC):
         return tf.where(positions < self.n_s, 0, 1 + (positions - self.n_s) % n)
 
     def is_second_half(self, positions: tf.Tensor) -> tf.Tensor:
-        """Tell which rows belong to the second half of the seeds of their kind."""
+        """Return which rows belong to the second half of the seeds of their kind."""
         beyond = (positions - self.n_s) // (self.sides * self.n_params)
         return tf.where(positions < self.n_s, positions >= self.n_s // 2, beyond >= self.n_d // 2)
+
+
+class ArraySource(Source):
+    """Fiducial and derivative simulations in memory, in one tensor.
+
+    Parameters
+    ----------
+    fiducial : array, shape (n_s,) + input_shape
+        Simulations at the fiducial parameters.
+    derivative : array, shape (n_d, 2, n_params) + input_shape, or (n_d, n_params) + input_shape
+        Simulations below (``[:, 0]``) and above (``[:, 1]``) the fiducial parameters; or, if `δθ`
+        is None, derivatives of the first n_d fiducial simulations.
+    δθ, dtype, at_once, external, augmentation
+        As for `Source`.
+    """
+
+    def __init__(
+        self,
+        fiducial: np.ndarray,
+        derivative: np.ndarray,
+        δθ: np.ndarray | None,
+        dtype: str,
+        at_once: int | None = None,
+        external: np.ndarray | None = None,
+        augmentation: Augment | None = None,
+    ) -> None:
+        n_params = derivative.shape[1 if δθ is None else 2]
+        super().__init__(
+            len(fiducial), len(derivative), n_params, fiducial.shape[1:], δθ, dtype, at_once,
+            external, augmentation,
+        )  # fmt: skip
+        both = (tf.constant(np.asarray(x, dtype)) for x in (fiducial, derivative))
+        self._pieces = self._pieces_of(*both)
+
+    def feed(self, step: tf.Tensor) -> MemoryFeed:
+        """Return the pass of an iteration."""
+        return MemoryFeed([self._augment(piece, step) for piece in self._pieces], self.at_once)
+
+    def fiducial(self, most: int) -> np.ndarray:
+        """Return at most `most` fiducial simulations, spread over all."""
+        chosen = np.unique(np.linspace(0, self.n_s - 1, min(most, self.n_s)).astype(int))
+        rows = Rows(tf.gather(self._pieces[0].simulations, chosen), tf.constant(chosen, tf.int32))
+        return self._augment(rows).simulations.numpy()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +12,90 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.settings import Settings
-from imnn_lab.sources.collection import Found, Index, Layout, Positions, shaped
-from imnn_lab.sources.feeds import Rows, Stream, StreamFeed
-from imnn_lab.sources.source import Source
-
-Open = Callable[[int], tf.data.Dataset]
-"""Opens a part of a set: chunk size → dataset of `Rows`."""
-
-Failures = list[Exception]
+from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.collection import Data, Sample, collect
+from imnn_lab.sources.source import Augment, Rows, Source, State, Step
 
 AT_ONCE = 1000
-CHUNK_VALUES = 2**24  # values of simulations in a chunk, at most, where the user gave no size
+CHUNK_VALUES = 2**24  # largest number of values in a chunk if the user did not set its size
+SAMPLE_VALUES = 2**24  # largest number of values that are kept to fit layers to
+SAMPLE_PAIRS = 200
+
+
+class Stream:
+    """A dataset that is read again and again, without being opened anew each time.
+
+    The iterator is made of raw operations, since that of ``iter(dataset)`` cannot be started over
+    inside a graph.
+
+    Parameters
+    ----------
+    dataset : tf.data.Dataset
+        Its elements are the fields of `Rows`.
+    chunks : int
+        Number of elements.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, chunks: int) -> None:
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.experimental_optimization.apply_default_optimizations = False
+        self.chunks = chunks
+        self._dataset = dataset.repeat().with_options(options)  # keeps its functions alive
+        self._variant = tf.data.experimental.to_variant(self._dataset)
+        specs = self._dataset.element_spec
+        self._outputs = {
+            "output_types": [spec.dtype for spec in specs],
+            "output_shapes": [spec.shape for spec in specs],
+        }
+        with tf.device(self._variant.device):
+            self._iterator = tf.raw_ops.AnonymousIteratorV3(**self._outputs)
+        self._is_within = tf.Variable(True, trainable=False)
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`.
+
+        The first pass, and one after a pass that failed within the dataset, starts it over.
+        """
+        started = tf.cond(self._is_within, self._start_over, tf.no_op)
+        with tf.control_dependencies([started]):
+            begun = self._is_within.assign(True)
+
+        def body(k: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            with tf.device(self._variant.device):
+                rows = tf.raw_ops.IteratorGetNext(iterator=self._iterator, **self._outputs)
+            return k + 1, step(Rows(*rows), state)
+
+        with tf.control_dependencies([begun]):
+            start = (tf.constant(0), state)
+        k, state = tf.while_loop(lambda k, _: k < self.chunks, body, start, parallel_iterations=1)
+        self._is_within.assign(k < self.chunks)
+        return state
+
+    def _start_over(self) -> tf.Operation:
+        tf.raw_ops.MakeIterator(dataset=self._variant, iterator=self._iterator)
+        return tf.no_op()
+
+
+class StreamFeed:
+    """Rows that are read anew in every pass.
+
+    Parameters
+    ----------
+    streams : sequence of Stream
+    prepare : callable
+        Takes and returns `Rows`: what remains to be done to them.
+    """
+
+    def __init__(self, streams: Sequence[Stream], prepare: Callable[[Rows], Rows]) -> None:
+        self.streams, self._prepare = tuple(streams), prepare
+        self.pieces: Sequence[Rows] = ()
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks; see `Feed`."""
+        for stream in self.streams:
+            state = stream.fold(lambda rows, state: step(self._prepare(rows), state), state)
+        return state
 
 
 class StreamedSource(Source):
@@ -31,32 +103,32 @@ class StreamedSource(Source):
 
     Parameters
     ----------
-    parts : sequence of callable
-        Each opens a dataset of `Rows` for a size of chunks: the fiducial rows, and the others.
-    first : array, shape (n,) + input_shape
-        Fiducial simulations to adapt layers to.
-    numbers
-        The arguments of `Source`.
-
-    Attributes
-    ----------
-    failures : list of Exception
-        What users' functions raised in a pass, of which TensorFlow keeps the words only.
-    stores : sequence of DiskStore
-        What keeps temporary files there as long as they are needed.
+    parts : tuple of Data or DiskStore
+        The fiducial simulations and the derivative ones.
+    sample : array, shape (n,) + input_shape
+        The first fiducial simulations, to fit layers to.
+    settings : Settings
+        Shape, type and `at_once`.
+    external, augmentation
+        As for `Source`.
     """
 
     def __init__(
         self,
-        parts: Sequence[Open],
-        first: np.ndarray,
-        *numbers: Any,
+        parts: tuple[Data | DiskStore, Data | DiskStore],
+        sample: np.ndarray,
+        settings: Settings,
+        external: np.ndarray | None = None,
+        augmentation: Augment | None = None,
     ) -> None:
-        super().__init__(*numbers)
-        self._parts, self._first = tuple(parts), first
+        n_s, n_d = (part.layout.counts[0] for part in parts)
+        super().__init__(
+            n_s, n_d, settings.n_params, settings.input_shape, settings.widths, settings.dtype,
+            settings.at_once, external, augmentation,
+        )  # fmt: skip
+        self._parts, self._sample = parts, sample
         self._streams: dict[int, list[Stream]] = {}
-        self.failures: Failures = []
-        self.stores: Sequence[DiskStore] = ()
+        self.failures: list[Exception] = []
         if not self._is_given:
             most = max(1, CHUNK_VALUES // math.prod(self.input_shape))
             self.at_once = min(AT_ONCE, most, self.size)
@@ -66,78 +138,69 @@ class StreamedSource(Source):
         """Whether the simulations go through the network in several chunks: always."""
         return True
 
-    def limit(self, at_once: int | None) -> None:
-        """Set how many simulations are in the network at once, if that is fewer than now."""
-        if at_once is not None and not self._is_given:
-            self.at_once = min(at_once, self.at_once)
-
     def feed(self, step: tf.Tensor) -> StreamFeed:
         """Return the pass of an iteration."""
         if self.at_once not in self._streams:
-            sizes = (self.n_s, self.size - self.n_s)
             with tf.init_scope():
+                offsets = (0, self.n_s)
                 self._streams[self.at_once] = [
-                    Stream(opened(self.at_once), math.ceil(n / self.at_once))
-                    for opened, n in zip(self._parts, sizes, strict=True)
+                    self._stream(part, offset)
+                    for part, offset in zip(self._parts, offsets, strict=True)
                 ]
         streams = self._streams[self.at_once]
-        return StreamFeed(streams, lambda rows: self._augmented(rows, step))
+        return StreamFeed(streams, lambda rows: self._augment(rows, step))
+
+    def _stream(self, part: Data | DiskStore, offset: int) -> Stream:
+        def number(x: tf.Tensor, positions: tf.Tensor, *tangents: tf.Tensor) -> tuple[Any, ...]:
+            return x, tf.cast(positions + offset, tf.int32), *tangents
+
+        rows = part.stream(self.at_once, self.failures).map(number)
+        return Stream(rows, math.ceil(part.layout.size / self.at_once))
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations: the first ones."""
-        first = self._first[:most]
-        return self._augmented(Rows(tf.constant(first), tf.range(len(first)))).simulations.numpy()
+        first = self._sample[:most]
+        return self._augment(Rows(tf.constant(first), tf.range(len(first)))).simulations.numpy()
 
 
-def numbered(dataset: tf.data.Dataset, offset: int) -> tf.data.Dataset:
-    """Turn a dataset of (simulations, positions in a part) into one of `Rows`."""
-    return dataset.map(lambda x, positions: (x, tf.cast(positions + offset, tf.int32)))
-
-
-def in_turn(
-    opened: Callable[[], Found],
-    layout: Layout,
+def streamed_source(
+    parts: tuple[Data, Data],
     settings: Settings,
-    at_once: int,
-    failures: Failures,
-) -> tf.data.Dataset:
-    """Return a dataset of chunks (simulations, positions) of simulations that come one at a time.
+    external: np.ndarray | None,
+    augmentation: Augment | None,
+) -> StreamedSource:
+    """Check every simulation once, and return a source that reads them anew in every pass."""
+    sizes = (parts[0].layout.size, SAMPLE_PAIRS)
+    first, pairs = (
+        Sample(part.layout, settings, SAMPLE_VALUES, size)
+        for part, size in zip(parts, sizes, strict=True)
+    )
+    for part, sample in zip(parts, (first, pairs), strict=True):
+        collect(part.simulations(), part.layout, settings, sample)
+    check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    return StreamedSource(parts, first.array, settings, external, augmentation)
 
-    Parameters
-    ----------
-    opened : callable
-        Starts a pass over them.
-    layout : Layout
-    settings : Settings
-    at_once : int
-        How many make up a chunk.
-    failures : list
-        Takes what is raised.
-    """
-    position = Positions(layout)
 
-    def checked(found: tuple[Index, Any, str]) -> np.ndarray:
-        context = layout.at(found[0], found[2])
-        array = shaped(context, found[1], settings.input_shape, settings.check_shape)
-        return array.astype(settings.dtype)
-
-    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        try:
-            simulations = opened()
-            while part := list(itertools.islice(simulations, at_once)):
-                positions = np.array([position(index) for index, *_ in part])
-                yield np.stack([checked(found) for found in part]), positions
-        except Exception as error:
-            failures.append(error)
-            raise
-
-    values = tf.TensorSpec((None, *settings.input_shape), settings.dtype)
-    signature = (values, tf.TensorSpec((None,), tf.int64))
-    return tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(2)
+def disk_source(
+    parts: tuple[Data, Data],
+    settings: Settings,
+    external: np.ndarray | None,
+    augmentation: Augment | None,
+) -> StreamedSource:
+    """Write all simulations into temporary files, and return a source that reads these."""
+    fiducial = DiskStore(parts[0], settings)
+    derivative = DiskStore(parts[1], settings, fiducial.file if settings.is_exact else None)
+    layout, inner = derivative.layout, derivative.layout.counts[1:]
+    pairs = derivative.file.read(0, min(layout.counts[0], SAMPLE_PAIRS) * math.prod(inner))
+    pairs = pairs.reshape(-1, *inner, *settings.input_shape)
+    check_derivatives(layout.name, pairs, settings.is_exact)
+    most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
+    sample = fiducial.file.read(0, min(fiducial.layout.size, most))
+    return StreamedSource((fiducial, derivative), sample, settings, external, augmentation)
 
 
 class DiskFile(NamedTuple):
-    """A file of simulations, one behind the other."""
+    """A file of the values of consecutive simulations."""
 
     path: Path
     input_shape: tuple[int, ...]
@@ -150,42 +213,51 @@ class DiskFile(NamedTuple):
         values = np.fromfile(self.path, self.dtype, n * size, offset=offset)
         return values.reshape(n, *self.input_shape)
 
-    def dataset(self, n: int, at_once: int) -> tf.data.Dataset:
-        """Return a dataset of chunks (simulations, positions) of all n simulations."""
-
-        def chunk(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            stop = tf.minimum(start + at_once, n)
-            values = tf.numpy_function(self.read, [start, stop], self.dtype, stateful=False)
-            return tf.ensure_shape(values, (None, *self.input_shape)), tf.range(start, stop)
-
-        return tf.data.Dataset.range(0, n, at_once).map(chunk, num_parallel_calls=2).prefetch(2)
+    def tensor(self, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+        """Return the same as an operation of a graph."""
+        values = tf.numpy_function(self.read, [start, stop], self.dtype, stateful=False)
+        return tf.ensure_shape(values, (None, *self.input_shape))
 
 
 class DiskStore:
-    """Puts simulations into a temporary file, which goes when this does.
+    """Simulations in a temporary file, which is removed with this object.
 
     Parameters
     ----------
-    shape : tuple of int
-        Counts and input_shape.
-    n_axes : int
-        How many axes count simulations.
-    dtype : str
+    data : Data
+        The simulations.
+    settings : Settings
+        Shape and type of a simulation.
+    fiducial : DiskFile, optional
+        The fiducial simulations, if these are exact derivatives of them.
     """
 
-    def __init__(self, shape: tuple[int, ...], n_axes: int, dtype: str) -> None:
-        self._place = tempfile.TemporaryDirectory(prefix="imnn_lab-")
-        path = Path(self._place.name) / "simulations"
-        self.file = DiskFile(path, shape[n_axes:], np.dtype(dtype))
-        self._map: np.memmap | None = np.memmap(path, dtype, "w+", shape=shape)
+    def __init__(self, data: Data, settings: Settings, fiducial: DiskFile | None = None) -> None:
+        self.layout, self._fiducial = data.layout, fiducial
+        self._directory = tempfile.TemporaryDirectory(prefix="imnn_lab-")
+        path = Path(self._directory.name) / "simulations"
+        self.file = DiskFile(path, settings.input_shape, np.dtype(settings.dtype))
+        shape = (*self.layout.counts, *settings.input_shape)
+        values = np.memmap(path, settings.dtype, "w+", shape=shape)
+        collect(data.simulations(), self.layout, settings, values)
+        values.flush()
 
-    def __setitem__(self, index: tuple[int, ...], value: np.ndarray) -> None:
-        """Write a simulation."""
-        if self._map is not None:
-            self._map[index] = value
+    def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
+        """Return a dataset of chunks (simulations, positions), which nothing can fail to read.
 
-    def finish(self) -> None:
-        """Write what is not yet on disk, and let go of the memory."""
-        if self._map is not None:
-            self._map.flush()
-            self._map = None
+        For exact derivatives it is (fiducial simulations, positions, derivatives).
+        """
+        file, fiducial, size = self.file, self._fiducial, self.layout.size
+        n_params = self.layout.counts[-1]  # the dataset must not refer to `self`
+
+        def chunk(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            stop = tf.minimum(start + at_once, size)
+            positions, values = tf.range(start, stop), file.tensor(start, stop)
+            if fiducial is None:
+                return values, positions
+            numbers = positions // n_params
+            read = fiducial.tensor(numbers[0], numbers[-1] + 1)
+            return tf.gather(read, numbers - numbers[0]), positions, values
+
+        starts = tf.data.Dataset.range(0, size, at_once)
+        return starts.map(chunk, num_parallel_calls=2).prefetch(2)

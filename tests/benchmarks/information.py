@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imnn_lab import IMNN, networks, problems, quiet
+from imnn_lab import IMNN, networks, problems, tensorflow_import
 
 
 class Case(NamedTuple):
@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5.0, help="of training")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     given = parser.parse_args()
-    quiet.import_tensorflow()
+    tensorflow_import.import_tensorflow()
     for name in given.cases:
         report(name, CASES[name], range(1, given.seeds + 1), given.seconds)
 

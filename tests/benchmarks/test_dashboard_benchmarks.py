@@ -23,8 +23,8 @@ PAIRS = 60
 
 def shown(network):
     """Return a dashboard whose models are in a document that counts what would be sent."""
-    dashboard, document = TrainingDashboard(network), Document()
-    document.add_root(dashboard._create_view().get_root(document))
+    dashboard, document = TrainingDashboard(network).page(), Document()
+    document.add_root(dashboard.body.get_root(document))
     return dashboard, document
 
 

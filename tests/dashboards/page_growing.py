@@ -5,8 +5,8 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from panel.io import document
 
+from imnn_lab.dashboards.host.sessions import tick_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.dashboards.sessions import tick_with_session
 
 MOST = 5
 grown = pn.Column()

@@ -12,8 +12,8 @@ import panel as pn
 from dashboards import inference_problem as problem
 
 from imnn_lab import LFI
+from imnn_lab.dashboards.host.sessions import tick_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.dashboards.sessions import tick_with_session
 
 counted = {"simulations": 0}
 

@@ -10,8 +10,8 @@ import panel as pn
 from makers import small_imnn
 
 from imnn_lab import problems
+from imnn_lab.dashboards.host.sessions import stop_with_session, tick_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.dashboards.sessions import stop_with_session, tick_with_session
 
 problem = problems.gaussian()
 imnn = small_imnn()

@@ -1,9 +1,12 @@
 """A network whose run does what a test says: no TensorFlow, no thread, no waiting."""
 
+import threading
+
 import numpy as np
 
+from imnn_lab.history import History, SteeringMark
 from imnn_lab.regularisation import Regularisation
-from imnn_lab.results import FisherStatistics, History, SteeringMark
+from imnn_lab.results import FisherStatistics
 
 NAMES = (
     "det_F", "val_det_F", "det_C", "val_det_C", "det_Cinv", "val_det_Cinv", "log_det_F",
@@ -12,8 +15,9 @@ NAMES = (
 
 
 class ScriptedRun:
-    def __init__(self, imnn, λ, ε, last):
+    def __init__(self, imnn, λ, ε, last, patience=None):
         self.state, self.reason, self.error, self.last = "running", "", None, last
+        self.patience, self.stale, self._ended = patience, 0, threading.Event()
         self.regularisation = Regularisation(λ, ε)
         self.asked, self._imnn = [], imnn
 
@@ -28,7 +32,11 @@ class ScriptedRun:
         self.state = "running"
 
     def stop(self):
-        self.state, self.reason = "stopped", "it was stopped"
+        self.state, self.reason = "stopped", "stopped by the user"
+        self._ended.set()
+
+    def wait(self, timeout=None):
+        return self._ended.wait(timeout)
 
     def steer(self, *, λ=None, ε=None, learning_rate=None):
         self.asked.append({"λ": λ, "ε": ε, "learning_rate": learning_rate})
@@ -53,7 +61,7 @@ class ScriptedRun:
 
 
 class ScriptedNetwork:
-    """Has what `imnn_lab.dashboards.protocols.Trained` asks for."""
+    """Has what `imnn_lab.dashboards.training.protocols.Trained` asks for."""
 
     θ_fid = np.array([0.0, 1.0])
 
@@ -65,11 +73,11 @@ class ScriptedNetwork:
         self.started.append({"n_iterations": n_iterations, "λ": λ, "ε": ε, "reset": reset})
         if reset:
             self.history = History()
-        self.run = ScriptedRun(self, λ, ε, n_iterations)
+        self.run = ScriptedRun(self, λ, ε, n_iterations, patience)
         return self.run
 
-    def train(self, n, learning_rate=1e-3):
-        """Append n iterations whose det F is the iteration + 1."""
+    def train(self, n, learning_rate=1e-3, **given):
+        """Append n iterations whose det F is the iteration + 1, but for the columns given."""
         first = len(self.history)
         i = np.arange(first, first + n)
         columns = dict.fromkeys(NAMES, 1.0 + i) | {"iteration": i, "seconds": i / 100}
@@ -77,9 +85,14 @@ class ScriptedNetwork:
         pair = run.regularisation if run else Regularisation(10, 0.1)
         settings = {"λ": pair.λ, "ε": pair.ε, "α": pair.α, "learning_rate": learning_rate}
         columns |= {name: np.full(n, value) for name, value in settings.items()}
+        if self.validation is None:
+            columns |= {name: np.full(n, np.nan) for name in NAMES if name.startswith("val_")}
+        columns |= given
         μ, C, dμ_dθ = (np.stack(x) for x in zip(*map(statistics, 1.0 + i), strict=True))
         matrices = {"μ": μ, "C": C, "dμ_dθ": dμ_dθ, "F": dμ_dθ @ dμ_dθ}
-        self.history.append(columns, matrices | {f"val_{k}": v for k, v in matrices.items()})
+        if self.validation is not None:
+            matrices |= {f"val_{name}": values for name, values in matrices.items()}
+        self.history.append(columns, matrices)
 
 
 def statistics(det_F):

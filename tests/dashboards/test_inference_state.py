@@ -1,13 +1,17 @@
 """What a page of inference does, without a browser and without a network."""
 
-import time
-
 import numpy as np
 import pytest
 from dashboards import inference_problem as problem
+from waiting import until
 
 from imnn_lab import LFI
-from imnn_lab.dashboards.inference import InferenceDashboard, InferencePage
+from imnn_lab.dashboards.inference import state as inference_state
+from imnn_lab.dashboards.inference.controls import PopulationView
+from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
+from imnn_lab.dashboards.inference.state import InferenceState
+from imnn_lab.dashboards.inference.views import ExportView
+from imnn_lab.inference.rejection import accept
 
 
 def dashboard(simulator=problem.simulator, **options):
@@ -19,26 +23,26 @@ def dashboard(simulator=problem.simulator, **options):
 
 class Counting:
     def __init__(self):
-        self.made = 0
+        self.simulated = 0
 
     def __call__(self, parameters, seed):
-        self.made += len(parameters)
+        self.simulated += len(parameters)
         return problem.simulator(parameters, seed)
 
 
 def drawn(page, n=2000):
     page.state.choices.draws = n
     page.state.draw()
-    assert page.state.drawing.wait(60)
-    page.refresh()
+    assert page.state.abc_work.wait(60)
+    page.tick()
     return page
 
 
 def source(page, name):
     for view in page.views:
         for panel in getattr(getattr(view, "_drawing", None), "_panels", {}).values():
-            for found in panel.figure.select({"name": name}):
-                return found
+            for model in panel.figure.select({"name": name}):
+                return model
     raise LookupError(name)
 
 
@@ -53,23 +57,76 @@ def test_the_gaussian_approximation_is_there_at_once():
 def test_the_distance_recolours_without_simulating():
     counting = Counting()
     page = drawn(InferencePage(dashboard(counting).state))
-    assert counting.made == 2000
+    assert counting.simulated == 2000
     before = page.brush.source.data["group"].tolist().count("ABC")
     page.state.choices.log_distance = 0.8
-    page.refresh()
+    page.tick()
     groups = page.brush.source.data["group"].tolist()
     distances = problem_distances(page)
     assert groups.count("ABC") == (distances < 10**0.8).sum() > before
     assert groups.count("ABC, rejected") == (distances >= 10**0.8).sum()
-    assert counting.made == 2000
+    assert counting.simulated == 2000
     bars = source(page, "distances 0 0 histogram ABC").data
     assert bars["count"].sum() == groups.count("ABC")
     assert source(page, "distances 0 0 x truth").data["at"] == [pytest.approx(10**0.8)]
 
 
+def test_draws_are_accepted_once_per_change(monkeypatch):
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(options)
+        return accept(*arguments, **options)
+
+    monkeypatch.setattr(inference_state, "accept", counted)
+    page = drawn(InferencePage(dashboard().state))
+    first = len(calls)
+    for _ in range(3):
+        page.tick()
+        InferencePage(page.state, follows=False)
+    page.state.choices.smoothing = 2.0
+    page.tick()
+    assert len(calls) == first, "neither ticks, nor other pages, nor other choices need it again"
+    page.state.choices.log_distance = 0.5
+    page.tick()
+    page.state.simulate_target([2, 1], 5)
+    page.tick()
+    assert len(calls) == first + 2, "the control: another ε and another target do"
+
+
+def test_the_nearest_draws_are_accepted():
+    page = drawn(InferencePage(dashboard().state))
+    page.state.accept_nearest(100)
+    acceptance = page.state.snapshot().acceptance
+    assert acceptance.num_accepted == 100
+    assert acceptance.distances[acceptance.accepted].max() <= np.sort(acceptance.distances)[99]
+
+
+def test_the_python_call_follows_the_choices():
+    page = InferencePage(dashboard().state)
+    (view,) = (view for view in page.views if isinstance(view, ExportView))
+    page.state.choices.particles = 321
+    page.tick()
+    assert "PMC(draws=321" in view.call.object
+    assert "simulator" not in dashboard(None).state.python_call()
+
+
+def test_errors_are_shown_beside_what_the_reader_pressed():
+    page = InferencePage(dashboard().state)
+    (view,) = (view for view in page.views if isinstance(view, PopulationView))
+    page.state.choices.most_simulations = 1000
+    view.attempt(view.start)
+    page.tick()
+    assert "be at least 2000" in view.status.object
+    page.state.choices.most_simulations = 100_000
+    view.attempt(page.state.stop)
+    page.tick()
+    assert "be at least" not in view.status.object
+
+
 def problem_distances(page):
-    found = page.state.snapshot()
-    return found.observation.target.distances(found.draws.estimates)
+    snapshot = page.state.snapshot()
+    return snapshot.observation.target.distances(snapshot.draws.estimates)
 
 
 def test_a_selection_lasts_while_the_distance_changes_and_fills_the_table():
@@ -77,7 +134,7 @@ def test_a_selection_lasts_while_the_distance_changes_and_fills_the_table():
     page.brush.source.selected.indices = [3, 10, 40]
     rows = page.brush.rows
     page.state.choices.log_distance = 1.0
-    page.refresh()
+    page.tick()
     assert page.brush.rows.tolist() == rows.tolist()
     table = page.state.snapshot().table(page.brush.rows)
     assert table["number"].tolist() == rows.tolist()
@@ -86,14 +143,14 @@ def test_a_selection_lasts_while_the_distance_changes_and_fills_the_table():
 
 def test_population_monte_carlo_finds_the_posterior_and_its_iterations_are_played():
     page = InferencePage(dashboard().state)
-    page.state.move()
-    assert page.state.moving.wait(120)
-    page.refresh()
-    found = page.state.snapshot()
-    last = found.samples["PMC"]
+    page.state.run_pmc()
+    assert page.state.pmc_work.wait(120)
+    page.tick()
+    snapshot = page.state.snapshot()
+    last = snapshot.samples["PMC"]
     # 500 particles: the mean's error is sd/√ESS, ESS > 300
     sd = np.sqrt(np.diag(np.linalg.inv(problem.F)))
-    assert (np.abs(last.mean - found.observation.target.estimate) < 5 * sd / np.sqrt(300)).all()
+    assert (np.abs(last.mean - snapshot.observation.target.estimate) < 5 * sd / np.sqrt(300)).all()
     page.state.choices.iteration = 0
     assert page.state.snapshot().population.iteration == 0
     assert page.state.snapshot().samples["PMC"].sd[0] > last.sd[0]
@@ -102,33 +159,33 @@ def test_population_monte_carlo_finds_the_posterior_and_its_iterations_are_playe
 def test_another_target_keeps_draws_and_drops_populations():
     page = drawn(InferencePage(dashboard().state))
     page.state.simulate_target([2, 1], 5)
-    page.refresh()
-    found = page.state.snapshot()
-    assert found.draws.num_draws == 2000
-    assert found.populations == ()
-    assert found.observation.truth.tolist() == [2, 1]
+    page.tick()
+    snapshot = page.state.snapshot()
+    assert snapshot.draws.num_draws == 2000
+    assert snapshot.populations == ()
+    assert snapshot.observation.truth.tolist() == [2, 1]
     assert source(page, "corner 0 0 x truth").data["at"] == [2]
     with pytest.raises(ValueError, match="lie inside the prior"):
         page.state.simulate_target([99, 0], 1)
 
 
-def test_a_simulator_that_fails_is_told_of():
+def test_a_failing_simulator_is_reported():
     def broken(parameters, seed):
         raise OSError("the disk is full")
 
     page = InferencePage(dashboard(broken).state)
     drawn(page)
-    assert page.state.drawing.state == "failed"
-    assert "disk is full" in page.state.drawing.message
+    assert page.state.abc_work.state == "failed"
+    assert "disk is full" in page.state.abc_work.message
 
 
-def test_work_can_be_stopped():
+def test_abc_can_be_stopped():
     page = InferencePage(dashboard().state)
     page.state.choices.draws = 1_000_000
     page.state.draw()
     page.state.stop()
-    assert page.state.drawing.wait(60)
-    assert page.state.drawing.state == "stopped"
+    assert page.state.abc_work.wait(60)
+    assert page.state.abc_work.state == "stopped"
     assert page.state.snapshot().draws.num_draws < 1_000_000
 
 
@@ -141,10 +198,10 @@ def test_facades_open_the_page_with_what_they_have(name):
         assert InferencePage(state).brush.series == ("Gaussian approximation",)
         return
     kind = {"ABC": LFI.ApproximateBayesianComputation, "PMC": LFI.PopulationMonteCarlo}[name]
-    made = kind(*arguments, problem.simulator, verbose=False, **options)
-    made.ABC(300) if name == "ABC" else made.PMC(50, 200, 0.5)
-    found = made.explore().state.snapshot()
-    assert (found.draws.num_draws == 300) if name == "ABC" else len(found.populations) > 1
+    inference = kind(*arguments, problem.simulator, verbose=False, **options)
+    inference.ABC(300) if name == "ABC" else inference.PMC(50, 200, 0.5)
+    snapshot = inference.explore().state.snapshot()
+    assert (snapshot.draws.num_draws == 300) if name == "ABC" else len(snapshot.populations) > 1
 
 
 def test_an_estimator_without_a_fisher_matrix_is_refused():
@@ -152,10 +209,21 @@ def test_an_estimator_without_a_fisher_matrix_is_refused():
         InferenceDashboard(problem.get_estimate, problem.PRIOR)
 
 
+def test_nothing_is_simulated_without_a_simulator():
+    with pytest.raises(RuntimeError, match="pass `simulator="):
+        InferenceDashboard(problem.get_estimate, problem.PRIOR, Fisher=problem.F)
+    state = dashboard(None).state
+    for act in (state.draw, state.run_pmc, lambda: state.simulate_target([0, 0], 1)):
+        with pytest.raises(RuntimeError, match="pass `simulator="):
+            act()
+    with pytest.raises(RuntimeError, match="No target yet"):
+        InferenceState(problem.get_estimate, problem.F, problem.PRIOR).snapshot()
+
+
 def test_figures_reach_as_far_as_the_posteriors():
     # the forecast's errors are four times too small, as those at θ_fid may be for a far target
     state = dashboard(Fisher=16 * problem.F, exact=problem.exact).state
-    until_found(state)
+    until(lambda: state.snapshot().exact is not None)
     snapshot = state.snapshot()
     low, high = np.quantile(snapshot.exact.parameters, [0.01, 0.99], axis=0)
     reached = np.array(snapshot.ranges).T
@@ -165,19 +233,27 @@ def test_figures_reach_as_far_as_the_posteriors():
     assert (forecast[0] > low).any(), "the control: the forecast alone does not reach so far"
 
 
+def test_the_exact_posterior_gets_data_without_the_axis_of_targets():
+    def exact(data):
+        first, second = data
+        return problem.exact(np.concatenate([first, second]))
+
+    state = InferenceDashboard(
+        lambda data: problem.get_estimate(np.concatenate(data, axis=1)),
+        problem.PRIOR,
+        target=(problem.OBSERVED[:, :1], problem.OBSERVED[:, 1:]),
+        Fisher=problem.F,
+        exact=exact,
+    ).state
+    until(lambda: state.snapshot().exact is not None)
+
+
 def test_figures_do_not_reach_over_the_whole_prior_while_the_distance_is_large():
     page = drawn(InferencePage(dashboard().state))
     page.state.choices.log_distance = 2.0
-    page.refresh()
+    page.tick()
     snapshot = page.state.snapshot()
     assert snapshot.acceptance.accepted.all()
     widths = np.diff(snapshot.ranges)[:, 0]
     forecast = np.diff(snapshot.observation.gaussian.ranges(width=4.5))[:, 0]
     assert (widths <= 3.001 * forecast).all()
-
-
-def until_found(state, seconds=60):
-    end = time.monotonic() + seconds
-    while state.snapshot().exact is None:
-        assert time.monotonic() < end
-        time.sleep(0.05)

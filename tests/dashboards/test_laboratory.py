@@ -7,12 +7,17 @@ import threading
 
 import numpy as np
 import pytest
+from dashboards.scripted import ScriptedNetwork
 from makers import small_imnn
+from waiting import until
 
-from imnn_lab.dashboards.results import ResultsPage
-from imnn_lab.dashboards.results_files import read_results
+from imnn_lab.dashboards.results.dashboard import ResultsPage
+from imnn_lab.dashboards.results.files import read_results
+from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.inference import Posterior
-from imnn_lab.laboratory.pool import Pool
+from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.uploads import numbers, read_upload
 
 
@@ -30,7 +35,7 @@ def test_an_upload_is_read():
     assert set(read_upload("x.npz", place.getvalue(), 10**6)) == {"a", "b"}
 
 
-def test_uploads_that_are_refused():
+def test_unreadable_uploads_are_rejected():
     pickled = saved(np.array([{"a": 1}], object), allow_pickle=True)
     with pytest.raises(ValueError, match="Python objects"):
         read_upload("x.npy", pickled, 10**6)
@@ -60,14 +65,35 @@ def test_a_pool_lets_in_as_many_as_it_has_places_in_the_order_of_asking():
         )
         thread.start()
         threads.append(thread)
-        while pool.position(name) == 0:
-            pass
+        until(lambda name=name: pool.position(name) > 0)
     assert (pool.position("second"), pool.position("third"), entered) == (1, 2, [])
     for thread in threads:
         pool.leave()
         thread.join(10)
     assert entered == ["second", "third"]
     assert not pool.enter("fourth", lambda: True), "one who gives up is not let in"
+
+
+def test_a_pooled_fit_says_how_far_it_is_and_when_it_ends():
+    pool, network = Pool(1), ScriptedNetwork()
+    state = TrainingState(PooledNetwork(network, pool))
+    pump, speed = Pump(state, []), 2.0
+    assert pool.enter("somebody else", lambda: False)
+    state.param.update(n_iterations=40, patience=30)
+    state.start()
+    assert (state.word, state.run.last) == ("queued", None)
+    pool.leave()
+    until(lambda: state.word != "queued")
+    network.train(20)
+    network.run.stale = 3
+    words = progress(state, pump.tick(), speed).split(" · ")
+    assert words[:4] == [
+        "iteration 19 of 40", "2 iterations/s", "10.5 s left",
+        "no improvement for 3 of 30 iterations",
+    ]  # fmt: skip
+    state.stop()
+    assert state.run.wait(10)
+    assert state.word == "stopped"
 
 
 def test_saved_results_are_shown_without_tensorflow(tmp_path):
@@ -92,7 +118,7 @@ def test_saved_results_are_shown_without_tensorflow(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_results_that_are_none(tmp_path):
+def test_files_without_results_are_rejected(tmp_path):
     with pytest.raises(FileNotFoundError, match="no results"):
         read_results(tmp_path)
     np.savez(tmp_path / "other.npz", x=np.zeros(3))

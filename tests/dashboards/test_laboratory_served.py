@@ -108,14 +108,14 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     expect(first.get_by_text("network is ready")).to_be_visible()
     visitor.start(first)
     button(second, "Build the network").click()
-    expect(second.get_by_text("you are number 1 in the line")).to_be_visible()
+    expect(second.get_by_text("you are number 1 in the queue")).to_be_visible()
     second.wait_for_timeout(1000)
     assert second.get_by_text("network is ready").count() == 0
     first.close()  # its session ends half a minute later, and its fit with it
     expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
 
 
-def test_who_has_no_password_stays_outside(watched_page, serve):
+def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
     command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "a secret"]
     address = serve(command, "/login")
     page = watched_page()

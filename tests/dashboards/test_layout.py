@@ -10,7 +10,7 @@ from bokeh.models import UIElement
 from panel.io.notebook import patch_inline_stylesheets
 from panel.io.resources import set_resource_mode
 
-from imnn_lab.dashboards.layout import body
+from imnn_lab.dashboards.common.layout import body
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_body_is_shown_in_a_notebook_without_a_search_for_each_part(searches):
     assert len(searches) < 5
 
 
-def test_a_column_is_not(searches):
+def test_a_column_is_searched_for_each_part(searches):
     # the control, and why there are bodies
     show_in_a_notebook(pn.Column)
     assert len(searches) > 20

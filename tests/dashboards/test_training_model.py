@@ -8,9 +8,10 @@ import pytest
 from bokeh.document import Document
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards import TrainingDashboard, ellipse
-from imnn_lab.figures.interactive_curves import FOLLOW
-from imnn_lab.results import History, SteeringMark
+from imnn_lab.dashboards import TrainingDashboard
+from imnn_lab.dashboards.training import controls, views
+from imnn_lab.figures.live_curves import FOLLOW
+from imnn_lab.history import History, SteeringMark
 
 KNOWN = np.diag([10.0, 5.0])
 
@@ -26,19 +27,40 @@ def source(root, name):
 
 def rooted(dashboard):
     document = Document()
-    root = dashboard._create_view().get_root(document)
+    root = dashboard.body.get_root(document)
     document.add_root(root)
     return root
 
 
 def test_a_page_opened_late_shows_the_whole_history(network):
     network.train(50)
-    root = rooted(TrainingDashboard(network))
+    root = rooted(TrainingDashboard(network).page())
     np.testing.assert_array_equal(source(root, "training_curves").data["det_F"], np.arange(1, 51))
 
 
+def test_one_dashboard_is_shown_by_two_pages(network):
+    dashboard = TrainingDashboard(network)
+    pages = [dashboard.page() for _ in range(2)]
+    roots = [rooted(page) for page in pages]
+    network.start(50, λ=2.0, ε=0.3)
+    network.train(5)
+    for page in pages:
+        page.tick()
+    for root in roots:
+        assert len(source(root, "training_curves").data["det_F"]) == 5
+    network.run.steer(λ=3.0, ε=0.3)
+    network.run.apply()
+    for page in pages:
+        page.pump.tick()
+    assert dashboard.state.λ == 3.0
+    dashboard.state.log_lambda = 0.1
+    for page in pages:
+        page.pump.tick()
+    assert dashboard.state.log_lambda == 0.1, "a mark is followed once, not once per page"
+
+
 def test_ticks_stream_what_is_new(network):
-    dashboard = TrainingDashboard(network, KNOWN)
+    dashboard = TrainingDashboard(network, KNOWN).page()
     root = rooted(dashboard)
     curves = source(root, "training_curves")
     assert not len(curves.data["det_F"])
@@ -60,16 +82,13 @@ def rows_streamed(event):
 
 
 def test_curves_of_a_long_run_keep_their_extremes_and_their_end(network):
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     random = np.random.default_rng(0)
     everything = []
     for n in (1500, 3, 600, 5000, 1, 20_000):
-        first = len(network.history)
-        network.train(n)
-        spikes = random.normal(size=n)
-        network.history._columns["det_F"][first : first + n] = spikes
-        everything.append(spikes)
+        everything.append(random.normal(size=n))
+        network.train(n, det_F=everything[-1])
         dashboard.pump.tick()
     y = np.concatenate(everything)
     data = source(root, "training_curves").data
@@ -81,7 +100,7 @@ def test_curves_of_a_long_run_keep_their_extremes_and_their_end(network):
 
 def test_a_new_history_replaces_the_old(network):
     network.train(20)
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     network.history = History()
     dashboard.pump.tick()
@@ -95,7 +114,7 @@ def test_a_new_history_replaces_the_old(network):
 def test_marks_are_drawn_and_listed(network):
     network.start(100)
     network.train(20)
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     network.history.mark(SteeringMark(20, "ε", 0.05, 0.1, 17))
     dashboard.pump.tick()
@@ -106,7 +125,7 @@ def test_marks_are_drawn_and_listed(network):
 
 def test_a_fit_that_is_over_is_seen_as_a_whole(network):
     network.train(40)
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     rooted(dashboard)
     for made in dashboard.curves.figure.figures:
         assert made.x_range.start <= 0 < 39 <= made.x_range.end < 50
@@ -117,7 +136,7 @@ def test_a_network_that_was_steered_and_saved_is_shown(network):
     network.train(40)
     network.history.mark(SteeringMark(20, "λ", 8.0, 10.0, 17))
     assert network.run is None
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     dashboard.pump.tick()
     assert source(root, "steering_marks").data["label"] == ["λ 10 → 8"]
@@ -127,7 +146,7 @@ def test_a_network_that_was_steered_and_saved_is_shown(network):
 
 
 def test_a_release_is_applied_and_an_invalid_pair_explained(network):
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     dashboard.state.start()
     slider = dashboard.controls.sliders["λ"]
@@ -140,8 +159,9 @@ def test_a_release_is_applied_and_an_invalid_pair_explained(network):
     dashboard.pump.tick()
     assert len(network.run.asked) == 1
     assert "smaller ϵ" in dashboard.controls.rate.object
-    assert source(root, "strength_chosen").data["x"].size == 0
-    assert source(root, "regulariser_pairs").data["x"] == [10.0, 100.0]
+    assert source(root, "regulariser 0 0 lines chosen").data["xs"] == []
+    pairs = [source(root, f"regulariser 0 1 points {name}").data for name in ("applied", "chosen")]
+    assert [pair["x"].tolist() for pair in pairs] == [[10.0], [pytest.approx(100.0)]]
     with_throttle(slider, 0.9)
     dashboard.pump.tick()
     assert "rate α = " in dashboard.controls.rate.object
@@ -155,7 +175,7 @@ def with_throttle(slider, value):
 
 
 def test_a_fit_from_elsewhere_moves_the_sliders(network):
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     rooted(dashboard)
     network.start(50, λ=2.0, ε=0.3)
     network.train(5)
@@ -167,16 +187,16 @@ def test_a_fit_from_elsewhere_moves_the_sliders(network):
 
 
 def test_time_travel_shows_the_fisher_matrix_of_then(network, monkeypatch):
-    monkeypatch.setattr(ellipse, "PERIOD", 0.0)
+    monkeypatch.setattr(views, "ELLIPSE_PERIOD", 0.0)
     network.train(40)
-    dashboard = TrainingDashboard(network, KNOWN)
+    dashboard = TrainingDashboard(network, KNOWN).page()
     root = rooted(dashboard)
     slider = dashboard.ellipse.slider
     assert (slider.end, slider.value) == (39, 39)
-    assert len(source(root, "ellipse_then").data["xs"]) == 0
+    assert len(source(root, "ellipse 0 0 lines then").data["xs"]) == 0
     slider.value = 8
     dashboard.pump.tick()
-    then, now = (source(root, f"ellipse_{which}").data["xs"] for which in ("then", "now"))
+    then, now = (source(root, f"ellipse 0 0 lines {which}").data["xs"] for which in ("then", "now"))
     # det F is 9 then and 40 now, all of it in the first parameter
     assert np.ptp(then[0]) / np.ptp(now[0]) == pytest.approx(np.sqrt(40 / 9))
     assert "then (iteration 8): det F = 9" in dashboard.ellipse.words.object
@@ -186,12 +206,12 @@ def test_time_travel_shows_the_fisher_matrix_of_then(network, monkeypatch):
     assert dashboard.curves.figure.then.location == 8
     slider.value = 49
     dashboard.pump.tick()
-    assert len(source(root, "ellipse_then").data["xs"]) == 0
+    assert len(source(root, "ellipse 0 0 lines then").data["xs"]) == 0
 
 
 def test_smoothing_keeps_the_raw_line(network):
     network.train(100)
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     dashboard.state.smoothing = 0.9
     dashboard.pump.tick()
@@ -207,9 +227,9 @@ def test_smoothing_keeps_the_raw_line(network):
     np.testing.assert_allclose(smooth, np.convolve(w, np.arange(1, 151))[:150] / np.cumsum(w))
 
 
-def test_scales_can_be_changed(network):
+def test_the_scale_of_the_curves_can_be_changed(network):
     network.train(10)
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     dashboard.state.scale = "logarithmic"
     dashboard.pump.tick()
@@ -219,9 +239,8 @@ def test_scales_can_be_changed(network):
 
 
 def test_ranges_follow_ignore_outliers_and_can_show_them(network):
-    network.train(200)
-    network.history._columns["det_F"][50] = 1e9
-    dashboard = TrainingDashboard(network)
+    network.train(200, det_F=np.where(np.arange(200) == 50, 1e9, np.arange(1.0, 201.0)))
+    dashboard = TrainingDashboard(network).page()
     root = rooted(dashboard)
     view = source(root, "curves_view")
     assert view.data["end"][1] < 1e3
@@ -243,7 +262,7 @@ def test_ranges_follow_ignore_outliers_and_can_show_them(network):
 
 def test_downloads_hold_what_they_say(network):
     network.train(30)
-    dashboard = TrainingDashboard(network, KNOWN)
+    dashboard = TrainingDashboard(network, KNOWN).page()
     rooted(dashboard)
     made = {name: button.callback() for name, button in dashboard.export.buttons.items()}
     table = np.genfromtxt(made["CSV"], delimiter=",", names=True, encoding="utf-8")
@@ -255,22 +274,23 @@ def test_downloads_hold_what_they_say(network):
     assert made["PDF"].getvalue().startswith(b"%PDF")
 
 
-def test_without_validation_the_table_says_so(network):
-    network.validation = None
+@pytest.mark.parametrize("validation", [False, True])
+def test_without_validation_the_table_has_dashes_and_the_ellipse_is_from_training(validation):
+    # with validation: the control
+    network = ScriptedNetwork(validation)
     network.train(5)
-    for values in network.history._columns.values():
-        values[:0] = 0
-    network.history._columns["val_det_F"][:] = np.nan
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     rooted(dashboard)
-    assert "from training" in dashboard.ellipse.words.object
-    assert "–" in dashboard.status.table.object
+    origin = "from validation" if validation else "from training"
+    assert origin in dashboard.ellipse.words.object
+    dashes = 0 if validation else len(controls.ROWS)
+    assert dashboard.status.table.object.count("–") == dashes
 
 
 def test_words_from_elsewhere_are_escaped(network):
     network.start(5)
     network.run.state, network.run.error = "failed", ValueError("<script>x</script>")
-    dashboard = TrainingDashboard(network)
+    dashboard = TrainingDashboard(network).page()
     rooted(dashboard)
     assert "<script>" not in dashboard.status.word.object
     assert "Failed: ValueError" in dashboard.status.word.object
@@ -280,6 +300,6 @@ def test_words_from_elsewhere_are_escaped(network):
     ("known", "labels", "words"),
     [(np.eye(3), None, "known_fisher"), (None, ["μ"], "`labels` must name each of the 2")],
 )
-def test_what_does_not_fit_is_refused(network, known, labels, words):
+def test_known_fisher_and_labels_of_another_size_are_rejected(network, known, labels, words):
     with pytest.raises(ValueError, match=words):
         TrainingDashboard(network, known, labels)

@@ -56,7 +56,7 @@ def test_a_value_is_chosen_again_after_it_was_changed_elsewhere(page):
     visitor.press(page, "λ", "ArrowLeft")
     until(page, lambda: column(page, "label", "steering_marks") == changes)
     button(page, "Stop").click()
-    words(page, "Stopped: it was stopped")
+    words(page, "Stopped by the user")
 
 
 def test_two_browsers_do_not_see_each_other_and_leaving_ends_the_fit(page, watched_page, address):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards.protocols import learning_rate_of
-from imnn_lab.dashboards.pump import Pump
-from imnn_lab.dashboards.state import TrainingState
-from imnn_lab.dashboards.training_words import applied_words
-from imnn_lab.results import SteeringMark
+from imnn_lab.dashboards.training.protocols import learning_rate_of
+from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.words import applied_words
+from imnn_lab.history import SteeringMark
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_start_that_fails_says_why(state, network):
     assert state.message == "Another fit of this IMNN is running."
 
 
-def test_learning_rates_that_cannot_be_known():
+def test_a_scheduled_learning_rate_is_unknown():
     class Scheduled(ScriptedNetwork):
         optimiser = type("Optimiser", (), {"learning_rate": object()})()
 

@@ -83,7 +83,7 @@ def steer(page):
 
 def pause_resume_and_stop(page):
     button(page, "Pause").click()
-    words(page, "Paused. Press Resume to go on.")
+    words(page, "Paused. Press Resume to continue.")
     page.wait_for_timeout(600)
     held = column(page, "det_F_iteration")[-1]
     page.wait_for_timeout(600)
@@ -91,13 +91,13 @@ def pause_resume_and_stop(page):
     button(page, "Resume").click()
     until(page, lambda: column(page, "det_F_iteration")[-1] > held)
     button(page, "Stop").click()
-    words(page, "Stopped: it was stopped")
+    words(page, "Stopped by the user")
 
 
 def travel_to_the_beginning(page):
-    assert column(page, "xs", "ellipse_then") == []
+    assert column(page, "xs", "ellipse 0 0 lines then") == []
     press(page, "iteration (", "Home")
-    until(page, lambda: len(column(page, "xs", "ellipse_then")) == 2)
+    until(page, lambda: len(column(page, "xs", "ellipse 0 0 lines then")) == 2)
     words(page, "then (iteration 0)")
 
 
@@ -132,7 +132,7 @@ def accept_from_farther(page):
 
 def run_pmc(page):
     button(page, "Run PMC").click()
-    until(page, lambda: page.get_by_text(re.compile("finished: .*came nearer")).count())
+    until(page, lambda: page.get_by_text(re.compile("finished: .*below the criterion")).count())
     assert column(page, "group", "draws").count("PMC") == PARTICLES
     until(page, lambda: len(column(page, "xs", "corner 1 0 lines PMC")) > 0)
 

@@ -5,9 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imnn_lab.inference import Density, Draws, Posterior, Target, accept
+from imnn_lab.inference import (
+    Density,
+    Draws,
+    Posterior,
+    Target,
+    accept,
+)
 from imnn_lab.inference.proposal import Proposal
-from imnn_lab.simulations import spawn_seeds
+from imnn_lab.simulate import spawn_seeds
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 4))
 seeds = st.integers(0, 2**31 - 1)

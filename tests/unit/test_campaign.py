@@ -106,7 +106,7 @@ def test_scalars_are_one_parameter():
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_batches_do_not_matter(size):
+def test_the_batch_size_does_not_change_the_simulations(size):
     for simulator in (noisy, fragile):
         assert_same(
             make(simulator, **ARGUMENTS, size=size, max_failed=1),
@@ -160,7 +160,7 @@ def test_what_fails_once_is_repeated_with_the_same_seed():
 
 
 @pytest.mark.parametrize("replacements", [0, 2])
-def test_a_cap_ends_it_and_names_the_simulation(replacements):
+def test_too_many_replacements_end_a_campaign_and_name_the_simulation(replacements):
     def hopeless(parameters, seed):
         if parameters[0, 0] > 0.01:
             raise ZeroDivisionError("always there")
@@ -200,13 +200,13 @@ def test_a_simulator_of_several_arrays_is_refused():
         make(lambda parameters, seed: (parameters, parameters), **ARGUMENTS)
 
 
-def test_threads_give_the_same(expected):
+def test_threads_give_the_same_simulations(expected):
     for workers in (1, 4):
         with ThreadPoolExecutor(workers) as executor:
             assert_same(make(fragile, *LARGER, executor=executor), expected)
 
 
-def test_spawned_processes_give_the_same(expected):
+def test_spawned_processes_give_the_same_simulations(expected):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as executor:
         made = make(fragile, *LARGER, executor=executor)
@@ -215,7 +215,7 @@ def test_spawned_processes_give_the_same(expected):
     assert all("Traceback" in f.traceback for f in made.failures if f.kind == "derivative")
 
 
-def test_dask_workers_give_the_same(expected, tmp_path, dask_client):
+def test_dask_workers_give_the_same_simulations(expected, tmp_path, dask_client):
     with dask_client.get_executor() as executor:
         made = make(fragile, *LARGER, executor=executor, directory=tmp_path / "campaign")
         with pytest.raises(TypeError, match="get_executor"):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from imnn_lab import checks
+from imnn_lab import checks, problems
+from imnn_lab.inference.arguments import as_labels
+from imnn_lab.sources.checking import warn_of_wide_differences
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.array(3)])
@@ -10,7 +12,7 @@ def test_integers_of_any_make_are_taken(value):
 
 
 @pytest.mark.parametrize("value", [3.0, "3", None, True, [3]])
-def test_what_is_no_integer_is_refused(value):
+def test_non_integers_are_rejected(value):
     with pytest.raises(TypeError, match="`n` must be an integer"):
         checks.integer("n", value)
 
@@ -46,6 +48,21 @@ def test_errors_have_four_parts():
 
 
 @pytest.mark.parametrize("value", [[[1, 2], [3]], ["a"], object(), np.array([1j])])
-def test_what_is_no_array_of_numbers_is_refused(value):
+def test_arrays_of_anything_but_numbers_are_rejected(value):
     with pytest.raises(TypeError, match="must be an array of real numbers"):
         checks.real_array("data", value)
+
+
+def test_unnamed_parameters_are_labelled_alike_everywhere():
+    assert checks.default_labels(1) == ("θ",)
+    assert checks.default_labels(3) == ("θ₁", "θ₂", "θ₃")
+    assert checks.default_labels(12)[-1] == "θ₁₂"
+    problem = problems.linear_gaussian(np.ones((4, 2)), np.eye(4), [0, 0], [0.1, 0.1])
+    assert problem.labels == as_labels(None, 2) == checks.default_labels(2)
+
+
+def test_a_warning_points_to_the_line_that_called_the_package():
+    F, δθ = np.diag([1e4]), np.array([1.0])
+    with pytest.warns(UserWarning, match="`δθ` of parameter 0") as caught:
+        warn_of_wide_differences(F, δθ)
+    assert caught[0].filename == __file__

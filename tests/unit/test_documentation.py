@@ -4,10 +4,13 @@ import ast
 import dataclasses
 import doctest
 import inspect
+import pkgutil
 import pydoc
 import re
-import runpy
+import subprocess
+import sys
 import textwrap
+import zlib
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from public_names import overridden, public_members, public_objects
 
 import imnn_lab
 
-REFERENCE_SCRIPT = Path(__file__).parents[2] / "docs" / "reference.py"
+ROOT = Path(__file__).parents[2]
 OBJECTS = public_objects()
 CLASSES = {name: one for name, one in OBJECTS.items() if inspect.isclass(one)}
 MEMBERS = {
@@ -115,7 +118,7 @@ def test_their_methods_and_properties_are_documented(name):
     assert missing(value, overridden(cls, member)) == []
 
 
-def test_what_is_left_out_is_noticed():
+def test_undocumented_arguments_and_errors_are_noticed():
     def badly(a, b: np.ndarray, c, d) -> np.ndarray:
         """Do something.
 
@@ -168,7 +171,7 @@ def test_a_wrong_example_is_noticed():
 
 
 @pytest.mark.parametrize("name", [*imnn_lab.__all__])
-def test_what_users_begin_with_has_an_example(name):
+def test_public_names_have_an_example(name):
     one = getattr(imnn_lab, name)
     own = [n for n in WITH_EXAMPLES if n.startswith(getattr(one, "__name__", "-") + ".")]
     assert own or name in ("__version__", "Run", "dashboards") or ">>>" in one.__doc__
@@ -199,14 +202,79 @@ def test_pydoc_renders(name, words):
     assert [word for word in words if word not in text] == []
 
 
-def test_the_reference_has_a_page_for_each_part_and_asks_nothing_of_other_hosts(tmp_path):
-    runpy.run_path(str(REFERENCE_SCRIPT))["write"](tmp_path)
-    pages = {page.stem: page.read_text() for page in tmp_path.rglob("*.html")}
-    parts = {"campaign", "dashboards", "imnn_lab", "inference", "lfi", "networks", "problems"}
-    assert set(pages) == parts | {"index"}
-    assert 'id="IMNN.fit"' in pages["imnn_lab"]
-    assert 'id="PopulationMonteCarlo.resume"' in pages["lfi"]
-    assert 'id="TrainingDashboard"' in pages["dashboards"]
-    loaded = re.compile(r"<(?:script|link|img|iframe)[^>]*https?:|@import|url\(\W?https?:")
+def build_documentation(directory):
+    """Build all pages, tutorials as they are stored, with warnings as errors."""
+    options = ["-W", "--keep-going", "-q", "-D", "nb_execution_mode=off", "-d", directory / "trees"]
+    pages = directory / "pages"
+    command = [sys.executable, "-m", "sphinx", *options, ROOT / "docs", pages]
+    built = subprocess.run(command, capture_output=True, text=True, cwd=directory)
+    assert built.returncode == 0, built.stderr
+    return pages
+
+
+def inventory(pages):
+    """Return the Python names that have an entry in the reference."""
+    *_, packed = (pages / "objects.inv").read_bytes().split(b"\n", maxsplit=4)
+    lines = zlib.decompress(packed).decode().splitlines()
+    return {line.split(" ")[0] for line in lines if line.split(" ")[1].startswith("py:")}
+
+
+def without_entry(names):
+    """Return the public classes, functions and members that have no entry in the reference."""
+    entries = {}
+    for name in names:
+        entries.setdefault(id(pkgutil.resolve_name(name)), []).append(name)
+    absent = [name for name, one in OBJECTS.items() if id(one) not in entries]
+    for name, cls in CLASSES.items():
+        absent += [
+            f"{name}.{member}"
+            for member in public_members(cls)
+            if names.isdisjoint(f"{entry}.{member}" for entry in entries.get(id(cls), []))
+        ]
+    return absent
+
+
+def test_the_reference_has_every_public_name_and_asks_nothing_of_other_hosts(tmp_path):
+    directory = build_documentation(tmp_path)
+    names = inventory(directory)
+    assert without_entry(names) == []
+    assert without_entry(names - {"imnn_lab.IMNN.fit"}) == ["imnn_lab.imnn.IMNN.fit"]
+    assert {"imnn_lab.IMNN.θ_fid", "imnn_lab.IMNN.δθ", "imnn_lab.Regularisation.α"} <= names
+    pages = {page.relative_to(directory): page.read_text() for page in directory.rglob("*.html")}
+    loaded = re.compile(
+        r"<(?:script|img|iframe)[^>]*https?:|<link[^>]*(?:stylesheet|icon|preload)[^>]*https?:"
+        r"|@import|url\(\W?https?:"
+    )
     assert loaded.search('<link rel="stylesheet" href="https://elsewhere/style.css">')
     assert [name for name, page in pages.items() if loaded.search(page)] == []
+    tutorials = {path.stem for path in (ROOT / "tutorials").glob("*.ipynb")}
+    assert tutorials == {name.stem for name in pages if name.parent.name == "tutorials"}
+
+
+NAMED = re.compile(r"`([\w./]+)`")
+
+
+def not_there(text):
+    """Return the paths and ``module.function`` of a text that do not exist."""
+    names = [name for name in NAMED.findall(text) if "." in name or "/" in name]
+    return [name for name in names if not _is_there(name)]
+
+
+def _is_there(name):
+    if "/" in name or name.endswith((".py", ".toml")):
+        return (ROOT / name).exists() or (ROOT / "imnn_lab" / name).exists()
+    try:
+        return pkgutil.resolve_name(f"imnn_lab.{name}") is not None
+    except (AttributeError, ImportError):
+        return False
+
+
+def test_what_the_architecture_names_exists():
+    assert not_there((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
+
+
+def test_what_does_not_exist_is_noticed():
+    text = (
+        "`loss.nothing` follows `loss.loss_and_information` in `imnn_lab/los.py`, not in `loss.py`."
+    )
+    assert not_there(text) == ["loss.nothing", "imnn_lab/los.py"]

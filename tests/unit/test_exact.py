@@ -34,7 +34,7 @@ def test_far_from_the_fiducial_parameters_five_of_their_deviations_are_too_few()
     assert posterior.parameters.max() > known.ppf(0.99)
 
 
-def test_stays_inside_the_prior_and_refuses_one_that_excludes_it():
+def test_the_exact_posterior_stays_inside_the_prior_and_refuses_one_that_excludes_it():
     posterior = exact_posterior(PROBLEM, np.full(10, 2.0), Uniform([0.5], [5.0]))
     assert posterior.parameters.min() >= 0.5
     assert posterior.parameters.max() <= 5.0

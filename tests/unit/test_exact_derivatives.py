@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from kinds_of_data import NAMES, plain, settings, write
 from makers import SIZE, small_imnn, small_network
 
 from imnn_lab import problems, sources
-from imnn_lab.compression import Compressor
-from imnn_lab.sources.arrays import ArraySource
+from imnn_lab.sources.source import ArraySource
+from imnn_lab.summaries import Compressor
+from imnn_lab.training.step import loss_gradient
 
 problem = problems.gaussian()
 
@@ -32,7 +34,7 @@ def central_set(z, δθ):
 
 
 @pytest.mark.parametrize("n_d", [SIZE, 70])
-def test_they_give_the_F_of_small_central_differences(n_d):
+def test_exact_derivatives_give_the_F_of_small_central_differences(n_d):
     z, tangents = exact_set(1, n_d=n_d)
     δθ = np.full(2, 1e-4)
     compressor = Compressor(small_network(dtype="float64"))
@@ -43,15 +45,14 @@ def test_they_give_the_F_of_small_central_differences(n_d):
 
 
 @pytest.mark.parametrize("at_once", [17, 200, 450])
-def test_chunks_of_them_give_the_same_gradient(at_once):
+def test_chunks_of_exact_derivatives_give_the_same_gradient(at_once):
     z, tangents = exact_set(1)
     compressor = Compressor(small_network(dtype="float64"))
 
     def found(chunk):
-        import tensorflow as tf
-
         source = ArraySource(z, tangents, None, "float64", chunk)
-        return compressor.gradient(source, lambda m: tf.reduce_sum(m.dμ_dθ**2) + tf.reduce_sum(m.C))
+        λ, α = (tf.constant(value, tf.float64) for value in (10.0, 1.0))
+        return loss_gradient(compressor, source, λ, α)
 
     for ours, theirs in zip(found(at_once).gradient, found(None).gradient, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
@@ -84,7 +85,7 @@ def test_estimates_and_other_sets(reference):
     np.testing.assert_allclose(again.F, reference.validation.F, rtol=1e-4)
 
 
-def test_only_disk_or_memory_keeps_them_together():
+def test_exact_derivatives_from_generators_need_a_cache():
     data = {name: plain(array) for name, array in ARRAYS.items()}
     with pytest.raises(ValueError, match='cache="disk"'):
         small_imnn(δθ=None, **data, cache=None)
@@ -112,7 +113,7 @@ def test_batch_normalisation_is_refused():
         small_imnn(δθ=None, **ARRAYS, model=model)
 
 
-def test_dropout_trains_with_them():
+def test_dropout_trains_with_exact_derivatives():
     model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(8, "gelu")])
     model.add(keras.layers.Dropout(0.2))
     model.add(keras.layers.Dense(2))
@@ -121,7 +122,7 @@ def test_dropout_trains_with_them():
     assert np.isfinite(imnn.history["det_F"]).all()
 
 
-def test_the_source_says_so():
-    found, _ = sources.sources(settings(δθ=None), sources.Data(**ARRAYS))
+def test_a_source_of_exact_derivatives_is_exact():
+    found, _ = sources.sources(settings(δθ=None), **ARRAYS)
     assert found.is_exact
     assert found.size == SIZE + 2 * SIZE

@@ -6,12 +6,21 @@ import pytest
 from scipy import stats
 
 from imnn_lab import LFI
-from imnn_lab.figures import corner, ellipses, scatter, style
+from imnn_lab.figures import corner, fisher, scatter
+from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.data import Contours, Curve
-from imnn_lab.inference import Density, GaussianPosterior, Posterior, Uniform
+from imnn_lab.figures.ellipses import ellipse
+from imnn_lab.figures.scatter import AXES
+from imnn_lab.figures.style import style
+from imnn_lab.inference import (
+    Density,
+    GaussianPosterior,
+    Posterior,
+    Uniform,
+)
 
 mpl.use("Agg")
-static = pytest.importorskip("imnn_lab.figures.static")
+static = pytest.importorskip("imnn_lab.figures.matplotlib")
 plt = pytest.importorskip("matplotlib.pyplot")
 
 
@@ -35,7 +44,7 @@ def samples(p, n=4000, weighted=False):
 
 @pytest.mark.parametrize("p", [1, 2, 3, 10])
 def test_corner_has_a_panel_for_each_pair(p):
-    described = corner.corner({"GA": gaussian(p), "ABC": samples(p)}, gaussian(p).labels, bins=20)
+    described = corner({"GA": gaussian(p), "ABC": samples(p)}, gaussian(p).labels, bins=20)
     assert len(described.panels) == p * (p + 1) // 2
     assert described.series == ("GA", "ABC")
     for panel in described.panels:
@@ -46,7 +55,7 @@ def test_corner_has_a_panel_for_each_pair(p):
 
 
 def test_contours_hold_their_mass():
-    described = corner.corner({"GA": gaussian(2)}, ("a", "b"), bins=200)
+    described = corner({"GA": gaussian(2)}, ("a", "b"), bins=200)
     (contours,) = described.panel(1, 0).layers
     assert contours.masses == (0.95, 0.68)
     assert (np.diff(contours.levels) > 0).all()
@@ -61,7 +70,7 @@ def test_weights_are_honoured():
     ranges = [(-3.0, 3.0)]
     expected = stats.norm(0, 0.5).pdf
     for posterior, right in ((weighted, True), (ignored, False)):
-        described = corner.corner({"x": posterior}, ("a",), bins=30, ranges=ranges)
+        described = corner({"x": posterior}, ("a",), bins=30, ranges=ranges)
         (curve,) = described.panel(0, 0).layers
         # 20,000 samples in 30 bins of 0.2: relative error at the peak about 4 %; five of them
         close = np.abs(curve.y - expected(curve.x)).max() < 0.2 * expected(0)
@@ -69,14 +78,14 @@ def test_weights_are_honoured():
 
 
 def test_truths_in_one_and_two_dimensions():
-    described = corner.corner({"GA": gaussian(2)}, ("a", "b"), truths=[[0.1, 0.2], [np.nan, 3]])
+    described = corner({"GA": gaussian(2)}, ("a", "b"), truths=[[0.1, 0.2], [np.nan, 3]])
     assert described.panel(0, 0).x_truth == (0.1,)
     assert described.panel(1, 0).x_truth == (0.1,)
     assert described.panel(1, 0).y_truth == (0.2, 3.0)
 
 
 def test_ranges_hold_all_posteriors():
-    described = corner.corner({"one": gaussian(1, -2.0), "two": gaussian(1, 2.0)}, ("a",))
+    described = corner({"one": gaussian(1, -2.0), "two": gaussian(1, 2.0)}, ("a",))
     low, high = described.panel(0, 0).x_range
     assert low == pytest.approx(-4.5)
     assert high == pytest.approx(4.5)
@@ -93,7 +102,7 @@ def test_smoothing_keeps_the_norm_and_widens():
 
 def test_ellipses_are_paths_of_constant_distance():
     F = np.array([[10.0, 3.0], [3.0, 5.0]])
-    x, y = ellipses.ellipse(np.linalg.inv(F), np.array([1.0, 2.0]), 0.68)
+    x, y = ellipse(np.linalg.inv(F), np.array([1.0, 2.0]), 0.68)
     Δ = np.stack([x - 1, y - 2], axis=1)
     distance = np.einsum("ni,ij,nj->n", Δ, F, Δ)
     np.testing.assert_allclose(distance, stats.chi2.ppf(0.68, 2))
@@ -102,7 +111,7 @@ def test_ellipses_are_paths_of_constant_distance():
 
 def test_fisher_shows_the_matrix_and_its_ellipses():
     F = np.diag([4.0, 1.0, 2.0])
-    described = ellipses.fisher({"known": F, "trained": F / 2}, [np.zeros(3)] * 2, ("a", "b", "c"))
+    described = fisher({"known": F, "trained": F / 2}, [np.zeros(3)] * 2, ("a", "b", "c"))
     np.testing.assert_allclose(described.matrix, np.linalg.inv(F))
     panel = described.panel(2, 0)
     assert [(curve.series, curve.mass) for curve in panel.layers] == [
@@ -117,14 +126,14 @@ def test_fisher_shows_the_matrix_and_its_ellipses():
 
 def cloud(p, n=100, rejected=False):
     θ = np.random.default_rng(0).normal(size=(n, p))
-    return scatter.Cloud(θ, θ + 1, np.linalg.norm(θ, axis=1), rejected=rejected)
+    return Cloud(θ, θ + 1, np.linalg.norm(θ, axis=1), rejected=rejected)
 
 
 @pytest.mark.parametrize("p", [1, 2, 3])
-@pytest.mark.parametrize("axes", scatter.AXES)
+@pytest.mark.parametrize("axes", AXES)
 def test_scatter(p, axes):
     clouds = [cloud(p, rejected=True), cloud(p)]
-    described = scatter.scatter(clouds, ["x"], list("abc"[:p]), axes, targets=[np.ones(p)])
+    described = scatter(clouds, ["x"], list("abc"[:p]), axes, targets=[np.ones(p)])
     number = p * p if axes == "parameter_estimate" else max(1, p * (p - 1) // 2)
     assert len(described.panels) == number
     last = described.panels[-1]
@@ -153,12 +162,12 @@ def test_plots_of_none_and_one_accepted(p):
     for ε in (1e-9, np.sort(ABC.distances[0])[0] * 1.001):
         ABC.accept_reject(ε)
         assert ABC.plot().axes
-        for axes in scatter.AXES:
+        for axes in AXES:
             assert ABC.scatter_plot(axes, 0.5).axes
 
 
 def test_matplotlib_properties_pass_through():
-    described = corner.corner({"GA": gaussian(2)}, ("a", "b"))
+    described = corner({"GA": gaussian(2)}, ("a", "b"))
     figure = static.draw(described, color="red", linewidths=3, figsize=(5, 4))
     (line,) = [line for line in figure.axes[0].lines if line.get_color() == "red"]
     assert line.get_linewidth() == 3
@@ -179,15 +188,15 @@ def test_overlays_by_the_facade():
         "Gaussian approximation, target 1",
         "samples",
     ]
-    assert legend.get_title().get_text() == "contours: 50 %"
+    assert legend.get_title().get_text() == "contours enclose 50 %"
 
 
 def test_styles_differ_in_colour_and_dash():
-    styles = [style.style(i) for i in range(6)]
+    styles = [style(i) for i in range(6)]
     assert len({s.colour for s in styles}) == len({s.dashes for s in styles}) == 6
-    assert style.style(6) == style.style(0)
+    assert style(6) == style(0)
 
 
 def test_nothing_to_show():
     with pytest.raises(ValueError, match="at least one posterior"):
-        corner.corner({}, ("a",))
+        corner({}, ("a",))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imnn_lab.figures.curves import mark_labels, thinned, training_curves
-from imnn_lab.results import History, SteeringMark
+from imnn_lab.history import History, SteeringMark
 
 
 def history(n=10):
@@ -17,14 +17,18 @@ def history(n=10):
 
 def test_description_holds_what_the_history_holds():
     described = training_curves(history(), known_det_fisher=50)
-    det_F, det_C, regulariser = described.axes
-    assert [line.name for line in det_F.lines] == ["training", "validation"]
-    np.testing.assert_array_equal(det_F.lines[0].y, np.arange(1, 11))
-    assert det_F.reference == (("known", 50.0),)
-    assert det_C.reference == (("1", 1.0),)
-    assert [line.name for line in regulariser.lines] == ["Λ2, training", "r, training"]
-    assert described.marks[0].iteration == 4
-    assert len(training_curves(history(), regulariser=False).axes) == 2
+    det_F, det_C, regulariser = described.panels
+    assert names(det_F) == ["training", "validation"]
+    np.testing.assert_array_equal(det_F.layers[0].y, np.arange(1, 11))
+    assert det_F.references == (("known: 50", 50.0),)
+    assert det_C.references == (("", 1.0),)
+    assert names(regulariser) == ["Λ2, training", "r, training"]
+    assert det_F.marks == ((4, "λ 10 → 5"),)
+    assert len(training_curves(history(), regulariser=False).panels) == 2
+
+
+def names(panel):
+    return [panel.names[layer.series] for layer in panel.layers]
 
 
 @pytest.mark.parametrize("n", [3, 100, 9999, 200_000])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from imnn_lab.fisher import fisher_statistics, information, moments
-from imnn_lab.loss import imnn_loss
+from imnn_lab.fisher import Moments, fisher_statistics, moments
+from imnn_lab.loss import loss_and_information
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
@@ -11,14 +11,18 @@ C = np.array([[2, 0.5], [0.5, 1]])
 dμ_dθ = np.array([[1.0, 2.0], [0.0, 1.0]])
 
 
-def loss(C, dμ_dθ, λ, ε):
+def constants(λ=10.0, ε=0.1):
     pair = Regularisation(λ, ε)
-    found = information(tf.constant(C, tf.float64), tf.constant(dμ_dθ, tf.float64))
-    return imnn_loss(found, tf.constant(pair.λ, tf.float64), tf.constant(pair.α, tf.float64))
+    return tf.constant(pair.λ, tf.float64), tf.constant(pair.α, tf.float64)
+
+
+def terms(C, dμ_dθ, *pair):
+    tensors = (tf.constant(value, tf.float64) for value in (np.zeros(len(C)), C, dμ_dθ))
+    return loss_and_information(Moments(*tensors), *constants(*pair))
 
 
 def test_known_fisher_information():
-    found = information(tf.constant(C), tf.constant(dμ_dθ))
+    found = terms(C, dμ_dθ)
     np.testing.assert_allclose(found.F, [[4, 2], [2, 8 / 7]], rtol=1e-14)
     assert float(found.log_det_F) == pytest.approx(np.log(4 / 7), rel=1e-13)
     assert float(found.Λ2) == pytest.approx(0.9336734694, rel=1e-9)
@@ -44,7 +48,7 @@ def test_frozen_statistics_agree_with_the_graph():
 )
 def test_known_losses(C, dμ_dθ, λ, ε, expected):
     # The last case has Λ2 = 2 (2 − 1)²/2 + 2 (1/2 − 1)²/2 = 1.25 and F = diag(10, 5).
-    assert float(loss(C, dμ_dθ, λ, ε)) == pytest.approx(expected, rel=1e-10)
+    assert float(terms(C, dμ_dθ, λ, ε).loss) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("λ", "ε"), [(10.0, 0.1), (2.0, 0.3), (10.0, 0.01)])
@@ -52,12 +56,10 @@ def test_gradient_of_the_loss_agrees_with_finite_differences(λ, ε):
     random = np.random.default_rng(2)
     x = tf.Variable(random.normal(size=(30, 2)) @ np.array([[1.3, 0.2], [0, 0.8]]))
     d = tf.Variable(random.normal(size=(20, 2, 2, 2)))
-    pair = Regularisation(λ, ε)
-    constants = [tf.constant(value, tf.float64) for value in (pair.λ, pair.α)]
 
     def value():
         found = moments(x, d, tf.constant([0.1, 0.2], tf.float64))
-        return imnn_loss(information(found.C, found.dμ_dθ), *constants)
+        return loss_and_information(found, *constants(λ, ε)).loss
 
     with tf.GradientTape() as tape:
         at = value()
@@ -81,15 +83,12 @@ def test_gradient_at_unit_covariance_is_finite():
     z = tf.Variable(z @ np.linalg.inv(np.linalg.cholesky(np.cov(z.T))).T)
     with tf.GradientTape() as tape:
         found = moments(z, tf.constant(np.tile(np.eye(2), (3, 1, 1))), None)
-        value = imnn_loss(
-            information(found.C, found.dμ_dθ), tf.constant(10.0, tf.float64),
-            tf.constant(0.95, tf.float64),
-        )  # fmt: skip
+        value = loss_and_information(found, *constants()).loss
     assert np.isfinite(tape.gradient(value, z)).all()
 
 
 def test_singular_covariance_gives_nan_and_no_exception():
-    found = information(tf.ones((2, 2), tf.float64), tf.constant(dμ_dθ))
+    found = terms(np.ones((2, 2)), dμ_dθ)
     assert np.isnan(found.log_det_F)
     assert np.isnan(FisherStatistics(np.zeros(2), np.ones((2, 2)), dμ_dθ).log_det_F)
 

@@ -10,8 +10,10 @@ from kinds_of_data import settings
 from makers import SIZE, gaussian_simulator, small_network
 
 from imnn_lab import IMNN, problems
-from imnn_lab.sources import Data, sources
-from imnn_lab.sources.tangents import reverse_tangent, tangent
+from imnn_lab.sources import sources
+from imnn_lab.sources.simulators import reverse_tangent
+from imnn_lab.sources.source import tangent
+from imnn_lab.summaries import split
 
 problem = problems.gaussian()
 NUMPY = problem.simulator
@@ -38,7 +40,7 @@ def are_different(one, other):
 
 
 def fresh_sources(simulator, δθ, **changes):
-    return sources(settings(δθ=δθ, **changes), Data(simulator=simulator))
+    return sources(settings(δθ=δθ, **changes), simulator=simulator)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +75,7 @@ def test_every_iteration_has_its_own_simulations_which_the_seed_decides(kind):
 @pytest.mark.parametrize("kind", ["central", "NumPy"])
 def test_pairs_share_their_random_numbers_and_stand_at_their_parameters(kind):
     source, _ = fresh_sources(*KINDS[kind])
-    x, d = source.split(pieces(source)[0].simulations)
+    x, d = split(source, pieces(source)[0].simulations)
     assert x.shape == (SIZE, 10)
     lower, upper = d.numpy()[:, 0], d.numpy()[:, 1]
     np.testing.assert_allclose(upper[:, 0] - lower[:, 0], problem.δθ[0], rtol=1e-5)
@@ -202,11 +204,11 @@ def without_tangent(θ, seed):
         (lambda θ, seed: NUMPY(θ, seed)[:, :4], problem.δθ, ValueError, r"shape \(4, 4\)"),
         (lambda θ: θ, problem.δθ, RuntimeError, r"work as simulator\(parameters, seed\)"),
         (lambda θ, seed: NUMPY(θ, seed) * np.inf, problem.δθ, ValueError, "finite"),
-        (NUMPY, None, ValueError, "TensorFlow code where δθ is None"),
+        (NUMPY, None, ValueError, "TensorFlow code if δθ is None"),
         (without_tangent, None, ValueError, "derivatives by parameter 0 .* exactly zero"),
     ],
 )
-def test_simulators_that_cannot_serve_are_refused(simulator, δθ, error, words):
+def test_unusable_simulators_are_rejected(simulator, δθ, error, words):
     with pytest.raises(error, match=words):
         fresh_imnn(simulator, δθ)
 

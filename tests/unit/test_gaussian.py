@@ -5,7 +5,12 @@ import pytest
 from scipy import stats
 
 from imnn_lab import LFI
-from imnn_lab.inference import GaussianPosterior, TruncatedNormal, Uniform, as_prior
+from imnn_lab.inference import (
+    GaussianPosterior,
+    TruncatedNormal,
+    Uniform,
+    as_prior,
+)
 
 MATRICES = {
     1: np.array([[4.0]]),
@@ -86,7 +91,7 @@ def test_one_parameter_layouts():
 
 
 @pytest.mark.parametrize("grid", [np.zeros((3, 3)), np.zeros(5), "a", np.zeros((2, 2, 2, 2))])
-def test_refused_grids(grid):
+def test_bad_grids_are_rejected(grid):
     with pytest.raises((TypeError, ValueError), match="`grid` must"):
         approximation(2).log_prob(grid)
 
@@ -194,7 +199,7 @@ def test_evidence_is_the_same_by_every_route():
         ({"seed": -1}, "`seed` must"),
     ],
 )
-def test_refused_arguments(changes, message):
+def test_bad_arguments_of_the_gaussian_approximation_are_rejected(changes, message):
     arguments = {
         "target_data": np.zeros((1, 2)),
         "prior": Uniform([-1, -1], [1, 1]),

@@ -42,7 +42,7 @@ def test_simulations_are_those_of_arrays(kind, dtype):
     assert_same(found, read(dtype=dtype))
 
 
-def test_training_is_that_from_arrays():
+def test_training_from_generators_equals_training_from_arrays():
     kinds = (yielding, yielding, plain, dataset)
     data = zip(NAMES, kinds, gaussian_data(), strict=True)
     imnn = small_imnn(**{name: kind(array) for name, kind, array in data})
@@ -169,8 +169,8 @@ def test_shapes_are_not_checked_on_request():
     ("change", "words"),
     [
         (lambda d: d.skip(3).take(190), r"10 missing \(seed 0; seed 1; seed 2; seed 193; seed 194"),
-        (lambda d: d.concatenate(d.take(1)), r"1 there more than once \(seed 0 \(element 200\)\)"),
-        (lambda d: d.repeat(), "200 there more than once|201 there more than once"),
+        (lambda d: d.concatenate(d.take(1)), r"1 duplicated \(seed 0 \(element 200\)\)"),
+        (lambda d: d.repeat(), "200 duplicated|201 duplicated"),
         (lambda d: d.map(lambda s, i: (s, i + 1)), r"1 missing \(seed 0\); 1 not in this range"),
     ],
 )
@@ -200,7 +200,7 @@ def test_bad_datasets_are_refused(change, error, words):
         small_imnn(fiducial=change(dataset(FIDUCIAL)))
 
 
-def test_other_caches_are_refused():
+def test_unknown_caches_are_rejected():
     for cache in ("cloud", 3, ["memory"]):
         with pytest.raises(ValueError, match="`cache` must be one of"):
             small_imnn(cache=cache)

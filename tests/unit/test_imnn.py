@@ -39,7 +39,7 @@ HOLED[3, 4] = np.nan
         ({"δθ": 0.1}, ValueError, "`δθ` must have one entry"),
         ({"input_shape": 10}, TypeError, "`input_shape` must be a tuple of integers"),
         ({"input_shape": ()}, ValueError, "`input_shape` must have at least one axis"),
-        ({"input_shape": (10, 0)}, ValueError, "none empty"),
+        ({"input_shape": (10, 0)}, ValueError, "none of length 0"),
         ({"fiducial": None}, TypeError, "`fiducial` must be an array of real numbers"),
         ({"fiducial": FIDUCIAL[:100]}, ValueError, r"= \(200, 10\). Received shape \(100, 10\)"),
         ({"fiducial": FIDUCIAL.T}, ValueError, r"Axes \[0, 1\] look swapped"),
@@ -98,7 +98,7 @@ def test_bad_arguments_are_refused_before_any_work(changes, error, words, tmp_pa
         ({"n_iterations": 1, "λ": 100}, ValueError, "smaller ϵ"),
         ({"n_iterations": 1, "\u03f5": 1.0}, ValueError, "smaller ϵ"),
         ({"n_iterations": 1, "λ": None}, TypeError, "`λ`"),
-        ({"n_iterations": 1, "checkpoint": 5}, ValueError, "needs a place"),
+        ({"n_iterations": 1, "checkpoint": 5}, ValueError, "needs a directory"),
         ({"n_iterations": 1, "weight_file": ""}, TypeError, "`weight_file`"),
         ({"n_iterations": 1, "best": "yes"}, TypeError, "`best`"),
         ({"n_iterations": 1, "reset": 1}, TypeError, "`reset`"),
@@ -259,7 +259,7 @@ def test_weights_of_the_description_are_loaded(tmp_path):
         small_imnn(load=True, weights="lost", directory=str(tmp_path), filename="model")
 
 
-def test_nothing_to_load_is_said(tmp_path):
+def test_loading_from_an_empty_directory_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no saved IMNN"):
         IMNN.load(tmp_path)
 

@@ -46,7 +46,9 @@ def test_the_stack_has_the_F_of_the_formula():
     ("summaries", "n_summaries", "without", "with_network"),
     [(mean_and_square, 2, 50, 50), (mean_and_variance, 1, 45, 50), (mean, 1, 0, 50)],
 )
-def test_what_the_network_adds(summaries, n_summaries, without, with_network):
+def test_the_network_adds_the_information_that_external_summaries_miss(
+    summaries, n_summaries, without, with_network
+):
     """Known: nothing beside sufficient summaries, 45 → 50, and all of Σ beside the mean alone.
 
     ln det F of 4,000 simulations scatters by sqrt(2p/n) = .03; 4 of these are 13 %, and the
@@ -70,6 +72,12 @@ def test_training_regularises_the_networks_block_alone():
     imnn.fit(3)
     assert imnn.history["reg"][0] == pytest.approx(0, abs=1e-5)
     assert imnn.history["C"].shape == (4, 4, 4)
+    for prefix, validation in (("", False), ("val_", True)):
+        # The graph and NumPy compute det C and Λ2 of the same float64 matrix.
+        statistics = imnn.history.statistics(2, validation)
+        assert statistics.det_C == pytest.approx(imnn.history[f"{prefix}det_C"][2], rel=1e-9)
+        assert pytest.approx(imnn.history[f"{prefix}reg"][2], rel=1e-6) == statistics.Λ2
+        assert (statistics.n_s, statistics.n_d, statistics.n_external) == (200, 200, 2)
     assert imnn.C.shape == (4, 4)
 
 
@@ -98,7 +106,7 @@ def test_every_kind_of_data(tmp_path):
         np.testing.assert_allclose(imnn.history["det_F"], reference.history["det_F"], rtol=1e-4)
 
 
-def test_estimates_take_both_and_survive_saving(tmp_path):
+def test_estimates_take_data_and_external_summaries_and_survive_saving(tmp_path):
     imnn = small_imnn(external=external(mean_and_variance))
     x = gaussian_data()[2]
     t = mean_and_variance(x)
@@ -114,13 +122,13 @@ def test_estimates_take_both_and_survive_saving(tmp_path):
     assert "without the network" in str(imnn.statistics)
 
 
-def test_other_sets_are_evaluated_with_theirs():
+def test_other_sets_are_evaluated_with_their_external_summaries():
     imnn = small_imnn(external=external(mean_and_variance))
     fiducial, derivative = gaussian_data()[2:]
     t = (mean_and_variance(fiducial), mean_and_variance(derivative))
     found = imnn.evaluate(fiducial, derivative, t)
     np.testing.assert_allclose(found.F, imnn.validation.F, rtol=1e-4)
-    with pytest.raises(ValueError, match="hold 2 known summaries"):
+    with pytest.raises(ValueError, match="hold 2 external summaries"):
         imnn.evaluate(fiducial, derivative)
 
 
@@ -139,15 +147,15 @@ T = external(mean_and_variance)
         ((lambda seed: T[0][seed, 0], *T[1:]), ValueError, "as many summaries"),
     ],
 )
-def test_bad_ones_are_refused(given, error, words):
+def test_bad_external_summaries_are_refused(given, error, words):
     with pytest.raises(error, match=words):
         small_imnn(external=given)
 
 
-def test_they_are_asked_for():
+def test_estimates_need_the_external_summaries():
     imnn = small_imnn(external=T)
     x = gaussian_data()[2]
-    with pytest.raises(ValueError, match=r"`external` must hold 2 known summaries.*nothing"):
+    with pytest.raises(ValueError, match=r"`external` must hold 2 external summaries.*nothing"):
         imnn.get_estimate(x)
     with pytest.raises(ValueError, match=r"have shape \(n, n_external\) = \(200, 2\)"):
         imnn.get_estimate(x, T[2][:, :1])
@@ -155,7 +163,7 @@ def test_they_are_asked_for():
         small_imnn().get_estimate(x, T[2])
 
 
-def test_fewer_summaries_than_parameters_need_them():
+def test_fewer_summaries_than_parameters_need_external_ones():
     with pytest.raises(ValueError, match="fewer need `external`"):
         small_imnn(n_summaries=1, model=small_network(outputs=1))
     small_imnn(n_summaries=1, model=small_network(outputs=1), external=T).fit(2)

@@ -7,6 +7,7 @@ from kinds_of_data import NAMES, dataset, plain, read, rows, write
 from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
 
 from imnn_lab import IMNN
+from imnn_lab.summaries import split
 
 DATA = dict(zip(NAMES, gaussian_data(), strict=True))
 
@@ -83,9 +84,9 @@ def test_augmentation_is_fresh_every_iteration_and_shared_in_a_pair(kind, cache,
     training, validation = read(given, map_fn=noisy, cache=cache)
     first, again, second = (rows(training, step) for step in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
-    x, d = (part.numpy() for part in training.split(first))
+    x, d = (part.numpy() for part in split(training, first))
     assert x.std() == pytest.approx(0.5, rel=0.1), "2,000 values: 10 % is 6 standard deviations"
-    assert not (x == training.split(second)[0].numpy()).any()
+    assert not (x == split(training, second)[0].numpy()).any()
     difference = DATA["derivative"][:, 1] - DATA["derivative"][:, 0]
     np.testing.assert_allclose(d[:, 1] - d[:, 0], difference, atol=1e-5)
     np.testing.assert_array_equal(rows(validation, 0), rows(validation, 5))
@@ -148,7 +149,7 @@ def failing(simulation):
     ],
 )
 @pytest.mark.parametrize("kind", [np.asarray, plain])
-def test_functions_that_cannot_serve_are_refused(map_fn, error, words, kind):
+def test_unusable_map_functions_are_rejected(map_fn, error, words, kind):
     with pytest.raises(error, match=words):
         small_imnn(**{name: kind(array) for name, array in DATA.items()}, map_fn=map_fn)
 

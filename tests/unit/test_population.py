@@ -222,12 +222,12 @@ def test_a_point_target_on_a_deterministic_simulator():
         ((200, 400, 0.1, 0), "`percentile` must"),
     ],
 )
-def test_refused(arguments, message):
+def test_bad_arguments_of_pmc_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         make()(*arguments)
     with pytest.raises(RuntimeError, match="PMC"):
         make().parameters  # noqa: B018
-    with pytest.raises(RuntimeError, match="go on with"):
+    with pytest.raises(RuntimeError, match="No run to resume: call `PMC"):
         make().resume()
     with pytest.raises(ValueError, match="at least initial_draws"):
         make()(10, 100, 0.1, max_simulations=50)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imnn_lab.inference import Independent, TruncatedNormal, Uniform, as_prior
+from imnn_lab.inference import (
+    Independent,
+    TruncatedNormal,
+    Uniform,
+    as_prior,
+)
 from imnn_lab.inference.priors import is_flat
 
 θ = np.array([[0.2, 0.3], [-0.9, 1.5], [0.7, -0.4]])
@@ -46,7 +51,7 @@ SCIPY = {
 
 
 @pytest.mark.parametrize("case", SCIPY)
-def test_scipy(case):
+def test_scipy_distributions_are_priors(case):
     distribution, expected, bounds = SCIPY[case]
     prior = as_prior(distribution, 2)
     np.testing.assert_allclose(prior.log_prob(θ), expected)
@@ -103,7 +108,7 @@ def tensorflow_priors():
         "positive",
     ],
 )
-def test_tensorflow_probability(case):
+def test_tensorflow_probability_distributions_are_priors(case):
     distribution, expected, bounds = tensorflow_priors()[case]
     before = {k: v for k, v in vars(distribution).items() if not k.startswith("_")}
     prior = as_prior(distribution, 2)
@@ -127,13 +132,13 @@ def test_a_scalar_distribution_is_one_parameter():
         np.testing.assert_array_equal((prior.low, prior.high), [[0], [3]])
 
 
-def test_the_least_an_object_can_do():
+def test_an_object_with_sample_and_log_prob_is_a_prior():
     prior = as_prior(Plain(), 2)
     np.testing.assert_allclose((prior.low, prior.high), [[0, 0], [1, 1]], atol=1e-9)
     np.testing.assert_array_equal(prior.log_prob(θ), [0, -np.inf, -np.inf])
 
 
-def test_our_own():
+def test_a_truncated_normal_agrees_with_scipy():
     prior = TruncatedNormal([0, 1], [1, 2], [-1, -np.inf], [1, 2])
     expected = stats.truncnorm(-1, 1).logpdf(θ[:, 0]) + stats.truncnorm(
         -np.inf, 0.5, loc=1, scale=2
@@ -147,7 +152,7 @@ def test_our_own():
     np.testing.assert_array_equal(Uniform(0, 1).log_prob([[0.0], [1.0], [1.01]]), [0, 0, -np.inf])
 
 
-def test_flat():
+def test_flat_priors():
     assert is_flat(Uniform([0, 0], [1, 2]))
     assert is_flat(as_prior(stats.uniform([0, 0], [1, 2])))
     assert not is_flat(TruncatedNormal([0.0], [1.0], -1, 1))
@@ -165,7 +170,7 @@ def test_flat():
         (stats.norm(0, 1), ValueError),
     ],
 )
-def test_refused(prior, error):
+def test_unusable_priors_are_rejected(prior, error):
     with pytest.raises(error, match="`prior` must"):
         as_prior(prior, 2)
 
@@ -173,7 +178,7 @@ def test_refused(prior, error):
 @pytest.mark.parametrize(
     "bounds", [(1, 0), ([0, 0], [1]), (0, np.inf), (np.nan, 1), ("a", "b"), ([[0]], [[1]])]
 )
-def test_refused_bounds(bounds):
+def test_bad_bounds_are_rejected(bounds):
     with pytest.raises((TypeError, ValueError), match=r"must"):
         Uniform(*bounds)
     with pytest.raises(ValueError, match="`sd` must be positive"):

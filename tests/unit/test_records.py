@@ -10,8 +10,8 @@ from kinds_of_data import write as written
 from makers import gaussian_data, small_imnn
 
 from imnn_lab import IMNN, TFRecords
-from imnn_lab.sources import record_files
-from imnn_lab.sources.collection import Layout, collected
+from imnn_lab.sources.collection import Layout
+from imnn_lab.sources.data import records
 
 FIDUCIAL, DERIVATIVE, VALIDATION_FIDUCIAL, VALIDATION_DERIVATIVE = gaussian_data()
 SMALL = FIDUCIAL[:30]
@@ -25,7 +25,7 @@ def read(files, n=30, n_params=None, **changes):
     settings = type("Changed", (Settings,), changes)
     counts = (n,) if n_params is None else (n, 2, n_params)
     layout = Layout("fiducial" if n_params is None else "derivative", counts)
-    return collected(record_files.simulations(files, layout, settings), layout, settings)
+    return records.RecordData(files, layout, settings).array()
 
 
 def write(directory, array=SMALL, *rest, **keywords):
@@ -56,7 +56,7 @@ def plain_examples(array):
         yield {"data": data} | {name: integers(i) for name, i in names}
 
 
-def test_training_is_that_from_arrays(tmp_path):
+def test_training_from_records_equals_training_from_arrays(tmp_path):
     data = {
         "fiducial": write(tmp_path, FIDUCIAL, record_size=0.005),
         "derivative": write(tmp_path, DERIVATIVE, record_size=0.02),
@@ -189,7 +189,7 @@ def test_files_of_an_earlier_set_are_noticed(tmp_path):
     with pytest.warns(UserWarning, match="is of an earlier set"):
         files = write(tmp_path, SMALL + 1)
     np.testing.assert_array_equal(read(files), SMALL + 1)
-    with pytest.raises(ValueError, match="there more than once"):
+    with pytest.raises(ValueError, match="duplicated"):
         read(sorted(tmp_path.glob("fiducial_*.tfrecords")))
 
 
@@ -199,7 +199,7 @@ def test_missing_duplicate_and_surplus_simulations_are_counted(tmp_path):
         read(files, 32)
     with pytest.raises(ValueError, match=r"Received 2 not in this range \(seed 28 in '.*_00"):
         read(files, 28)
-    with pytest.raises(ValueError, match=r"Received 30 there more than once \(seed 0 in '.*00000"):
+    with pytest.raises(ValueError, match=r"Received 30 duplicated \(seed 0 in '.*00000"):
         read([*files, *files])
     with pytest.raises(ValueError, match=r"missing .*; … |missing .*, …"):
         read(files[1:])
@@ -265,10 +265,10 @@ def test_shapes_are_not_checked_on_request(tmp_path):
     np.testing.assert_array_equal(read(files, check_shape=False), SMALL)
 
 
-def test_bytes_that_are_no_example_are_refused(tmp_path):
+def test_bytes_that_are_not_an_example_are_rejected(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "bad.tfrecords")) as writer:
         writer.write(b"\xff\xff\xff")
-    with pytest.raises(ValueError, match=r"bad.tfrecords.* no tf.train.Example"):
+    with pytest.raises(ValueError, match=r"bad.tfrecords.* not a tf.train.Example"):
         read([tmp_path / "bad.tfrecords"])
 
 
@@ -280,7 +280,7 @@ def test_a_non_finite_simulation_in_a_file_is_named(tmp_path):
         read([file])
 
 
-def test_names_that_are_no_files_are_refused(tmp_path):
+def test_names_of_missing_files_are_rejected(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`fiducial` must be a file .*lost.tfrecords"):
         small_imnn(fiducial=["lost.tfrecords"])
     with pytest.raises(FileNotFoundError, match="`validation_derivative`"):
@@ -289,11 +289,11 @@ def test_names_that_are_no_files_are_refused(tmp_path):
         small_imnn(fiducial=["a.tfrecords", None])
 
 
-def test_what_is_a_list_of_files():
+def test_file_names_are_told_from_data():
     names = ["a", Path("a"), ["a", "b"], (Path("a"),), np.array(["a"])]
     others = [None, 1.0, [], [1.0], np.zeros(2), np.array([], dtype=str), [["a"]], len]
-    assert all(map(record_files.are_files, names))
-    assert not any(map(record_files.are_files, others))
+    assert all(map(records.are_files, names))
+    assert not any(map(records.are_files, others))
 
 
 def test_a_set_is_written_as_a_campaign_gives_it(tmp_path):
@@ -302,5 +302,7 @@ def test_a_set_is_written_as_a_campaign_gives_it(tmp_path):
     np.testing.assert_array_equal(read(files[1], len(DERIVATIVE), 2), DERIVATIVE)
     exact = TFRecords(verbose=False).write_set(FIDUCIAL, DERIVATIVE[:, 0], tmp_path, True)
     assert [Path(file).name for file in exact[1]] == ["validation_derivative_00000.tfrecords"]
-    with pytest.raises(ValueError, match="without the 2"):
+    with pytest.raises(
+        ValueError, match=r"\(n_d, 2, n_params\) or \(n_d, n_params\) \+ input_shape. Received"
+    ):
         TFRecords(verbose=False).write_set(FIDUCIAL, DERIVATIVE[:, :1], tmp_path)

@@ -47,7 +47,7 @@ def test_a_pair_without_a_positive_rate_is_refused(λ, ε, words):
 
 
 @pytest.mark.parametrize("λ", ["10", None, [1, 2], 1j])
-def test_what_is_not_a_number_is_refused(λ):
+def test_a_λ_that_is_not_a_number_is_rejected(λ):
     with pytest.raises(TypeError, match="`λ` must be a finite number"):
         Regularisation(λ, 0.1)
 

@@ -87,7 +87,7 @@ def test_greek_keywords_in_any_spelling():
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_none_and_one_accepted(number):
+def test_the_posterior_of_none_and_of_one_accepted_draw(number):
     ABC = make()
     ABC(1000)
     ε = 1e-9 if number == 0 else np.sort(ABC.distances[0])[0] * 1.0001
@@ -121,7 +121,7 @@ def test_failures_are_counted_apart():
     assert "not finite" in ABC.failure
 
 
-def test_all_failed():
+def test_abc_whose_simulations_all_fail():
     ABC = make(simulator=lambda parameters: parameters * np.nan)
     with pytest.raises(SimulationError, match="not finite"):
         ABC(1000)
@@ -151,7 +151,7 @@ def test_until_enough_are_accepted():
     assert ABC.num_draws == drawn
 
 
-def test_the_budget_ends_it():
+def test_the_budget_of_simulations_ends_get_min_accepted():
     ABC = make(targets=[(30.0, 30.0)])
     ABC.get_min_accepted(0.1, 5, min_draws=100, max_draws=1000)
     assert ABC.stopped == "max_draws"
@@ -195,8 +195,11 @@ def test_update_false_changes_nothing():
     assert ABC.draws is kept
 
 
-@pytest.mark.parametrize("at_once", [True, False, 1, 7, None, np.int64(3)])
-def test_at_once(at_once):
+@pytest.mark.parametrize(
+    ("at_once", "largest"),
+    [(True, 50), (False, 1), (1, 1), (7, 7), (None, 2), (np.int64(3), 3)],
+)
+def test_at_once_sets_the_number_of_simulations_in_a_call(at_once, largest):
     sizes = []
 
     def counted(parameters):
@@ -204,8 +207,7 @@ def test_at_once(at_once):
         return parameters
 
     make(simulator=counted)(50, at_once)
-    wanted = {True: 50, False: 1, None: 2}.get(at_once, at_once) if at_once != 1 else 1
-    assert max(sizes) == (50 if at_once is True else wanted)
+    assert max(sizes) == largest
     assert sum(sizes) == 50
 
 
@@ -226,7 +228,7 @@ def test_a_changed_estimator_is_refused():
         ABC(10)
 
 
-def test_asked_too_early():
+def test_results_before_the_first_draws_are_refused():
     ABC = make()
     with pytest.raises(RuntimeError, match=r"ABC\(draws"):
         ABC.parameters  # noqa: B018
@@ -250,12 +252,12 @@ def test_asked_too_early():
         (lambda ABC: ABC.get_min_accepted(1.0, 0), "`accepted` must"),
         (lambda ABC: ABC.posterior(bins=(3, 3, 3), ε=1.0), "`bins` must"),
         (lambda ABC: ABC.posterior(ranges=[(1, 0), (0, 1)], ε=1.0), "`ranges` must"),
-        (lambda ABC: ABC.posterior(ε=1.0, bans=3), "`posterior` must get keywords it knows"),
+        (lambda ABC: ABC.posterior(ε=1.0, bans=3), "`posterior` got an unexpected keyword 'bans'"),
         (lambda ABC: ABC.scatter_plot("parameters", ε=1.0), "`axes` must be one of"),
         (lambda ABC: ABC.scatter_plot(rejected=2, ε=1.0), "`rejected` must"),
     ],
 )
-def test_refused(call, message):
+def test_bad_calls_of_abc_are_rejected(call, message):
     ABC = make()
     ABC(10)
     with pytest.raises((TypeError, ValueError), match=message):
@@ -271,7 +273,7 @@ def test_refused(call, message):
         ({"verbose": 1}, "`verbose` must"),
     ],
 )
-def test_refused_arguments(changes, message):
+def test_bad_arguments_of_abc_are_rejected(changes, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make(**changes)
 
@@ -284,7 +286,7 @@ def test_regression_adjustment_needs_enough_draws():
         ABC.samples(adjust=True)
 
 
-def test_silent(capsys):
+def test_abc_without_verbose_prints_nothing(capsys):
     ABC = make()
     ABC(100)
     assert capsys.readouterr() == ("", "")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import FisherStatistics, History
-from imnn_lab.results import SteeringMark
+from imnn_lab.history import SteeringMark
 
 
 def rows(first, count):
@@ -56,7 +56,7 @@ def test_matrices_are_thinned_evenly():
     np.testing.assert_array_equal(history["F"][:, 0, 0], kept)
 
 
-def test_it_comes_back_from_its_arrays():
+def test_a_history_comes_back_from_its_arrays():
     history = History(most_snapshots=10)
     history.append(*rows(0, 30))
     history.mark(SteeringMark(4, "λ", 5.0, 10.0, 3))
@@ -66,6 +66,21 @@ def test_it_comes_back_from_its_arrays():
     assert again.marks == history.marks
     for key in history:
         np.testing.assert_array_equal(again[key], history[key])
+
+
+def test_statistics_of_an_iteration_know_what_they_were_computed_from():
+    matrices = {
+        "μ": np.zeros((1, 3)),
+        "C": np.diag([100.0, 2, 3])[None],
+        "dμ_dθ": np.ones((1, 1, 3)),
+    }
+    history = History(counts={"training": (50, 40, 1)})
+    history.append({"iteration": np.arange(1)}, matrices)
+    for each in (history, History.from_arrays(history.arrays())):
+        statistics = each.statistics(0)
+        assert (statistics.n_s, statistics.n_d) == (50, 40)
+        # det C of the two summaries behind the external one, exact up to rounding
+        assert statistics.det_C == pytest.approx(6, rel=1e-12)
 
 
 def test_reading_while_another_thread_appends_sees_whole_rows():

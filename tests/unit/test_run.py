@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from makers import small_imnn
+from waiting import until
 
 
 @pytest.fixture
@@ -15,14 +16,6 @@ def imnn():
     if made.run is not None:
         made.run.stop()
         made.run.wait(30)
-
-
-def until(condition, seconds=60):
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.005)
 
 
 def test_start_returns_at_once_and_goes_through_its_states(imnn):

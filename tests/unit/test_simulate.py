@@ -6,9 +6,18 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 import numpy as np
 import pytest
 
-from imnn_lab.bars import progress_bar
-from imnn_lab.simulate import SimulationError, batches, default_size, in_order, simulate
-from imnn_lab.simulations import Batch, simulate_batch, spawn_seeds, takes_seed
+from imnn_lab.progress import progress_bar
+from imnn_lab.simulate import (
+    Batch,
+    SimulationError,
+    batches,
+    default_size,
+    in_order,
+    simulate,
+    simulate_batch,
+    spawn_seeds,
+    takes_seed,
+)
 
 PARAMETERS = np.linspace(-1, 1, 64).reshape(32, 2)
 
@@ -77,7 +86,7 @@ def test_failures_are_counted_in_processes_too(processes):
 
 
 def test_a_simulator_that_cannot_be_sent_is_named(processes):
-    with pytest.raises(SimulationError, match="lost on its way"):
+    with pytest.raises(SimulationError, match="The worker died before it returned this batch"):
         run(lambda parameters: parameters, executor=processes)
 
 

@@ -40,3 +40,8 @@ def test_arrays_come_back_without_pickle(tmp_path):
     np.savez(tmp_path / "b.npz", bad=np.array([object()]))
     with pytest.raises(ValueError, match="pickle"):
         storage.read_npz(tmp_path / "b.npz")
+
+
+def test_weights_are_named_with_or_without_the_suffix(tmp_path):
+    assert storage.weights_path(tmp_path, "best") == tmp_path / "best.weights.h5"
+    assert storage.weights_path(tmp_path, "best.weights.h5") == tmp_path / "best.weights.h5"

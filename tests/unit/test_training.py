@@ -9,7 +9,7 @@ import pytest
 from makers import gaussian_data, small_imnn, small_network
 
 from imnn_lab import IMNN, problems
-from imnn_lab.training import adapted
+from imnn_lab.training.loop import next_count
 
 
 class Poison(keras.layers.Layer):
@@ -268,7 +268,7 @@ def test_more_summaries_than_parameters():
     assert imnn.training.det_C > 0.5
 
 
-def test_one_parameter():
+def test_training_with_one_parameter():
     problem = problems.variance()
     data = problem.training_set(200, 200, 1)
     imnn = IMNN(
@@ -295,9 +295,9 @@ def test_the_same_seeds_give_the_same_training():
 
 
 def test_the_number_of_iterations_in_a_call_adapts():
-    assert adapted(1, 3.0) == 1
-    assert adapted(8, 0.001) == 16
-    assert adapted(100, 0.1) == 50
+    assert next_count(1, 3.0) == 1
+    assert next_count(8, 0.001) == 16
+    assert next_count(100, 0.1) == 50
 
 
 def test_evaluate_agrees_with_the_statistics_of_the_same_set():

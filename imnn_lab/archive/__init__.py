@@ -1,0 +1,1 @@
+"""The saved state of an IMNN."""

@@ -1,0 +1,155 @@
+"""A saved IMNN: one directory that is consistent at every moment.
+
+``state.npz`` alone holds everything: settings, weights, the state of training, statistics and
+history; it is replaced in one step. Beside it stand, for use without this package, the network
+(``model.keras``), its weights (``<weight_file>.weights.h5``) and ``estimator.npz`` with θ_fid,
+Finv, dμ_dθ, Cinv and μ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from imnn_lab import checks, storage
+from imnn_lab.archive.state import SavedTraining, state_arrays
+from imnn_lab.estimator import Estimator
+from imnn_lab.history import History
+from imnn_lab.networks.fitted_layers import refresh_normalisation
+from imnn_lab.results import FisherStatistics
+from imnn_lab.settings import Settings
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is saved of an IMNN.
+
+    Attributes
+    ----------
+    settings : Settings
+        Checked arguments of the IMNN.
+    weights : list of ndarray
+        All variables of the network, as they are to be used.
+    initial : list of ndarray
+        The same before any training, for a reset.
+    statistics : dict
+        FisherStatistics of "training" and, if present, "validation".
+    history : History
+        The record of all iterations.
+    optimiser : dict
+        The configuration of the optimiser, as Keras serialises it.
+    training_state : list of ndarray
+        The variables of a `TrainingGraph`, empty before the first fit.
+    next : int
+        Number of the next iteration of an interrupted training, −1 if the last one ended.
+    """
+
+    settings: Settings
+    weights: list[np.ndarray]
+    initial: list[np.ndarray]
+    statistics: dict[str, FisherStatistics]
+    history: History
+    optimiser: dict[str, Any]
+    training_state: list[np.ndarray]
+    next: int
+
+    def write(
+        self, directory: Path, model: keras.Model, estimator: Estimator, weight_file: str
+    ) -> None:
+        """Write everything, each file whole or not at all."""
+        storage.write_together(
+            {
+                directory / "model.keras": model.save,
+                storage.weights_path(directory, weight_file): model.save_weights,
+                directory / "estimator.npz": lambda path: storage.save_npz(
+                    path, estimator.arrays()
+                ),
+                directory / "state.npz": lambda path: storage.save_npz(path, self._arrays()),
+            }
+        )
+
+    def checkpoint(self, directory: Path) -> None:
+        """Replace the state alone, in one step."""
+        storage.write_npz(directory / "state.npz", self._arrays())
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        plain = {
+            "settings": self.settings.as_dict(),
+            "optimiser": self.optimiser,
+            "next": self.next,
+        }
+        result = {"archive": storage.pack(plain)}
+        result |= _numbered("weight", self.weights) | _numbered("state", self.training_state)
+        result |= _numbered("initial", self.initial)
+        for name, statistics in self.statistics.items():
+            result |= _prefixed(name, statistics.arrays())
+        return result | _prefixed("history", self.history.arrays())
+
+    @classmethod
+    def read(cls, directory: Path) -> Archive:
+        """Read the state of a saved IMNN.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none in the directory.
+        """
+        arrays = state_arrays(directory)
+        saved = SavedTraining.from_arrays(arrays)
+        plain = storage.unpack(arrays["archive"])
+        return cls(
+            settings=saved.settings,
+            weights=_unnumbered("weight", arrays),
+            initial=_unnumbered("initial", arrays),
+            statistics=saved.statistics,
+            history=saved.history,
+            optimiser=plain["optimiser"],
+            training_state=_unnumbered("state", arrays),
+            next=plain["next"],
+        )
+
+    def model(self, directory: Path, model: keras.Model | None) -> keras.Model:
+        """Return the network with its weights; `model` replaces one that Keras cannot load."""
+        if model is None:
+            try:
+                model = keras.models.load_model(directory / "model.keras", compile=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"The network in {str(directory)!r} cannot be loaded without its Python code "
+                    f"({str(error).splitlines()[0]}). Make the same network and pass it as "
+                    "IMNN.load(directory, model=network)."
+                ) from error
+        assign(model.variables, self.weights, "The saved network")
+        refresh_normalisation(model)
+        return model
+
+
+def assign(variables: Sequence[Any], values: Sequence[np.ndarray], context: str) -> None:
+    """Assign saved values to variables, refusing those of another network."""
+    here = [tuple(variable.shape) for variable in variables]
+    saved = [value.shape for value in values]
+    if here != saved:
+        expected = f"have variables of the shapes {here}"
+        raise ValueError(
+            checks.wording(context, expected, saved, "Pass the network it was saved with.")
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(tf.constant(value, dtype=variable.dtype))
+
+
+def _numbered(name: str, values: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}_{i:06d}": value for i, value in enumerate(values)}
+
+
+def _unnumbered(name: str, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}_")]
+
+
+def _prefixed(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}/{key}": value for key, value in arrays.items()}

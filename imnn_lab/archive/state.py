@@ -1,0 +1,68 @@
+"""What can be read of a saved IMNN without its network, and without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imnn_lab import storage
+from imnn_lab.history import History
+from imnn_lab.results import FisherStatistics
+from imnn_lab.settings import Settings
+
+SETS = ("training", "validation")
+
+
+@dataclass(frozen=True)
+class SavedTraining:
+    """Settings, statistics and history of a saved IMNN.
+
+    Attributes
+    ----------
+    settings : Settings
+    statistics : dict
+        FisherStatistics of "training" and, if present, "validation".
+    history : History
+    """
+
+    settings: Settings
+    statistics: dict[str, FisherStatistics]
+    history: History
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SavedTraining:
+        """Read the arrays of a ``state.npz``."""
+        statistics = {
+            name: FisherStatistics.from_arrays(part)
+            for name in SETS
+            if (part := unprefixed(name, arrays))
+        }
+        history = History.from_arrays(unprefixed("history", arrays))
+        for name, saved in statistics.items():  # version 0.1.0 did not save them with the history
+            history.counts.setdefault(name, (saved.n_s, saved.n_d, saved.n_external))
+        settings = Settings.from_dict(storage.unpack(arrays["archive"])["settings"])
+        return cls(settings, statistics, history)
+
+
+def state_arrays(directory: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of ``state.npz`` in a directory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    path = directory / "state.npz"
+    if not path.is_file():
+        message = f"There is no saved IMNN in {str(directory)!r}: {path.name} is missing."
+        raise FileNotFoundError(f"{message} Check `directory` and `filename`.")
+    return storage.read_npz(path)
+
+
+def unprefixed(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with ``<name>/``, without that."""
+    start = f"{name}/"
+    return {key.removeprefix(start): a for key, a in arrays.items() if key.startswith(start)}

@@ -1,0 +1,288 @@
+"""What pages consist of: views, cards side by side or below each other, texts, tables, figures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+import panel as pn
+from bokeh.document import Document
+from bokeh.models import CustomJS, Div
+
+from imnn_lab.dashboards.host.panel_private import LiveColumn
+from imnn_lab.figures.bokeh import Drawing
+
+Moment = TypeVar("Moment")
+
+BORDER = "1px solid rgba(128, 128, 128, 0.35)"
+OWN_SIZE = {
+    "height": "auto", "max-height": "none", "min-width": "0", "max-width": "100%",
+}  # fmt: skip
+AS_WIDE = ".bk-clearfix { display: block !important; }"  # as wide as the page, not the content
+FRAMED = {"border": BORDER, "border-radius": "4px"}  # a download, which has no edge of its own
+CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width": "0"}
+WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
+TEXT_MARGIN = (4, 10)
+EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
+# Names for controls that Bokeh 3.9 and Panel 1.9 leave without one. They come and go, and lie in
+# shadow roots, which no selector or observer of the document reaches: so they are looked up once a
+# second. test_every_control_has_a_name (served) tells whether Bokeh and Panel name them.
+NAME_CONTROLS = """
+{
+  const text = element => element?.textContent.trim() ?? ""
+  const kinds = [
+    [".noUi-handle", root => text(root.querySelector(".bk-slider-title")).replace(/:[^:]*$/, "")],
+    ["input[type=range]", root => text(root.querySelector(".pn-player-title"))],
+    ["input[type=checkbox]", (_, control) => text(control.nextElementSibling)],
+    [".bk-spin-btn-up", () => "more"],
+    [".bk-spin-btn-down", () => "less"],
+    ["button", (_, control) => text(control) ? "" : control.className],
+  ]
+  const look = root => {
+    for (const control of root.querySelectorAll("*")) {
+      if (control.shadowRoot) look(control.shadowRoot)
+      if (control.hasAttribute("aria-label")) continue
+      const kind = kinds.find(([selector]) => control.matches(selector))
+      const name = kind?.[1](root, control)
+      if (name) control.setAttribute("aria-label", name)
+    }
+  }
+  window.imnn_lab_names ??= setInterval(() => look(document), 1000)
+}
+"""
+
+
+class View(pn.viewable.Viewer, Generic[Moment]):
+    """One part of a page. The page's tick calls `refresh` with what there is to show.
+
+    Subclasses set `body` and define `refresh`.
+
+    Attributes
+    ----------
+    body : panel viewable
+        What the page shows.
+    failure : str
+        Why the last act that the reader asked for failed, empty if it did not.
+    """
+
+    body: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure = ""
+        self._key: Hashable = object()
+
+    def refresh(self, moment: Moment) -> None:
+        """Show another moment."""
+        raise NotImplementedError
+
+    def changed(self, key: Hashable) -> bool:
+        """Return whether the key differs from that of the last call, and remember it."""
+        before, self._key = self._key, key
+        return key != before
+
+    def attempt(self, act: Callable[[], object]) -> bool:
+        """Do what the reader asked for; keep the message of an error as `failure`.
+
+        Returns
+        -------
+        bool
+            Whether it succeeded.
+        """
+        self.failure = ""
+        try:
+            act()
+        except (RuntimeError, TypeError, ValueError) as error:
+            self.failure = str(error)
+        return not self.failure
+
+    def __panel__(self) -> Any:
+        return self.body
+
+
+class Body(LiveColumn):
+    """All of a dashboard: its page names its controls."""
+
+    def prepare(self, document: Document) -> None:
+        """Let a served page name its controls once it is ready."""
+        document.js_on_event("document_ready", CustomJS(code=NAME_CONTROLS))
+
+    def notebook_html(self) -> str:
+        """Return the script that names controls in a notebook."""
+        return f'<script type="application/javascript">{NAME_CONTROLS}</script>'
+
+
+def body(*objects: Any) -> Body:
+    """Return what a dashboard consists of, from top to bottom, as wide as the page."""
+    return Body(*objects, margin=0, styles=OWN_SIZE, **WIDE)
+
+
+def stack(*objects: Any, max_width: str = "100%") -> pn.Column:
+    """Return things below each other, as wide as the page allows and no wider.
+
+    Parameters
+    ----------
+    *objects : panel viewables
+    max_width : str
+        A CSS length.
+    """
+    styles = OWN_SIZE | {"max-width": max_width}
+    return pn.Column(*objects, margin=0, styles=styles, **WIDE)
+
+
+def card(title: str, *objects: Any) -> pn.Column:
+    """Return a titled group.
+
+    Parameters
+    ----------
+    title : str
+    *objects : panel viewables
+    """
+    return pn.Column(heading(title), *objects, styles=CARD, margin=4, **WIDE)
+
+
+def heading(text: str) -> pn.pane.HTML:
+    """Return the title of a card."""
+    words = f'<h3 style="margin: 0; font-size: 1.05em">{html.escape(text)}</h3>'
+    return pn.pane.HTML(words, margin=(0, 5, 6, 5), sizing_mode="stretch_width")
+
+
+class LiveText(pn.viewable.Viewer):
+    """HTML that changes often: only what changed is sent.
+
+    A pane of Panel's own sends its style sheets with each change, and a notebook then fetches them
+    from a host outside.
+
+    Parameters
+    ----------
+    text : str
+        HTML.
+    margin : tuple of int
+        Above and below, left and right, in pixels.
+    """
+
+    def __init__(self, text: str = "", margin: tuple[int, int] = (0, 5)) -> None:
+        super().__init__()
+        self._model = Div(
+            text=text, sizing_mode="stretch_width", margin=margin, stylesheets=[AS_WIDE]
+        )
+
+    @property
+    def object(self) -> str:
+        """The HTML that is shown."""
+        return str(self._model.text)
+
+    @object.setter
+    def object(self, text: str) -> None:
+        if text != self._model.text:
+            self._model.text = text
+
+    def __panel__(self) -> pn.pane.Bokeh:
+        return pn.pane.Bokeh(self._model, sizing_mode="stretch_width", margin=0)
+
+
+def flowing(*shares: tuple[Any, int, int]) -> pn.FlexBox:
+    """Return a row that breaks where it is too narrow, for figures that stretch.
+
+    Grids of figures want `side_by_side`.
+
+    Parameters
+    ----------
+    *shares : (viewable, basis, grow)
+    """
+    size = {"min-width": "0", "max-width": "100%"}
+    cells = [
+        pn.Column(viewable, margin=0, styles={"flex": f"{grow} 1 {basis}px"} | size, **WIDE)
+        for viewable, basis, grow in shares
+    ]
+    return pn.FlexBox(
+        *cells, align_items="flex-start", gap="0px", sizing_mode="stretch_width", margin=0
+    )
+
+
+def side_by_side(*shares: tuple[Any, int, int]) -> pn.Row:
+    """Return a row that breaks where it is too narrow, for grids of figures as well.
+
+    Parameters
+    ----------
+    *shares : (viewable, basis, grow)
+        What stands there, the width in pixels below which it moves to a row of its own, and its
+        share of the width that is left over.
+    """
+    cells = [
+        pn.Column(viewable, margin=0, styles={"flex": f"{grow} 1 {basis}px"} | OWN_SIZE, **WIDE)
+        for viewable, basis, grow in shares
+    ]
+    # pn.FlexBox would let rows overlap that hold figures
+    styles = {"flex-wrap": "wrap", "align-items": "flex-start"} | OWN_SIZE | {"width": "100%"}
+    return pn.Row(*cells, margin=0, styles=styles, **WIDE)
+
+
+def action_button(
+    label: str, act: Callable[[], object], width: int, variant: str = "solid"
+) -> pn.widgets.Button:
+    """Return a button that calls a function when it is pressed."""
+    button = pn.widgets.Button(label=label, color="primary", variant=variant, width=width)
+    button.on_click(lambda _: act())
+    return button
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table; its cells are escaped, the first of a row is a heading."""
+    cell = "padding: 2px 10px 2px 0; text-align: left; font-variant-numeric: tabular-nums"
+    head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)
+    body = "".join(
+        f'<tr><th scope="row" style="{cell}; font-weight: normal">{html.escape(first)}</th>'
+        + "".join(f'<td style="{cell}">{html.escape(value)}</td>' for value in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}"
+    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def words(text: str = "") -> LiveText:
+    """Return text that changes, as HTML."""
+    return LiveText(text, TEXT_MARGIN)
+
+
+def announced_html(text: str, role: str = "status") -> str:
+    """Return a text that screen readers announce when it changes; nothing for no text.
+
+    Parameters
+    ----------
+    text : str
+    role : {"status", "alert"}
+        An alert is announced at once.
+    """
+    edge = f"padding: 4px 8px; border-left: 4px solid {EDGES[role]}"
+    return f'<div role="{role}" style="{edge}">{html.escape(text)}</div>' if text else ""
+
+
+def scrolling(content: str, height: int = 280) -> str:
+    """Return HTML that scrolls where it is wider than the page or higher than so many pixels."""
+    # contain: the width comes from the page, not from the content
+    style = f"overflow: auto; contain: inline-size; max-height: {height}px"
+    return f'<div tabindex="0" style="{style}">{content}</div>'
+
+
+def figure_pane(figure: Any) -> pn.pane.Bokeh:
+    """Return a pane for a figure, as wide as the page allows."""
+    return pn.pane.Bokeh(figure, margin=0, **WIDE)
+
+
+def figure_rows(drawing: Drawing) -> pn.Column:
+    """Return a drawing's legend and its figures in rows.
+
+    Each figure is a pane of its own: Bokeh's grids do not finish deep inside Panel's layouts.
+    """
+    rows = [
+        pn.Row(
+            *(pn.Spacer(margin=0, **WIDE) if cell is None else figure_pane(cell) for cell in row),
+            margin=0,
+            **WIDE,
+        )
+        for row in drawing.figures
+    ]
+    return pn.Column(figure_pane(drawing.legend), *rows, margin=0, **WIDE)

@@ -1,0 +1,1 @@
+"""Where pages live: servers, sessions, notebooks."""

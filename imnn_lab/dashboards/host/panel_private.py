@@ -1,0 +1,115 @@
+"""Private names of Panel 1.9 and panel-material-ui 0.16: all that imnn_lab uses stand here.
+
+``tests/dashboards/test_private_names.py`` has a test for each; it says what an upgrade breaks.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import panel as pn
+from bokeh.document import Document
+from bokeh.models import Model, UIElement
+from panel.io.notebook import patch_inline_stylesheets
+from panel.io.resources import LOCAL_DIST
+from panel.util import edit_readonly
+
+
+class LiveColumn(pn.Column):
+    """A column that a notebook shows without delay, and that one thread changes at a time.
+
+    Panel puts the style sheets into a notebook's models one by one, and Bokeh looks through the
+    whole document after each: so this is done at once, with the document's models frozen
+    (``_render_model``, ``patch_inline_stylesheets``; no public issue known). Panel sends a change
+    as several messages, which must not be mixed with those of another thread (``_on_msg``).
+
+    Attributes
+    ----------
+    turn : threading.RLock
+        Held by the thread that changes what a notebook shows: that of its frontend, or of a ticker.
+    """
+
+    def __init__(self, *objects: Any, **params: Any) -> None:
+        super().__init__(*objects, **params)
+        self.turn = threading.RLock()
+
+    def prepare(self, document: Document) -> None:
+        """Prepare a document that is about to show this column; subclasses may define it."""
+
+    def notebook_html(self) -> str:
+        """Return HTML that a notebook shows with this column; subclasses may define it."""
+        return ""
+
+    def _on_msg(self, ref: str, manager: Any, msg: Any) -> None:
+        with self.turn:
+            super()._on_msg(ref, manager, msg)
+
+    def _get_model(
+        self,
+        doc: Document,
+        root: Model | None = None,
+        parent: Model | None = None,
+        comm: Any = None,
+    ) -> Model:
+        self.prepare(doc)
+        return super()._get_model(doc, root, parent, comm)
+
+    def _render_model(self, doc: Document | None = None, comm: Any = None) -> Model:
+        doc = Document() if doc is None else doc
+        with doc.models.freeze():
+            root = super()._render_model(doc, comm)
+            if pn.config.inline:
+                for model in root.select({"type": UIElement}):
+                    patch_inline_stylesheets(model)
+        return root
+
+    def _render_mimebundle(self, *arguments: Any) -> Any:
+        bundle, metadata = super()._render_mimebundle(*arguments)
+        return {**bundle, "text/html": bundle["text/html"] + self.notebook_html()}, metadata
+
+
+def scripts_are_loaded() -> bool:
+    """Return whether this kernel has sent Panel's scripts to its notebook (``_loaded``).
+
+    ``pn.extension()`` would send them again each time it is called.
+    """
+    return bool(pn.extension._loaded)
+
+
+def open_comms(view: pn.viewable.Viewable) -> list[Any]:
+    """Return the comms on which frontends listen to the displays of a view.
+
+    Panel keeps a view's displays by the names of their models (``_models``, ``state._views``), and
+    a display's comm has a kernel's comm (``_comm``) once its frontend has opened it. A push to a
+    frontend that never does is repeated for ever.
+    """
+    displays = [pn.state._views[ref] for ref in view._models if ref in pn.state._views]
+    comms = [getattr(comm, "_comm", None) for *_, comm in displays]
+    return [comm for comm in comms if comm is not None]
+
+
+def local_resources() -> str:
+    """Return where this server serves Panel's style sheets (``LOCAL_DIST``)."""
+    return f"{pn.state.rel_path}/{LOCAL_DIST}" if pn.state.rel_path else LOCAL_DIST
+
+
+def without_busy_link(page: Any) -> Any:
+    """Return a page that does not follow the flag of activity, which is one for all sessions.
+
+    The link keeps every page that was ever served in memory, and every event of any session costs
+    a search through the models of all of them (no public issue known).
+
+    Parameters
+    ----------
+    page : panel_material_ui.Page
+        Its `busy` is read-only (``edit_readonly``), and the watcher of the flag belongs to the
+        object whose attribute ``self`` is the page.
+    """
+    with edit_readonly(page):
+        page.busy = False  # no longer follows the flag, whose watcher is still there
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
+        follower = getattr(watcher.fn, "__self__", None)
+        if getattr(follower, "self", None) is page:
+            pn.state.param.unwatch(watcher)
+    return page

@@ -1,0 +1,340 @@
+"""State of the inference page: targets, draws, populations and the choices of the reader.
+
+No web library is imported here. The threads that simulate only append to records; pages read a
+`Snapshot`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import param
+
+from imnn_lab import checks
+from imnn_lab.dashboards.common.background import Record, Work
+from imnn_lab.dashboards.inference import tasks
+from imnn_lab.dashboards.inference.snapshot import (
+    ABC,
+    EXACT,
+    GAUSSIAN,
+    PMC,
+    Observation,
+    Snapshot,
+)
+from imnn_lab.inference.arguments import as_fisher, as_labels
+from imnn_lab.inference.draws import Draws, Target
+from imnn_lab.inference.forward import ForwardModel
+from imnn_lab.inference.gaussian import GaussianPosterior
+from imnn_lab.inference.population import Population, Stopping
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.inference.prior_adapters import as_prior
+from imnn_lab.inference.rejection import Acceptance, accept
+from imnn_lab.regularisation import EPSILON
+
+MOST_DRAWS = 1_000_000
+SHOWN = ("log_distance", "adjust", "iteration", "smoothing", "axes")
+
+
+class Choices(param.Parameterized):
+    """What the reader of an inference page sets."""
+
+    log_distance = param.Number(
+        0.0, bounds=(-2, 2), step=0.01, label="log₁₀ ε", doc="Distance within which ABC accepts."
+    )
+    adjust = param.Boolean(False, label="regression adjustment")
+    draws = param.Integer(10_000, bounds=(1, MOST_DRAWS), label="simulations")
+    particles = param.Integer(500, bounds=(10, 100_000), label="particles")
+    initial_draws = param.Integer(2000, bounds=(10, MOST_DRAWS), label="initial draws")
+    criterion = param.Number(0.05, bounds=(0, 1), label="stop at acceptance")
+    most_simulations = param.Integer(
+        100_000, bounds=(10, 10 * MOST_DRAWS), label="maximum simulations"
+    )
+    iteration = param.Integer(-1, bounds=(-1, None), doc="Population to show; −1 is the last.")
+    smoothing = param.Number(1.0, bounds=(0, 5), step=0.1, label="smoothing (bins)")
+    axes = param.Selector(
+        default="parameter_estimate",
+        objects={
+            "parameters and estimates": "parameter_estimate",
+            "parameters": "parameter_parameter",
+            "estimates": "estimate_estimate",
+        },
+        label="scatter plot of",
+    )
+
+    @property
+    def ε(self) -> float:
+        """Distance within which ABC accepts."""
+        return float(10**self.log_distance)
+
+
+class InferenceState:
+    """Targets, draws, populations, and the choices of the reader.
+
+    Parameters
+    ----------
+    get_estimate : callable
+        Data (n,) + input_shape → estimates (n, n_params).
+    Fisher : array-like, shape (n_params, n_params)
+    prior : any
+        See `imnn_lab.inference.as_prior`.
+    simulator : callable, optional
+        ``simulator(parameters)`` or ``simulator(parameters, seed)``; without one only the Gaussian
+        approximation is available.
+    labels : sequence of str, optional
+    exact : callable, optional
+        ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+    seed : int, optional
+        Seed of all random numbers; None draws one.
+
+    Attributes
+    ----------
+    choices : Choices
+    observations : list of Observation
+        All targets.
+    abc_work, pmc_work : Work
+        The threads that simulate.
+    """
+
+    def __init__(
+        self,
+        get_estimate: Callable[..., Any],
+        Fisher: Any,
+        prior: Any,
+        simulator: Callable[..., Any] | None = None,
+        labels: Sequence[str] | None = None,
+        *,
+        exact: Callable[[Any], Posterior] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.Fisher = as_fisher(Fisher)
+        self.prior = as_prior(prior, len(self.Fisher))
+        self.labels = as_labels(labels, len(self.Fisher))
+        self.get_estimate, self.simulator, self.exact = get_estimate, simulator, exact
+        self.choices = Choices()
+        self.observations: list[Observation] = []
+        self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
+        self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
+        none = np.empty((0, len(self.Fisher)))
+        self._draws = Record((Draws(none, none, none),))
+        self._joined: tuple[int, Draws] | None = None
+        self._acceptance: Acceptance | None = None
+        self._observation: Observation | None = None
+        self._populations: Record[Population] = Record()
+        self._exact: Record[Posterior] = Record()
+        self._changes = 0
+
+    @property
+    def model(self) -> ForwardModel:
+        """The simulator followed by the estimator.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator.
+        """
+        if self.simulator is None:
+            raise RuntimeError("Nothing can be simulated here: pass `simulator=...` first.")
+        return ForwardModel(self.simulator, self.get_estimate, len(self.Fisher))
+
+    # Targets ----------------------------------------------------------------------------------
+
+    @property
+    def observation(self) -> Observation:
+        """The target whose posteriors are shown.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no target yet.
+        """
+        if self._observation is None:
+            raise RuntimeError("No target yet: call `choose_target(observe(name, data))` first.")
+        return self._observation
+
+    def observe(self, name: str, data: Any, truth: np.ndarray | None = None) -> Observation:
+        """Add a target and return it.
+
+        Parameters
+        ----------
+        name : str
+        data : ndarray, shape (1,) + input_shape, or a tuple of such arrays
+        truth : ndarray, shape (n_params,), optional
+            The parameters it was simulated at.
+        """
+        estimate = np.ravel(self.get_estimate(data))
+        estimate = checks.vector("get_estimate(target)", estimate, len(self.Fisher))
+        gaussian = GaussianPosterior(estimate, self.Fisher, self.prior, self.labels)
+        samples = gaussian.samples(10_000, 0)
+        target = Target(estimate, self.Fisher)
+        self.observations.append(Observation(name, data, target, gaussian, samples, truth))
+        return self.observations[-1]
+
+    def simulate_target(self, parameters: Any, seed: int) -> None:
+        """Simulate data at parameters inside the prior, and choose them as the target.
+
+        Raises
+        ------
+        ValueError
+            If the parameters lie outside the prior.
+        RuntimeError
+            If there is no simulator, or it fails.
+        """
+        θ = checks.vector("parameters", parameters, len(self.Fisher))
+        if not np.isfinite(self.prior.log_prob(θ[None])).all():
+            low, high = self.prior.low.tolist(), self.prior.high.tolist()
+            expected = f"lie inside the prior, from {low} to {high}"
+            raise ValueError(checks.wording("The target's parameters", expected, θ.tolist()))
+        at = ", ".join(f"{label} = {v:.4g}" for label, v in zip(self.labels, θ, strict=True))
+        data = tasks.simulated_data(self.model, θ, seed)
+        self.choose_target(self.observe(f"simulated at {at} (seed {seed})", data, θ))
+
+    def choose_target(
+        self, observation: Observation, populations: Sequence[Population] = ()
+    ) -> None:
+        """Show the posteriors of a target. Draws belong to the prior and stay; populations go."""
+        self.pmc_work.stop()
+        self.pmc_work = Work("PMC")
+        self._observation, self._changes = observation, self._changes + 1
+        self._populations, self._exact = Record(tuple(populations)), Record()
+        self.choices.iteration = -1
+        if self.exact is not None:
+            exact, record, data = self.exact, self._exact, observation.data
+
+            def task(stop: threading.Event) -> str:
+                first = tuple(leaf[0] for leaf in data) if isinstance(data, tuple) else data[0]
+                record.append(exact(first))
+                return "computed"
+
+            Work("exact posterior").start(task)
+
+    # Simulating -------------------------------------------------------------------------------
+
+    def add_draws(self, draws: Draws) -> None:
+        """Add draws from the prior that were simulated elsewhere."""
+        self._draws.append(draws)
+
+    def draw(self) -> None:
+        """Draw from the prior and simulate, as often as chosen, in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator.
+        """
+        model, seeds = self.model, self._next_seeds()
+        self.abc_work.start(
+            tasks.draw_task(model, self.prior, self.choices.draws, seeds, self._draws)
+        )
+
+    def accept_nearest(self, n: int) -> None:
+        """Choose the distance within which the n nearest draws are accepted.
+
+        Parameters
+        ----------
+        n : int
+            At most the number of draws.
+        """
+        distances = np.sort(self._accepted().distances)[:n]
+        if len(distances):
+            # slightly more than the distance of the last one, since a draw at ε is not accepted
+            ε = np.nextafter(distances[-1], np.inf) * (1 + 1e-9)
+            self.choices.log_distance = float(np.clip(np.log10(ε), -2, 2))
+
+    def run_pmc(self) -> None:
+        """Run population Monte Carlo for the chosen target, in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator.
+        ValueError
+            If the initial draws exceed the maximum of simulations.
+        """
+        model, choices = self.model, self.choices
+        if self.pmc_work.is_running:
+            return
+        sizes = (choices.particles, max(choices.initial_draws, choices.particles))
+        if sizes[1] > choices.most_simulations:
+            expected = f"be at least {sizes[1]}, the number of initial draws"
+            received = choices.most_simulations
+            raise ValueError(checks.wording("`maximum simulations`", expected, received))
+        self._populations, self._changes = Record(), self._changes + 1
+        choices.iteration = -1
+        rules = Stopping(choices.criterion, choices.most_simulations)
+        target, seeds, record = self.observation.target, self._next_seeds(), self._populations
+        self.pmc_work.start(
+            tasks.population_task(model, self.prior, target, sizes, rules, seeds, record)
+        )
+
+    def stop(self) -> None:
+        """Ask everything that simulates to end."""
+        self.abc_work.stop()
+        self.pmc_work.stop()
+
+    def snapshot(self) -> Snapshot:
+        """Return the results and choices at this moment."""
+        populations, exact = self._populations.read(), self._exact.read()
+        acceptance, choices = self._accepted(), self.choices
+        n = (self._changes, acceptance.draws.num_draws, len(populations), len(exact))
+        return Snapshot(
+            key=(*n, *(getattr(choices, name) for name in SHOWN)),
+            observation=self.observation,
+            acceptance=acceptance,
+            populations=populations,
+            exact=exact[0] if exact else None,
+            series=self._series(),
+            prior=self.prior,
+            adjust=choices.adjust,
+            iteration=choices.iteration,
+            smoothing=choices.smoothing,
+            axes=choices.axes,
+        )
+
+    def python_call(self) -> str:
+        """Return the Python calls that give what the page shows."""
+        choices, labels = self.choices, f"labels={list(self.labels)!r}"
+        lines = [
+            "from imnn_lab import LFI",
+            "",
+            "arguments = (target_data, prior, Fisher, get_estimate)",
+            f"GA = LFI.GaussianApproximation(*arguments, {labels})",
+        ]
+        if self.simulator is None:
+            return "\n".join([*lines, "GA.plot()"])
+        draws = self._joined_draws().num_draws or choices.draws
+        initial = max(choices.initial_draws, choices.particles)
+        adjust = "adjust=True" if choices.adjust else ""
+        lines += [
+            f"ABC = LFI.ApproximateBayesianComputation(*arguments, simulator, {labels})",
+            f"ABC(draws={draws})",
+            f"ABC.accept_reject({EPSILON}={choices.ε:.4g})",
+            f"PMC = LFI.PopulationMonteCarlo(*arguments, simulator, {labels})",
+            f"PMC(draws={choices.particles}, initial_draws={initial}, "
+            f"criterion={choices.criterion:g}, max_simulations={choices.most_simulations})",
+            f'GA.plot(overlay={{"ABC": ABC.samples({adjust})[0], "PMC": PMC.samples()[0]}})',
+        ]
+        return "\n".join(lines)
+
+    def _series(self) -> tuple[str, ...]:
+        simulated = (ABC, PMC) if self.simulator is not None else ()
+        return (GAUSSIAN, *simulated, *((EXACT,) if self.exact is not None else ()))
+
+    def _accepted(self) -> Acceptance:
+        """Return which draws are accepted, computed once per draws, target and ε."""
+        draws, target, ε = self._joined_draws(), self.observation.target, self.choices.ε
+        last = self._acceptance
+        if last is None or last.draws is not draws or last.target is not target or last.ε != ε:
+            last = self._acceptance = accept(draws, target, ε=ε)
+        return last
+
+    def _joined_draws(self) -> Draws:
+        parts = self._draws.read()
+        if self._joined is None or self._joined[0] != len(parts):
+            self._joined = len(parts), Draws.joined(parts)
+        return self._joined[1]
+
+    def _next_seeds(self) -> np.random.SeedSequence:
+        return self._seeds.spawn(1)[0]

@@ -1,0 +1,128 @@
+"""The page of saved results: it needs neither data, nor a network, nor TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import panel as pn
+
+from imnn_lab.archive.state import SavedTraining
+from imnn_lab.dashboards.common.downloads import figure_downloads
+from imnn_lab.dashboards.common.layout import (
+    body,
+    card,
+    figure_rows,
+    scrolling,
+    side_by_side,
+    stack,
+    table,
+    words,
+)
+from imnn_lab.dashboards.host.notebooks import follow
+from imnn_lab.dashboards.inference.snapshot import BINS, WIDTH
+from imnn_lab.dashboards.inference.views import summary_table
+from imnn_lab.dashboards.results.files import Results, SavedNetwork, read_results
+from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.views import Curves, EllipseView, Export
+from imnn_lab.figures import corner
+from imnn_lab.figures.bokeh import Drawing
+from imnn_lab.inference.arguments import as_labels
+from imnn_lab.inference.posterior import Posterior
+
+NUMBERS = {
+    "det F": "{.det_F:.5g}",
+    "det C": "{.det_C:.4g}",
+    "Λ2": "{.Λ2:.3g}",
+    "fiducial simulations": "{.n_s:,}",
+    "derivative simulations": "{.n_d:,}",
+}
+
+
+class ResultsDashboard(pn.viewable.Viewer):
+    """Show saved results.
+
+    Parameters
+    ----------
+    path : str, Path or Results
+        Directory of a saved IMNN, a posterior's .npz, or a directory that holds such files.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the path holds no results.
+    """
+
+    def __init__(self, path: Path | str | Results) -> None:
+        super().__init__()
+        self.results = path if isinstance(path, Results) else read_results(path)
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        page = ResultsPage(self.results)
+        follow(page)
+        return page.body
+
+
+class ResultsPage:
+    """The views of one page of results."""
+
+    def __init__(self, results: Results) -> None:
+        self._pumps: list[Pump] = []
+        parts: list[Any] = [
+            self._training(name, saved) for name, saved in results.trainings.items()
+        ]
+        groups: dict[tuple[str, ...], dict[str, Posterior]] = {}
+        for name, posterior in results.posteriors.items():
+            groups.setdefault(posterior.labels, {})[name] = posterior
+        parts += [posteriors_card(group) for group in groups.values()]
+        self.body = body(*parts)
+        self.tick()
+
+    def tick(self) -> bool:
+        """Show the present choices of the reader, which may change at any time."""
+        for pump in self._pumps:
+            pump.tick()
+        return True
+
+    def _training(self, name: str, saved: SavedTraining) -> pn.viewable.Viewable:
+        network = SavedNetwork(saved)
+        state = TrainingState(network)
+        labels = as_labels(None, len(network.θ_fid))
+        curves, ellipse = Curves(state), EllipseView(state, network.θ_fid, labels)
+        export = Export(state)
+        self._pumps.append(Pump(state, [ellipse, curves, export]))
+        left = stack(
+            card(f"Saved IMNN: {name}", words(scrolling(statistics_table(saved)))),
+            ellipse,
+            export,
+        )
+        return side_by_side((left, 300, 1), (curves, 560, 3))
+
+
+def statistics_table(saved: SavedTraining) -> str:
+    """Return a table of the statistics and settings of a saved training."""
+    statistics, θ_fid = saved.statistics.values(), saved.settings.θ_fid
+    rows = [[name, *(form.format(s) for s in statistics)] for name, form in NUMBERS.items()]
+    errors = np.array([np.sqrt(np.diag(s.Finv)) for s in statistics])
+    for label, θ, of_each in zip(as_labels(None, len(θ_fid)), θ_fid, errors.T, strict=True):
+        rows.append([f"{label} at {θ:.4g}: error", *(f"{error:.3g}" for error in of_each)])
+    rows.append(["iterations", *[f"{max(0, len(saved.history) - 1):,}"] * len(statistics)])
+    return table(["", *saved.statistics], rows)
+
+
+def posteriors_card(posteriors: dict[str, Posterior]) -> pn.Column:
+    """Return posteriors of the same parameters over each other, with their table."""
+    labels = next(iter(posteriors.values())).labels
+    means = np.array([posterior.mean for posterior in posteriors.values()])
+    reach = WIDTH * np.nanmax([posterior.sd for posterior in posteriors.values()], axis=0)
+    ranges = np.stack([means.min(axis=0) - reach, means.max(axis=0) + reach], axis=1).tolist()
+    description = corner(posteriors, labels, ranges=ranges, bins=BINS, smoothing=1.0)
+    drawing = Drawing(description, "saved", height=220)
+    return card(
+        "Saved posteriors",
+        stack(figure_rows(drawing), max_width="min(100%, 760px)"),
+        words(scrolling(summary_table(posteriors))),
+        pn.Row(*figure_downloads("posteriors", lambda: description)),
+    )

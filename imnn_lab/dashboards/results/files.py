@@ -1,0 +1,94 @@
+"""Reads saved results: trainings and posteriors, from directories, files or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from imnn_lab import checks, storage
+from imnn_lab.archive.state import SavedTraining
+from imnn_lab.inference.posterior import Posterior
+from imnn_lab.results import FisherStatistics
+
+KINDS = "be a state.npz that IMNN.save wrote, or an .npz that Posterior.to_npz wrote"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Trainings and posteriors, by name.
+
+    Attributes
+    ----------
+    trainings : dict from name to SavedTraining
+    posteriors : dict from name to Posterior
+    """
+
+    trainings: dict[str, SavedTraining] = field(default_factory=dict)
+    posteriors: dict[str, Posterior] = field(default_factory=dict)
+
+    def joined(self, other: Results) -> Results:
+        """Return what is in both."""
+        return Results(self.trainings | other.trainings, self.posteriors | other.posteriors)
+
+
+def read_results(path: Path | str) -> Results:
+    """Read a saved IMNN's directory, a result file, or a directory that holds some of them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path holds no results.
+    ValueError
+        If a result file is damaged, or a file given by name is of another kind.
+    """
+    path = Path(path)
+    if path.is_file():
+        return results_of(path.stem, storage.read_npz(path))
+    results = Results()
+    for file in sorted([*path.glob("state.npz"), *path.glob("*/state.npz")]):
+        results = results.joined(results_of(file.parent.name, storage.read_npz(file)))
+    for file in sorted(path.glob("posterior*.npz")):
+        results = results.joined(results_of(file.stem, storage.read_npz(file)))
+    if not (results.trainings or results.posteriors):
+        message = f"There are no results in {str(path)!r}: neither state.npz nor posterior*.npz."
+        raise FileNotFoundError(f"{message} Check the path.")
+    return results
+
+
+def results_of(name: str, arrays: Mapping[str, np.ndarray]) -> Results:
+    """Return the result that the arrays of one file hold.
+
+    Raises
+    ------
+    ValueError
+        If they hold none, or are damaged.
+    """
+    try:
+        if "archive" in arrays:
+            return Results(trainings={name: SavedTraining.from_arrays(arrays)})
+        if {"parameters", "weights", "about"} <= set(arrays):
+            title = name.removeprefix("posterior-").replace("-", " ")
+            return Results(posteriors={title: Posterior.from_arrays(arrays)})
+    except (KeyError, ValueError, TypeError) as error:
+        received = f"a damaged one: {error}"
+        raise ValueError(checks.wording(f"`{name}`", KINDS, received)) from error
+    received = f"one with {', '.join(sorted(arrays)[:6]) or 'no arrays'}"
+    raise ValueError(checks.wording(f"`{name}`", KINDS, received))
+
+
+class SavedNetwork:
+    """A saved training as a training dashboard shows a network."""
+
+    run = None
+
+    def __init__(self, saved: SavedTraining) -> None:
+        self.history, self.θ_fid = saved.history, np.array(saved.settings.θ_fid)
+        self.validation: FisherStatistics | None = saved.statistics.get("validation")
+
+    def start(self, *_: object, **__: object) -> NoReturn:
+        """Refuse to train: the data are not saved."""
+        raise RuntimeError("These are saved results. Load them with IMNN.load to train further.")

@@ -1,0 +1,150 @@
+"""The controls of a training, which apply when released, and its status in words and numbers."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+
+import numpy as np
+import panel as pn
+from bokeh.models import CustomJSTickFormatter
+
+from imnn_lab.dashboards.common.layout import LiveText, View, card, table
+from imnn_lab.dashboards.training.pump import Moment
+from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.training.words import Speed, applied_words, numbers, sentence
+from imnn_lab.regularisation import EPSILON
+
+ROWS = {"det F": "det_F", "ln det F": "log_det_F", "det C": "det_C", "det C⁻¹": "det_Cinv",
+        "Λ2": "reg", "r": "r"}  # fmt: skip
+POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
+# Bokeh 3.9 reports a release only if its value differs from that of the last one, though the value
+# may have been changed elsewhere since: so the last release is forgotten when the value moves.
+# test_training_served.py (a value chosen again after a change elsewhere) tells if it is needed.
+FORGET = "if (source.value_throttled !== source.value) source.value_throttled = NaN"
+REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
+
+
+class Controls(View[Moment]):
+    """Sliders for λ, ε and the learning rate, limits, and start, pause, resume, stop, reset."""
+
+    def __init__(self, state: TrainingState) -> None:
+        super().__init__()
+        self.state = state
+        self.sliders = {
+            "λ": self._slider("log_lambda", -0.3, 3, state.apply_pair),
+            EPSILON: self._slider("log_epsilon", -4, 0, state.apply_pair),
+            "learning rate": self._slider("log_learning_rate", -6, 0, state.apply_learning_rate),
+        }
+        self.n_iterations = _count(state, "n_iterations", "iterations")
+        self.patience = _count(state, "patience", "patience")
+        acts = {
+            "Start": state.start, "Pause": state.pause, "Resume": state.resume,
+            "Stop": state.stop, "Reset": state.reset,
+        }  # fmt: skip
+        self.buttons = {name: _button(name, act) for name, act in acts.items()}
+        self.rate = LiveText("", margin=(0, 5))
+        self.applied = LiveText("", margin=(4, 5))
+        row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
+        limits = pn.FlexBox(self.n_iterations, self.patience, sizing_mode="stretch_width")
+        self.body = card("Train", row, limits, *self.sliders.values(), self.rate, self.applied)
+
+    def _slider(
+        self, name: str, start: float, end: float, act: Callable[[], object]
+    ) -> pn.widgets.FloatSlider:
+        slider = pn.widgets.FloatSlider.from_param(
+            self.state.param[name], start=start, end=end, step=0.01,
+            format=CustomJSTickFormatter(code=POWER), sizing_mode="stretch_width", margin=(4, 10),
+        )  # fmt: skip
+        slider.jscallback(value=FORGET)
+        slider.param.watch(lambda event: math.isnan(event.new) or act(), "value_throttled")
+        return slider
+
+    def refresh(self, moment: Moment) -> None:
+        """Show α or why the pair is refused, what was applied, and which buttons are enabled."""
+        state = self.state
+        self.rate.object = rate_words(state)
+        lines = "".join(f"<li>{html.escape(words)}</li>" for words in applied_words(moment.marks))
+        self.applied.object = (
+            f'<ul style="margin: 0; padding-left: 1.2em; font-size: 0.9em">{lines}</ul>'
+            if lines
+            else ""
+        )
+        for name, disabled in disabled_buttons(state).items():
+            self.buttons[name].disabled = disabled
+
+
+class Status(View[Moment]):
+    """A sentence that screen readers announce, a line of numbers, and a table.
+
+    Parameters
+    ----------
+    state : TrainingState
+    known_det_fisher : float, optional
+    """
+
+    def __init__(self, state: TrainingState, known_det_fisher: float | None = None) -> None:
+        super().__init__()
+        self.state, self._known = state, known_det_fisher
+        self.word = LiveText("", margin=(0, 5))
+        self.progress = LiveText("", margin=(0, 5))
+        self.table = LiveText("", margin=(6, 5))
+        self._speed = Speed()
+        self.body = card("Now", self.word, self.progress, self.table)
+
+    def refresh(self, moment: Moment) -> None:
+        """Write the words and numbers."""
+        if moment.is_new:
+            self._speed = Speed()
+        speed = self._speed.of(len(moment.history))
+        words = html.escape(sentence(self.state))
+        self.word.object = f'<div role="status" aria-live="polite"><b>{words}</b></div>'
+        self.progress.object = f"<div>{html.escape(numbers(self.state, moment, speed))}</div>"
+        if moment.has_rows or moment.is_new:
+            self.table.object = self._table(moment)
+
+    def _table(self, moment: Moment) -> str:
+        if not moment.latest:
+            return ""
+        rows = []
+        for label, name in ROWS.items():
+            known = "" if self._known is None else _known_value(label, self._known)
+            numbers = [moment.latest.get(prefix + name, np.nan) for prefix in ("", "val_")]
+            rows.append([label, *(_number(value) for value in numbers), known])
+        return table(["", "training", "validation", "known"], rows)
+
+
+def rate_words(state: TrainingState) -> str:
+    """Return the rate α of the chosen pair, or why it is refused, as HTML."""
+    regularisation = state.regularisation
+    if regularisation is None:
+        reason = html.escape(state.refusal)
+        λ, ε = state.applied
+        kept = f"Keeping λ = {λ:.4g}, {EPSILON} = {ε:.4g}."
+        return f'<div role="alert" style="{REFUSED}"><b>Not applied.</b> {reason} {kept}</div>'
+    waits = " (requested, not applied yet)" if state.is_pending else ""
+    return f"<div>rate α = {regularisation.α:.4g}{waits}</div>"
+
+
+def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
+    return pn.widgets.IntInput.from_param(
+        state.param[name], label=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
+    )
+
+
+def _button(name: str, act: Callable[[], object]) -> pn.widgets.Button:
+    kind = {"Start": "primary", "Stop": "danger"}.get(name, "default")
+    button = pn.widgets.Button(label=name, color=kind, margin=(4, 4), min_width=64)
+    button.on_click(lambda event: act())
+    return button
+
+
+def _known_value(label: str, known_det_fisher: float) -> str:
+    known = {"det F": known_det_fisher, "ln det F": float(np.log(known_det_fisher))}
+    known |= {"det C": 1.0, "det C⁻¹": 1.0}
+    return _number(known[label]) if label in known else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.5g}" if np.isfinite(value) else "–"

@@ -1,0 +1,137 @@
+"""The training dashboard: one page to train a network by hand and eye."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import panel as pn
+
+from imnn_lab import checks
+from imnn_lab.dashboards.common.layout import Body, body, flowing
+from imnn_lab.dashboards.host.browser_ack import Echo
+from imnn_lab.dashboards.host.notebooks import StillPicture, follow
+from imnn_lab.dashboards.training.controls import Controls, Status
+from imnn_lab.dashboards.training.protocols import Trained
+from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.views import (
+    Curves,
+    EllipseView,
+    Export,
+    RegulariserView,
+    curves_file,
+)
+from imnn_lab.dashboards.training.words import parameter_names
+
+
+class TrainingDashboard(pn.viewable.Viewer):
+    """Train a network, watch it, and steer it.
+
+    It shows any fit of its network, whoever started it and when. It works in a notebook, and in a
+    served page (``panel serve``).
+
+    Parameters
+    ----------
+    imnn : object
+        The network to train, usually an `IMNN`; see `imnn_lab.dashboards.training.protocols`.
+    known_fisher : array-like, shape (n_params, n_params), optional
+        The exact Fisher information, if known.
+    labels : sequence of str, optional
+        Names of the parameters.
+
+    Attributes
+    ----------
+    state : TrainingState
+        The reader's choices, which can be set from Python as well. It belongs to this object, the
+        figures to each page that shows it.
+    """
+
+    def __init__(
+        self, imnn: Trained, known_fisher: Any = None, labels: Sequence[str] | None = None
+    ) -> None:
+        super().__init__()
+        n_params = len(imnn.θ_fid)
+        self._labels = parameter_names(labels, n_params)
+        self._known = _known(known_fisher, n_params)
+        self.state = TrainingState(imnn)
+
+    def page(self) -> TrainingPage:
+        """Return a new page over the same state; `__panel__` keeps one up to date."""
+        return TrainingPage(self.state, self._labels, self._known)
+
+    def __panel__(self) -> pn.Column:
+        page = self.page()
+        ticker = follow(page)
+        if ticker is not None:
+            self.state.on_change(ticker.start)
+            StillPicture(page)
+        return page.body
+
+
+class TrainingPage:
+    """The views of one page: they belong to one document, the state may belong to many.
+
+    Parameters
+    ----------
+    state : TrainingState
+    labels : sequence of str
+    known_fisher : ndarray, shape (n_params, n_params), optional
+
+    Attributes
+    ----------
+    body : Body
+    pump : Pump
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        labels: Sequence[str],
+        known_fisher: np.ndarray | None = None,
+    ) -> None:
+        centre = np.asarray(state.imnn.θ_fid, dtype=float)
+        det_F = None if known_fisher is None else float(np.linalg.det(known_fisher))
+        self.state = state
+        self.controls, self.status = Controls(state), Status(state, det_F)
+        self.curves, self.export = Curves(state, det_F), Export(state, det_F)
+        self.regulariser = RegulariserView(state)
+        self.ellipse = EllipseView(state, centre, labels, known_fisher)
+        self.echo = Echo()
+        self.pump = Pump(
+            state,
+            [self.ellipse, self.controls, self.status, self.curves, self.regulariser, self.export],
+            self.echo,
+        )
+        self.body = self._layout()
+        self._pictured = 0
+        self.pump.tick()
+
+    def tick(self) -> bool:
+        """Bring the views up to date if due; return whether a run is in progress."""
+        return self.pump.tick_if_due()
+
+    def new_picture(self) -> bytes | None:
+        """Return the curves of a fit that has ended as a PNG, None if they were returned before."""
+        history, run = self.state.imnn.history, self.state.run
+        if len(history) == self._pictured or (run is not None and not run.has_ended):
+            return None
+        self._pictured = len(history)
+        return curves_file(history, "png").getvalue()
+
+    def _layout(self) -> Body:
+        left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
+        above = flowing((left, 300, 1), (self.curves, 560, 3))
+        below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
+        return body(above, below, self.echo)
+
+
+def _known(known_fisher: Any, n_params: int) -> np.ndarray | None:
+    if known_fisher is None:
+        return None
+    matrix = checks.real_array("known_fisher", known_fisher).astype(float)
+    if matrix.shape != (n_params, n_params):
+        expected = f"have shape (n_params, n_params) = {(n_params, n_params)}"
+        raise ValueError(checks.wording("`known_fisher`", expected, f"shape {matrix.shape}"))
+    return checks.finite("known_fisher", matrix)

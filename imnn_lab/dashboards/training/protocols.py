@@ -1,0 +1,99 @@
+"""What the training dashboards expect of a network and of a run: an IMNN and its Run have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.history import History
+from imnn_lab.regularisation import Regularisation
+from imnn_lab.results import FisherStatistics
+
+
+class TrainingRun(Protocol):
+    """One training: queued, in progress or over."""
+
+    @property
+    def state(self) -> str:
+        """One of queued, compiling, running, paused, stopping, finished, stopped and failed."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over and the statistics belong to the final weights."""
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, empty before."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that made it fail."""
+
+    @property
+    def regularisation(self) -> Regularisation:
+        """λ and ε in use."""
+
+    @property
+    def last(self) -> int | None:
+        """Number of the iteration at which it ends, None without a limit."""
+
+    @property
+    def patience(self) -> int | None:
+        """Iterations without improvement after which it ends, None without a limit."""
+
+    @property
+    def stale(self) -> int:
+        """Iterations since the last improvement."""
+
+    def pause(self) -> None:
+        """Pause it."""
+
+    def resume(self) -> None:
+        """Resume it."""
+
+    def stop(self) -> None:
+        """End it."""
+
+    def steer(
+        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+    ) -> None:
+        """Change its settings."""
+
+
+class Trained(Protocol):
+    """A network that can be trained."""
+
+    @property
+    def run(self) -> TrainingRun | None:
+        """The last run, None before the first."""
+
+    @property
+    def history(self) -> History:
+        """All iterations so far."""
+
+    @property
+    def validation(self) -> FisherStatistics | None:
+        """Statistics of validation, None without one."""
+
+    @property
+    def θ_fid(self) -> np.ndarray:
+        """Fiducial parameters, shape (n_params,)."""
+
+    @property
+    def start(self) -> Callable[..., object]:
+        """Train in a thread of its own: n_iterations, λ, ε, patience, reset."""
+
+
+def learning_rate_of(imnn: Any) -> float | None:
+    """Return the learning rate of a network: of its history, else of its optimiser, else None."""
+    if len(imnn.history):
+        last = float(imnn.history["learning_rate"][-1])
+        return last if last > 0 else None
+    rate = getattr(getattr(imnn, "optimiser", None), "learning_rate", None)
+    try:
+        return checks.number("learning_rate", np.asarray(rate, dtype=float), above=0)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,226 @@
+"""Moves what a history gained to the views and figures; nothing else does.
+
+Training only appends to its History. A tick reads what is new: one stream per tick for the curves,
+and a `Moment` for the views. One thread ticks at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imnn_lab.dashboards.training.state import WINDOWS, TrainingState
+from imnn_lab.figures.decimation import (
+    Addition,
+    GrowingCurves,
+    Smoothing,
+    robust_range,
+    stacked,
+)
+from imnn_lab.figures.live_curves import CurvesFigure, columns_of
+from imnn_lab.history import History, SteeringMark
+
+SHARE = 0.02  # of the time, for ticks, so that training is not held up
+LONGEST_WAIT = 1.0  # seconds from tick to tick, however long a tick takes
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a tick reads.
+
+    Attributes
+    ----------
+    history : History
+    columns : dict
+        The rows that came since the last tick.
+    latest : dict
+        The last row, as numbers; empty before the first.
+    marks : tuple of SteeringMark
+    is_new : bool
+        Whether this is another history than that of the last tick.
+    """
+
+    history: History
+    columns: dict[str, np.ndarray]
+    latest: dict[str, float]
+    marks: tuple[SteeringMark, ...]
+    is_new: bool
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows came since the last tick."""
+        return bool(len(self.columns.get("iteration", ())))
+
+
+class Refreshed(Protocol):
+    """What the pump refreshes: views, and parts of widgets."""
+
+    def refresh(self, moment: Moment) -> None:
+        """Show another moment."""
+
+
+class Browser(Protocol):
+    """The browser that draws what is sent."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it has not finished drawing."""
+
+    def ask(self) -> None:
+        """Ask it to answer when it has drawn."""
+
+
+class Pump:
+    """Reads a network's history and refreshes views, when it is ticked.
+
+    Parameters
+    ----------
+    state : TrainingState
+    views : sequence of Refreshed
+    browser : Browser, optional
+        Nothing more is sent to it before it has drawn.
+    """
+
+    def __init__(
+        self, state: TrainingState, views: Sequence[Refreshed], browser: Browser | None = None
+    ) -> None:
+        self.state, self.views = state, tuple(views)
+        self._history: History | None = None
+        self._cursor = 0
+        self._latest: dict[str, float] = {}
+        self._has_news = False
+        self._browser, self._due = browser, 0.0
+
+    def tick(self) -> Moment:
+        """Read what is new and refresh the views."""
+        moment = self._read()
+        self._has_news = moment.is_new or moment.has_rows
+        self.state.follow_run(moment.marks)
+        for view in self.views:
+            view.refresh(moment)
+        return moment
+
+    def tick_if_due(self) -> bool:
+        """Tick if training and the browser have room for it.
+
+        Returns
+        -------
+        bool
+            Whether a run is in progress, or the last tick read something new.
+        """
+        started = time.monotonic()
+        browser = self._browser
+        if started >= self._due and not (browser is not None and browser.is_awaited):
+            self.tick()
+            now = time.monotonic()
+            self._due = now + min((now - started) / SHARE, LONGEST_WAIT)
+            if browser is not None and self._has_news:
+                browser.ask()
+        return self.state.is_running or self._has_news
+
+    def _read(self) -> Moment:
+        history = self.state.imnn.history
+        is_new = history is not self._history
+        if is_new:
+            self._history, self._cursor, self._latest = history, 0, {}
+        columns, self._cursor = history.read(self._cursor)
+        if len(columns.get("iteration", ())):
+            self._latest = {name: float(values[-1]) for name, values in columns.items()}
+        return Moment(history, columns, self._latest, tuple(history.marks), is_new)
+
+
+class CurvesPump:
+    """Feeds the curves: points thinned as they come, smoothed ones beside them, ranges that follow.
+
+    Parameters
+    ----------
+    state : TrainingState
+    figure : CurvesFigure
+    """
+
+    def __init__(self, state: TrainingState, figure: CurvesFigure) -> None:
+        self.state, self.figure = state, figure
+        self._raw = GrowingCurves(len(figure.names))
+        self._smooth = GrowingCurves(len(figure.names))
+        self._smoothing: Smoothing | None = None
+        self._n_marks, self._generation, self._choice = 0, 0, ("", False)
+        self._ranges: list[tuple[float, float] | None] = []
+
+    def move(self, moment: Moment) -> None:
+        """Move what is new to the data sources."""
+        if moment.is_new:
+            self._raw.clear()
+            self.figure.clear()
+            self._smoothing, self._n_marks = None, 0
+        if moment.has_rows:
+            x, y = self._records(moment.columns)
+            self.figure.put(self.figure.source, self._raw.extend(x, y))
+        self._smooth_on(moment)
+        if len(moment.marks) != self._n_marks:
+            self.figure.show_marks(moment.marks)
+            self._n_marks = len(moment.marks)
+        self._follow(moment)
+
+    def restart(self, moment: Moment) -> None:
+        """Fill an empty figure with the whole history."""
+        columns, _ = moment.history.read()
+        whole = Moment(moment.history, columns, moment.latest, moment.marks, True)
+        self._ranges = []
+        self.move(whole)
+
+    def _records(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        y = stacked(columns, self.figure.names)
+        return columns["iteration"], np.where(np.isfinite(y), y, np.nan)
+
+    def _smooth_on(self, moment: Moment) -> None:
+        weight = self.state.smoothing
+        columns = moment.columns
+        if self._smoothing is None or self._smoothing.weight != weight:
+            self._smoothing = Smoothing(weight, len(self.figure.names))
+            self._smooth.clear()
+            self.figure.show_smoothed(weight > 0)
+            columns = moment.history.read()[0] if weight else {}
+            if "iteration" in columns:
+                x, y = self._records(columns)
+                self._smooth.extend(x, self._smoothing.extend(y))
+                self.figure.put(self.figure.smoothed, Addition(True, 0, *self._smooth.points))
+        elif weight and moment.has_rows:
+            x, y = self._records(columns)
+            added = self._smooth.extend(x, self._smoothing.extend(y))
+            self.figure.put(self.figure.smoothed, added)
+
+    def _follow(self, moment: Moment) -> None:
+        choice = (self.state.window, self.state.fit_all)
+        if choice != self._choice:
+            self._choice, self._generation = choice, self._generation + 1
+        window = WINDOWS[self.state.window]
+        if window < 0 or not moment.latest:
+            return
+        ranges = self._new_ranges(moment, window)
+        if ranges != self._ranges:
+            self._ranges = ranges
+            self.figure.show_ranges(ranges, self._generation)
+
+    def _new_ranges(self, moment: Moment, window: int) -> list[tuple[float, float] | None]:
+        last = moment.latest["iteration"]
+        start = max(0.0, last - window) if window else 0.0
+        margin = 0.02 * max(10.0, last - start)
+        x, y = self._raw.points
+        shown = dict(zip(self.figure.names, _in_window(x, y, start), strict=True))
+        return [(start - margin, last + margin)] + [
+            robust_range(
+                [shown[name] for name in columns_of(panel)],
+                panel.y_log,
+                self.state.fit_all,
+                [value for _, value in panel.references],
+            )
+            for panel in self.figure.panels
+        ]
+
+
+def _in_window(x: np.ndarray, y: np.ndarray, start: float) -> list[np.ndarray]:
+    return [values[at >= start] for at, values in zip(x.T, y.T, strict=True)]

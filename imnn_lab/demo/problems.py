@@ -1,0 +1,58 @@
+"""The problems of the demonstration, each with a prior and an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from imnn_lab import problems
+from imnn_lab.demo import PROBLEMS
+from imnn_lab.inference.priors import Uniform
+from imnn_lab.problems import Problem
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem, its prior and its observation.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the problem.
+    prior : Uniform
+    words : str
+        Description in a line.
+    observed : callable, optional
+        Returns real data, shape input_shape.
+    n_s : int
+        Number of simulations that the demonstration trains with.
+    """
+
+    make: Callable[[], Problem]
+    prior: Uniform
+    words: str
+    observed: Callable[[], np.ndarray] | None = None
+    n_s: int = 1000
+
+    def observation(self, problem: Problem, seed: int) -> np.ndarray:
+        """Return the real data, else a simulation of the problem, shape input_shape."""
+        return self.observed() if self.observed else problem.simulations(1, 10_000 + seed)[0]
+
+
+def _nile() -> np.ndarray:
+    return problems.nile_flow()[1][:, None]
+
+
+CASES = {
+    "gaussian": Case(problems.gaussian, Uniform([-3, 0.1], [3, 5]), PROBLEMS["gaussian"]),
+    "slope": Case(problems.slope, Uniform([3], [5]), PROBLEMS["slope"]),
+    "field": Case(problems.field_2d, Uniform([0.3, -0.5], [2, 1.5]), PROBLEMS["field"], n_s=2000),
+    "nile": Case(
+        problems.autoregressive,
+        Uniform([600, 0, 80], [1200, 0.95, 250]),
+        PROBLEMS["nile"],
+        _nile,
+    ),
+}

@@ -1,0 +1,224 @@
+"""Draw the curves of a training with Bokeh: glyphs are made once, then only data move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from bokeh.events import RangesUpdate, Reset
+from bokeh.layouts import column
+from bokeh.models import (
+    ColumnDataSource,
+    CrosshairTool,
+    CustomJS,
+    HoverTool,
+    LabelSet,
+    LayoutDOM,
+    Legend,
+    LegendItem,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+
+from imnn_lab.figures.bokeh import NEUTRAL, line_look, new_figure, reference_line
+from imnn_lab.figures.curves import COLUMNS, mark_labels
+from imnn_lab.figures.data import Panel, Panels
+from imnn_lab.figures.decimation import Addition
+from imnn_lab.history import SteeringMark
+
+SIDES = ("left", "right", "above", "below")  # where the exact values stand beside a point
+# Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
+FOLLOW = """
+const generation = view.data.generation[0]
+if (view.tags[0] !== generation) view.tags = [generation, false]
+if (view.tags[1]) return
+ranges.forEach((range, i) => {
+  const [start, end] = [view.data.start[i], view.data.end[i]]
+  if (isFinite(start) && isFinite(end))
+    range.setv({start, end, reset_start: start, reset_end: end})
+})
+"""
+HOLD = "view.tags = [view.data.generation[0], true]"
+RELEASE = """setTimeout(() => {
+  view.tags = [view.data.generation[0], false]
+  view.properties.data.change.emit()
+}, 50)"""
+
+
+def columns_of(panel: Panel) -> tuple[str, ...]:
+    """Return the columns of the history that hold a panel's curves."""
+    return tuple(COLUMNS[panel.y_label][name] for name in panel.names)
+
+
+def x_column(name: str) -> str:
+    """Return the name of the column that holds a curve's iterations."""
+    return f"{name}_iteration"
+
+
+def curve_data(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return points of curves, shape (n, len(names)), as columns of a data source."""
+    data = {name: y[:, i] for i, name in enumerate(names)}
+    return data | {x_column(name): x[:, i] for i, name in enumerate(names)}
+
+
+class CurvesFigure:
+    """The live curves of a training.
+
+    Parameters
+    ----------
+    description : Panels
+        See `training_curves`. Its curves are not drawn: the points come by `put`.
+
+    Attributes
+    ----------
+    layout : bokeh.models.LayoutDOM
+    source : ColumnDataSource
+        Named `training_curves`; `smoothed` is named `smoothed_curves`, `marks` `steering_marks`.
+    names : tuple of str
+        The columns of the history that are shown.
+    """
+
+    def __init__(self, description: Panels) -> None:
+        self.panels = description.panels
+        self.names = tuple(name for panel in self.panels for name in columns_of(panel))
+        empty = np.empty((0, len(self.names)))
+        data = curve_data(self.names, empty, empty)
+        self.source = ColumnDataSource(data, name="training_curves")
+        self.smoothed = ColumnDataSource({k: v.copy() for k, v in data.items()})
+        self.smoothed.name = "smoothed_curves"
+        self.marks = ColumnDataSource({"iteration": [], "label": []}, name="steering_marks")
+        self._x_range = Range1d(0, 10)
+        self.then = reference_line(0, "height", line_dash="solid", line_width=2, visible=False)
+        crosshair = Span(dimension="height", line_color=NEUTRAL, line_alpha=0.6)
+        self._lines: list = []
+        self.figures = [self._figure(panel, crosshair) for panel in self.panels]
+        self.figures[-1].xaxis.axis_label = self.panels[-1].x_label
+        self._label_marks(self.figures[0])
+        self.view, self._has_ranges = self._following(), False
+        self.layout: LayoutDOM = column(*self.figures, sizing_mode="stretch_width")
+
+    def put(self, source: ColumnDataSource, addition: Addition) -> None:
+        """Add points to a source: one patch of its end and one stream, or all of it anew."""
+        data = curve_data(self.names, addition.x, addition.y)
+        dropped, end = addition.dropped, len(source.data[self.names[0]])
+        if addition.replaces or not end:
+            # An empty source may have been emptied in this tick. What is then streamed would be in
+            # the message about that as well, and come twice.
+            source.data = data
+            return
+        # Lists travel in one message, where each array is one or two of its own.
+        few = {name: values.tolist() for name, values in data.items()}
+        if dropped:
+            last = slice(end - dropped, end)
+            source.patch({name: [(last, values[:dropped])] for name, values in few.items()})
+        if len(addition.x) > dropped:
+            source.stream({name: values[dropped:] for name, values in few.items()})
+
+    def clear(self) -> None:
+        """Take all points and marks away."""
+        empty = np.empty((0, len(self.names)))
+        for source in (self.source, self.smoothed):
+            source.data = curve_data(self.names, empty, empty)
+        self.marks.data = {"iteration": [], "label": []}
+
+    def show_marks(self, marks: Sequence[SteeringMark]) -> None:
+        """Show the marks of steering."""
+        labels = mark_labels(marks)
+        self.marks.data = {"iteration": list(labels), "label": list(labels.values())}
+
+    def show_smoothed(self, shown: bool) -> None:
+        """Show the smoothed curves, the raw ones pale behind them; or the raw ones alone."""
+        for raw, smooth in self._lines:
+            smooth.glyph.line_alpha = 1.0 if shown else 0.0
+            raw.glyph.line_alpha = 0.35 if shown else 1.0
+
+    def show_then(self, iteration: int | None) -> None:
+        """Mark the iteration that other figures show; None takes the mark away."""
+        self.then.update(location=iteration or 0, visible=iteration is not None)
+
+    def show_ranges(self, ranges: Sequence[tuple[float, float] | None], generation: int) -> None:
+        """Move the ranges, x first, unless the reader holds them; a new generation lets go."""
+        known = [ends or (np.nan, np.nan) for ends in ranges]
+        if not self._has_ranges:
+            # FOLLOW only reacts to changes, so set the first ranges before the browser draws
+            self._has_ranges = True
+            for axis, (low, high) in zip(self._axes, known, strict=True):
+                if np.isfinite([low, high]).all():
+                    axis.update(start=low, end=high, reset_start=low, reset_end=high)
+        self.view.data = {
+            "start": [low for low, _ in known],
+            "end": [high for _, high in known],
+            "generation": [generation] * len(known),
+        }
+
+    def _figure(self, panel: Panel, crosshair: Span) -> figure:
+        empty = new_figure(
+            "", panel.y_label, height=240, x_range=self._x_range,
+            y_range=Range1d(0.1 if panel.y_log else 0, 10 if panel.y_log else 1),
+            y_axis_type="log" if panel.y_log else "linear",
+        )  # fmt: skip
+        horizontal = Span(dimension="width", line_color=NEUTRAL, line_alpha=0.4)
+        empty.add_tools(CrosshairTool(overlay=(horizontal, crosshair)))
+        items = [
+            self._curve(empty, title, name, series)
+            for series, (title, name) in enumerate(zip(panel.names, columns_of(panel), strict=True))
+        ]
+        for title, value in panel.references:
+            empty.add_layout(reference_line(value, "width"))
+            if title:
+                line = empty.line([0, 0], [value, value], line_color=NEUTRAL, line_dash="dashed")
+                items.append(LegendItem(label=title, renderers=[line]))
+        empty.add_layout(self._legend(items), "above")
+        empty.vspan(
+            x="iteration", source=self.marks, line_color=NEUTRAL, line_dash="dotted", level="glyph"
+        )
+        empty.add_layout(self.then)
+        return empty
+
+    def _curve(self, drawn_on: figure, title: str, name: str, series: int) -> LegendItem:
+        at = x_column(name)
+        raw = drawn_on.line(at, name, source=self.source, name=name, **line_look(series))
+        smooth = drawn_on.line(
+            at, name, source=self.smoothed, line_alpha=0, **line_look(series, 2.4)
+        )
+        self._lines.append((raw, smooth))
+        drawn_on.add_tools(
+            HoverTool(
+                renderers=[raw], mode="vline", visible=False, attachment=SIDES[series],
+                tooltips=[("iteration", f"@{at}{{0}}"), (title, f"@{name}{{%.8g}}")],
+                formatters={f"@{name}": "printf"},
+            )
+        )  # fmt: skip
+        return LegendItem(label=title, renderers=[raw, smooth])
+
+    @staticmethod
+    def _legend(items: list[LegendItem]) -> Legend:
+        ncols = 2 if any(len(item.label.value) > 12 for item in items) else 3
+        return Legend(
+            items=items, click_policy="hide", orientation="horizontal", ncols=ncols,
+            label_text_font_size="9pt", padding=0, margin=0, border_line_alpha=0,
+            background_fill_alpha=0,
+        )  # fmt: skip
+
+    def _label_marks(self, top: figure) -> None:
+        labels = LabelSet(
+            x="iteration", y=4, y_units="screen", text="label", source=self.marks, angle=np.pi / 2,
+            text_font_size="8pt", text_color=NEUTRAL, text_baseline="bottom", x_offset=-2,
+        )  # fmt: skip
+        top.add_layout(labels)
+
+    @property
+    def _axes(self) -> list[Range1d]:
+        return [self._x_range, *(shown.y_range for shown in self.figures)]
+
+    def _following(self) -> ColumnDataSource:
+        ranges = self._axes
+        n = len(ranges)
+        data = {"start": [np.nan] * n, "end": [np.nan] * n, "generation": [0] * n}
+        view = ColumnDataSource(data, name="curves_view", tags=[0, False])
+        view.js_on_change("data", CustomJS(args={"view": view, "ranges": ranges}, code=FOLLOW))
+        for shown in self.figures:
+            shown.js_on_event(RangesUpdate, CustomJS(args={"view": view}, code=HOLD))
+            shown.js_on_event(Reset, CustomJS(args={"view": view}, code=RELEASE))
+        return view

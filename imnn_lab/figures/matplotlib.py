@@ -1,0 +1,226 @@
+"""Draw descriptions with matplotlib, for print."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from imnn_lab.figures.data import (
+    Band,
+    Contours,
+    Curve,
+    Histogram,
+    Layer,
+    Panel,
+    Panels,
+    Points,
+    coordinates,
+)
+from imnn_lab.figures.style import REJECTED, TRUTH, style
+
+SINGULAR = {
+    "colors": "color",
+    "linewidths": "linewidth",
+    "linestyles": "linestyle",
+    "c": "color",
+    "lw": "linewidth",
+    "ls": "linestyle",
+}
+REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
+
+
+def draw(
+    description: Panels,
+    *,
+    figure: Any = None,
+    figsize: tuple[float, float] | None = None,
+    **kwargs: Any,
+) -> Figure:
+    """Draw panels and return the figure.
+
+    Parameters
+    ----------
+    description : Panels
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw; a new one by default.
+    figsize : pair of float, optional
+        Size in inches.
+    **kwargs
+        Properties of matplotlib lines and markers: color, linewidth, linestyle, alpha, s, marker...
+    """
+    size = figsize or default_size(description)
+    figure = plt.figure(figsize=size, layout="constrained") if figure is None else figure
+    panels = figure
+    if description.matrix is not None:
+        left, panels = figure.subfigures(1, 2, width_ratios=(2, max(2, description.columns)))
+        _draw_matrix(left, description)
+    grid = panels.add_gridspec(description.rows, description.columns)
+    properties = {SINGULAR.get(name, name): value for name, value in kwargs.items()}
+    ranges = description.ranges()
+    for panel in description.panels:
+        axes = panels.add_subplot(grid[panel.row, panel.column])
+        for layer in panel.layers:
+            if len(coordinates(layer, "x")):
+                _draw_layer(axes, layer, properties)
+        _draw_lines(axes, panel)
+        _set_axes(axes, panel, ranges)
+        _label(axes, panel, description)
+    _draw_legend(panels, description)
+    return figure
+
+
+def default_size(description: Panels) -> tuple[float, float]:
+    """Return the width and height of a figure in inches."""
+    width, height = description.size
+    extra = 0 if description.matrix is None else 2
+    return max(4.0, width * (description.columns + extra)), max(3.2, height * description.rows)
+
+
+def image(description: Panels, kind: str) -> io.BytesIO:
+    """Return panels as a file of a kind that matplotlib can write, "png" or "pdf".
+
+    It is safe in any thread: neither a window nor the state of pyplot is involved.
+    """
+    empty = Figure(figsize=default_size(description), layout="constrained")
+    file = io.BytesIO()
+    draw(description, figure=empty).savefig(file, format=kind, dpi=200)
+    file.seek(0)
+    return file
+
+
+def _draw_layer(axes: Axes, layer: Layer, properties: Mapping[str, Any]) -> None:
+    if isinstance(layer, Curve):
+        axes.plot(layer.x, layer.y, **_line(layer.series, properties))
+    elif isinstance(layer, Contours):
+        _draw_contours(axes, layer, properties)
+    elif isinstance(layer, Histogram):
+        _draw_histogram(axes, layer, properties)
+    elif isinstance(layer, Band):
+        colour = style(layer.series).colour
+        axes.fill_between(layer.x, layer.low, layer.high, color=colour, alpha=0.18)
+    else:
+        _draw_points(axes, layer, properties)
+
+
+def _draw_lines(axes: Axes, panel: Panel) -> None:
+    """Draw known values, references and marks."""
+    for value in panel.x_truth:
+        axes.axvline(value, color=TRUTH, linewidth=0.8, linestyle=":")
+    for value in panel.y_truth:
+        axes.axhline(value, color=TRUTH, linewidth=0.8, linestyle=":")
+    for _, value in panel.references:
+        axes.axhline(value, **REFERENCE)
+    for at, label in panel.marks:
+        axes.axvline(at, color=TRUTH, linewidth=0.6, linestyle=":")
+        axes.annotate(
+            label, (at, 1), (2, -2), rotation=90, xycoords=("data", "axes fraction"),
+            textcoords="offset points", fontsize="x-small", va="top",
+        )  # fmt: skip
+
+
+def _set_axes(axes: Axes, panel: Panel, ranges: Mapping[str, tuple[float, float]]) -> None:
+    axes.set(
+        xscale="log" if panel.x_log else "linear",
+        yscale="log" if panel.y_log else "linear",
+        xlim=ranges[panel.x_label],
+        title=panel.title,
+    )
+    if panel.has_free_height:
+        axes.set_ylim(bottom=0)
+    else:
+        axes.set_ylim(ranges[panel.y_label])
+
+
+def _label(axes: Axes, panel: Panel, description: Panels) -> None:
+    """Label the outer axes of the figure; the others share them."""
+    has_x_label, has_y_label = description.has_labels(panel)
+    if description.size[0] < 4:
+        axes.tick_params(labelsize="small", axis="both")
+        axes.tick_params(axis="x", labelrotation=45)
+    if has_x_label:
+        axes.set_xlabel(panel.x_label)
+    else:
+        axes.tick_params(labelbottom=False)
+    if panel.y_label == "":
+        axes.set_yticks([])
+    elif has_y_label:
+        axes.set_ylabel(panel.y_label)
+    else:
+        axes.tick_params(labelleft=False)
+    handles = _named_lines(panel)
+    if handles:
+        axes.legend(handles=handles, fontsize="small", loc="best", frameon=False, ncols=2)
+
+
+def _named_lines(panel: Panel) -> list[Line2D]:
+    """Return the entries of a panel's own legend."""
+    shown = sorted({layer.series for layer in panel.layers}) if panel.names else []
+    lines = [Line2D([], [], **_line(k, {}), label=panel.names[k]) for k in shown]
+    named = [name for name, _ in panel.references if name and lines]
+    return lines + [Line2D([], [], **REFERENCE, label=name) for name in named]
+
+
+def _line(series: int, properties: Mapping[str, Any]) -> dict[str, Any]:
+    look = style(series)
+    dashes = (0, look.dashes) if look.dashes else "solid"
+    own = {"color": look.colour, "linewidth": 1.4, "linestyle": dashes}
+    markers = {"s", "marker", "edgecolors", "rasterized"}
+    return own | {name: value for name, value in properties.items() if name not in markers}
+
+
+def _draw_contours(axes: Axes, contours: Contours, properties: Mapping[str, Any]) -> None:
+    line = _line(contours.series, properties)
+    plural = {"color": "colors", "linewidth": "linewidths", "linestyle": "linestyles"}
+    options = {plural.get(name, name): value for name, value in line.items()}
+    options["linestyles"] = [options["linestyles"]]
+    levels = np.unique(contours.levels)
+    axes.contour(contours.x, contours.y, contours.values.T, levels, **options)
+
+
+def _draw_histogram(axes: Axes, bars: Histogram, properties: Mapping[str, Any]) -> None:
+    colour = REJECTED if bars.rejected else style(bars.series).colour
+    options = {"color": colour, "fill": True, **properties}
+    axes.stairs(bars.base + bars.counts, bars.edges, baseline=bars.base, **options)
+
+
+def _draw_points(axes: Axes, points: Points, properties: Mapping[str, Any]) -> None:
+    colour = REJECTED if points.rejected else style(points.series).colour
+    own: dict[str, Any] = {"s": 4.0, "color": colour, "linewidth": 0, "alpha": points.opacity}
+    own |= {"rasterized": len(points.x) > 2000, "zorder": 1 if points.rejected else 2}
+    axes.scatter(points.x, points.y, **(own | dict(properties)))
+
+
+def _draw_matrix(figure: Any, description: Panels) -> None:
+    matrix, labels = description.matrix, description.labels
+    axes = figure.add_subplot()
+    largest = float(np.abs(matrix).max())  # type: ignore[arg-type]
+    axes.imshow(matrix, cmap="RdBu", vmin=-largest, vmax=largest)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_title("inverse Fisher matrix", fontsize="medium")
+    if len(labels) <= 6:
+        for (i, j), value in np.ndenumerate(np.asarray(matrix)):
+            dark = abs(value) > 0.6 * largest
+            axes.text(j, i, f"{value:.3g}", ha="center", va="center", color="w" if dark else "k")
+
+
+def _draw_legend(figure: Any, description: Panels) -> None:
+    layers = [layer for panel in description.panels for layer in panel.layers]
+    shown = {layer.series for layer in layers if len(coordinates(layer, "x"))}
+    several = sorted(shown) if len(description.series) > 1 else []
+    handles = [Line2D([], [], **_line(k, {}), label=description.series[k]) for k in several]
+    if any(isinstance(layer, Points | Histogram) and layer.rejected for layer in layers):
+        handles.append(Line2D([], [], marker="o", linestyle="", color=REJECTED, label="rejected"))
+    last = description.columns - 1
+    is_taken = any((p.row, p.column) == (0, last) for p in description.panels)
+    if handles or description.caption:
+        loc = "outside upper right" if is_taken else "upper right"
+        size = {"fontsize": "small", "title_fontsize": "small"}
+        figure.legend(handles=handles, title=description.caption or None, loc=loc, **size)

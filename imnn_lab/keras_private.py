@@ -1,0 +1,46 @@
+"""What the package uses of Keras beyond its public interface (Keras 3.15).
+
+Each name has a test in ``tests/unit/test_private_names.py`` that says which upgrade breaks it.
+
+`Layer._flatten_layers`
+    The only way to layers inside a layer that is not a model: `Model.layers` stops at the first
+    level (https://github.com/keras-team/keras/issues/4398).
+`Layer.call` replaced on an instance
+    `BatchNormalization.call` takes a mask for its statistics, but layers that do not support masks
+    (convolutions) drop it on its way through a model, so that none can be handed to the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a model, those of nested models included, but not the models."""
+    return [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+
+
+@contextlib.contextmanager
+def statistics_over_first(n: int, layers: list[keras.layers.BatchNormalization]) -> Iterator[None]:
+    """While tracing, let batch normalisations take their statistics over the first `n` rows."""
+    originals = [layer.call for layer in layers]
+
+    def masked(original: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+        def call(inputs: tf.Tensor, training: bool | None = None, mask: object = None) -> tf.Tensor:
+            first = tf.range(tf.shape(inputs)[0]) < n
+            shape = tf.concat([tf.shape(inputs)[:1], tf.ones(len(inputs.shape) - 2, tf.int32)], 0)
+            return original(inputs, training=training, mask=tf.reshape(first, shape))
+
+        return call
+
+    for layer, original in zip(layers, originals, strict=True):
+        layer.call = masked(original)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call

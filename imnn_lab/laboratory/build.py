@@ -1,0 +1,146 @@
+"""Makes the network that a visitor asked for; TensorFlow is first loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks, tensorflow_import
+from imnn_lab.demo.problems import CASES
+from imnn_lab.inference.exact import exact_posterior
+from imnn_lab.inference.priors import Uniform
+
+NETWORKS = ("the one that suits", "dense", "deep_set", "convolutional")
+WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
+NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A network, and what inference with it needs.
+
+    Attributes
+    ----------
+    imnn : IMNN
+    title : str
+    labels : tuple of str
+    target : ndarray, shape (n_targets,) + input_shape
+    prior : Uniform, or None for one around θ_fid
+    simulator, exact : callable, optional
+    known_fisher : ndarray, optional
+    """
+
+    imnn: Any
+    title: str
+    labels: tuple[str, ...]
+    target: np.ndarray
+    prior: Uniform | None = None
+    simulator: Callable[..., Any] | None = None
+    exact: Callable[[Any], Any] | None = None
+    known_fisher: np.ndarray | None = None
+
+    def prior_here(self) -> Uniform:
+        """Return the prior: as given, or flat over ten standard deviations around θ_fid."""
+        if self.prior is not None:
+            return self.prior
+        reach = WIDTH * np.sqrt(np.diag(self.imnn.Finv))
+        return Uniform(self.imnn.θ_fid - reach, self.imnn.θ_fid + reach)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much to simulate, and the seed of simulations and network."""
+
+    n_s: int = 1000
+    n_d: int = 1000
+    seed: int = 0
+
+
+def build_problem(name: str, network: str, sizes: Sizes) -> Built:
+    """Simulate a problem and make a network for it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `CASES`.
+    network : str
+        One of `NETWORKS`.
+    sizes : Sizes
+    """
+    imnn_class, networks = _tensorflow()
+    case = CASES[name]
+    problem = case.make()
+    architecture = network if network != NETWORKS[0] else problem.network
+    model = getattr(networks, architecture)(problem.input_shape, problem.n_params, seed=sizes.seed)
+    sets = [problem.training_set(sizes.n_s, sizes.n_d, 2 * sizes.seed + i) for i in range(2)]
+    imnn = imnn_class(
+        sizes.n_s, sizes.n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
+        problem.input_shape, *sets[0], *sets[1], model=model, seed=sizes.seed, verbose=False,
+    )  # fmt: skip
+    return Built(
+        imnn,
+        f"{case.words}, {architecture} network",
+        problem.labels,
+        case.observation(problem, sizes.seed)[None],
+        case.prior,
+        problem.simulator,
+        lambda data: exact_posterior(problem, data, case.prior, cells=10_000),
+        problem.F,
+    )
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """The data that a visitor sent.
+
+    Attributes
+    ----------
+    arrays : mapping from name to ndarray
+        See `NAMES`; only fiducial and derivative are needed.
+    θ_fid, δθ : ndarray, shape (n_params,)
+    """
+
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    θ_fid: np.ndarray = field(default_factory=lambda: np.empty(0))
+    δθ: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
+    """Make a network for data that a visitor sent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If arrays are missing, or do not fit one another.
+    """
+    for name in NAMES[:2]:
+        if name not in own.arrays:
+            received = f"files with {', '.join(own.arrays) or 'nothing'}"
+            remedy = f"Name files or members of an .npz {', '.join(NAMES)}."
+            raise ValueError(checks.wording("The data", f"have `{name}`", received, remedy))
+    imnn_class, networks = _tensorflow()
+    fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
+    n_params, shape = len(own.θ_fid), fiducial.shape[1:]
+    model = None
+    if network != NETWORKS[0]:
+        model = getattr(networks, network)(shape, n_params, seed=sizes.seed)
+    imnn = imnn_class(
+        len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,
+        derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
+        seed=sizes.seed, verbose=False,
+    )  # fmt: skip
+    labels = checks.default_labels(n_params)
+    target = own.arrays.get("target", fiducial[:1])
+    target = target[None] if target.shape == shape else target
+    return Built(imnn, f"own data, {len(fiducial):,} fiducial simulations", labels, target)
+
+
+def _tensorflow() -> tuple[Any, Any]:
+    tensorflow_import.import_tensorflow()
+    from imnn_lab import networks
+    from imnn_lab.imnn import IMNN
+
+    return IMNN, networks

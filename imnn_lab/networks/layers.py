@@ -1,0 +1,175 @@
+"""Stock Keras layers, put together into the parts that the networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.networks import fitted_layers
+
+ACTIVATION = "gelu"
+BOUND = 10.0
+UNITS = 8
+MODES = 64
+MOST_POSITIONS = 200
+# By the number of axes beside the channels.
+CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
+CELL_MEAN = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D}
+OVERALL_MEAN = {1: keras.layers.GlobalAveragePooling1D, 2: keras.layers.GlobalAveragePooling2D}
+
+Tensor: TypeAlias = Any  # a symbolic Keras tensor
+LayerClass: TypeAlias = Callable[..., keras.layers.Layer]
+
+
+class Layers:
+    """Makes stock layers of one dtype; those with random weights have a seed each, from `seed`."""
+
+    def __init__(self, dtype: str, seed: int | None) -> None:
+        self.dtype = dtype
+        self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
+
+    def new(self, kind: LayerClass, *arguments: Any, **keywords: Any) -> keras.layers.Layer:
+        """Return a layer of this dtype."""
+        return kind(*arguments, dtype=self.dtype, **keywords)
+
+    def seeded(self, kind: LayerClass, *arguments: Any, **keywords: Any) -> keras.layers.Layer:
+        """Return a layer whose kernel starts with random numbers of the next seed."""
+        (child,) = self._seeds.spawn(1)
+        kernel = keras.initializers.GlorotUniform(seed=int(child.generate_state(1)[0] >> 1))
+        return self.new(kind, *arguments, kernel_initializer=kernel, **keywords)
+
+    def fitted(
+        self,
+        rule: fitted_layers.Rule,
+        kind: LayerClass,
+        *arguments: Any,
+        name: str,
+        **keywords: Any,
+    ) -> keras.layers.Layer:
+        """Return a linear layer that is fitted to the training simulations and not trained."""
+        name = f"{fitted_layers.PREFIX}{name}"
+        layer = self.seeded(kind, *arguments, trainable=False, name=name, **keywords)
+        return fitted_layers.mark(layer, rule)
+
+    def joined(self, parts: Sequence[Tensor]) -> Tensor:
+        """Concatenate along the last axis."""
+        return parts[0] if len(parts) == 1 else self.new(keras.layers.Concatenate)(list(parts))
+
+    def flat(self, x: Tensor) -> Tensor:
+        """Return all values along one axis."""
+        return self.new(keras.layers.Flatten)(x)
+
+    def square(self, x: Tensor) -> Tensor:
+        """Return the square of each value."""
+        return self.new(keras.layers.Multiply)([x, x])
+
+    def scaled(self, x: Tensor, factor: float) -> Tensor:
+        """Return the values times a factor."""
+        return self.new(keras.layers.Rescaling, factor)(x)
+
+    def bounded(self, x: Tensor) -> Tensor:
+        """Normalise by median and quartiles to z, and bound smoothly: BOUND tanh(z / BOUND)."""
+        normalised = self.new(keras.layers.Normalization, axis=-1, name="robust")
+        x = fitted_layers.mark(normalised, fitted_layers.fit_robust)(x)
+        x = self.new(keras.layers.Activation, "tanh")(self.scaled(x, 1 / BOUND))
+        return self.scaled(x, BOUND)
+
+    def standard(self, name: str, parts: Sequence[Tensor]) -> Tensor:
+        """Concatenate, and bring each feature to mean 0 and variance 1."""
+        layer = self.new(keras.layers.Normalization, axis=-1, name=f"standard_{name}")
+        return fitted_layers.mark(layer, fitted_layers.fit_standard)(self.joined(parts))
+
+    def gaussian(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a monotone function of each channel with Gaussian values, and its units."""
+        channels, dense = x.shape[-1], keras.layers.Dense
+        units = self.fitted(
+            fitted_layers.fit_quantiles, dense, UNITS * channels, "tanh", name="quantiles"
+        )(x)
+        scores = self.fitted(fitted_layers.fit_gaussian, dense, channels, name="gaussian")
+        return scores(self.joined([x, units])), units
+
+    def whitened(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return whitened values (n, width), and their principal components."""
+        width, dense = x.shape[-1], keras.layers.Dense
+        whitening = self.fitted(fitted_layers.fit_whitening, dense, width, name="whitening")
+        rule = partial(fitted_layers.fit_principal, whitening)
+        white = whitening(x)
+        return white, self.fitted(rule, dense, width, name="principal")(white)
+
+    def hidden(self, x: Tensor, widths: Sequence[int]) -> list[Tensor]:
+        """Return the outputs of all hidden layers, each of which takes that of the one before."""
+        outputs = []
+        for width in widths:
+            x = self.seeded(keras.layers.Dense, width, ACTIVATION)(x)
+            outputs.append(x)
+        return outputs
+
+    def readout(
+        self, groups: Mapping[str, tuple[float, Sequence[Tensor]]], n_summaries: int
+    ) -> Tensor:
+        """Give groups of features, each of unit variance times a weight, to a last layer."""
+        parts = [
+            self.scaled(self.standard(name, features), weight)
+            for name, (weight, features) in groups.items()
+            if features
+        ]
+        return self.seeded(keras.layers.Dense, n_summaries)(self.joined(parts))
+
+    def power(self, x: Tensor) -> Tensor:
+        """Return the power in modes along each axis, averaged over neighbouring modes.
+
+        Parameters
+        ----------
+        x : tensor, shape (n, length, channels) or (n, height, width, channels)
+
+        Returns
+        -------
+        tensor, shape (n, features)
+        """
+        lengths, permute = x.shape[1:-1], keras.layers.Permute
+        n_axes = len(lengths)
+        x = self.new(permute, (n_axes + 1, *range(1, n_axes + 1)))(x)  # channels first
+        for axis, length in enumerate(reversed(lengths)):  # the last axis is the one transformed
+            x = self.fitted(
+                fitted_layers.fit_modes, keras.layers.Dense, length, use_bias=False,
+                name=f"modes_{axis}",
+            )(x)  # fmt: skip
+            if n_axes > 1:
+                x = self.new(permute, (1, *np.roll(range(2, n_axes + 2), 1)))(x)
+        power = self.new(permute, (*range(2, n_axes + 2), 1))(self.square(x))
+        side = MODES ** (1 / n_axes)
+        cells = [max(2, int(np.ceil(length / side))) for length in lengths]
+        return self.cells(power, cells[0] if n_axes == 1 else cells)
+
+    def cells(self, x: Tensor, side: int | Sequence[int]) -> Tensor:
+        """Return the means over cells of this side, along one axis."""
+        kind = CELL_MEAN[len(x.shape) - 2]
+        return self.flat(self.new(kind, side, padding="same")(x))
+
+    def positions(self, inputs: Tensor) -> Iterator[Tensor]:
+        """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""
+        shape = tuple(inputs.shape[1:])
+        zeros = self.scaled(inputs, 0.0)
+        for axis in range(len(shape) - 1):
+            along = [1] * len(shape)
+            along[axis] = shape[axis]
+            grid = np.broadcast_to(np.linspace(-1, 1, shape[axis]).reshape(along), shape)
+            yield self.new(
+                keras.layers.Normalization,
+                axis=tuple(range(1, len(shape) + 1)),
+                mean=(-grid).tolist(),
+                variance=np.ones(shape).tolist(),
+            )(zeros)
+
+
+def cell_side(input_shape: Sequence[int]) -> int:
+    """Return the side of the cells to average over, so that at most MOST_POSITIONS are left."""
+    cell = 1
+    while np.prod([-(-n // cell) for n in input_shape[:-1]]) * input_shape[-1] > MOST_POSITIONS:
+        cell += 1
+    return cell

@@ -1,0 +1,127 @@
+"""Sets up a network for training: checks, fitted layers, the closed-form start, whitening."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from imnn_lab import checks, networks
+from imnn_lab.keras_private import all_layers
+from imnn_lab.networks import last_layer
+from imnn_lab.networks.fitted_layers import fit_layers
+from imnn_lab.settings import Settings
+from imnn_lab.sources.source import Source
+from imnn_lab.summaries import Compressor
+
+MOST_VALUES = 2**25  # of the simulations that layers are fitted to
+DEFAULT_LEARNING_RATE = 3e-4
+
+
+def default_network(settings: Settings) -> keras.Model:
+    """Return the network that suits the shape of the data, for model=None."""
+    make = networks.convolutional if len(settings.input_shape) in (2, 3) else networks.dense
+    return make(
+        settings.input_shape, settings.n_summaries, dtype=settings.dtype, seed=settings.seed
+    )
+
+
+def checked_network(model: Any, settings: Settings) -> keras.Model:
+    """Return a Keras model that maps input_shape to n_summaries in the right dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a Keras model, its output has another shape, or its dtype differs.
+    """
+    if not isinstance(model, keras.Model):
+        remedy = "Use imnn_lab.networks.dense, convolutional or deep_set, or keras.Sequential."
+        raise TypeError(
+            checks.wording("`model`", "be a Keras model", checks.describe(model), remedy)
+        )
+    one = np.zeros((1, *settings.input_shape), settings.dtype)
+    try:
+        output = model(one, training=False)
+    except Exception as error:
+        expected = f"take simulations of shape input_shape = {settings.input_shape}"
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ValueError(checks.wording("`model`", expected, reason)) from error
+    shape = getattr(output, "shape", None)
+    if shape is None or tuple(shape) != (1, settings.n_summaries):
+        expected = f"have one output of shape (None, n_summaries) = (None, {settings.n_summaries})"
+        received = repr(shape) if shape is None else f"(None, {', '.join(map(str, shape[1:]))})"
+        raise ValueError(checks.wording("`model`", expected, received, "Change its last layer."))
+    weighted = [layer for layer in all_layers(model) if layer.weights]
+    types = {layer.compute_dtype for layer in weighted} | {output.dtype.name}
+    if types != {settings.dtype}:
+        expected = f"compute in the dtype of the IMNN, {settings.dtype}, in all its layers"
+        remedy = "Make the network with dtype=..., or pass its dtype to IMNN."
+        raise ValueError(checks.wording("`model`", expected, ", ".join(sorted(types)), remedy))
+    return model
+
+
+def check_layers(model: keras.Model, training: Source) -> None:
+    """Refuse layers whose output depends on which simulations are in the network together."""
+    compressor = Compressor(model)
+    if training.is_exact and compressor.batch_normalisations:
+        raise ValueError(
+            "`model` has BatchNormalization layers, whose statistics depend on the parameters as "
+            "well, which exact derivatives (δθ=None) of single simulations leave out. "
+            "Use LayerNormalization, or central differences."
+        )
+    if training.in_chunks and not compressor.is_plain:
+        raise ValueError(
+            "`model` has layers that draw random numbers or use statistics of the batch (Dropout, "
+            "BatchNormalization), which need all simulations in the network at once. "
+            f"Received at_once={training.at_once} for {training.size} simulations. "
+            "Leave `at_once` out, or use another layer (LayerNormalization, kernel_regularizer)."
+        )
+
+
+def copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
+    """Return a fresh optimiser with the same settings, so that IMNNs share no state."""
+    if optimiser is None:
+        return keras.optimizers.Adam(learning_rate=DEFAULT_LEARNING_RATE)
+    if not isinstance(optimiser, keras.optimizers.Optimizer):
+        remedy = "For example keras.optimizers.Adam(1e-3)."
+        received = checks.describe(optimiser)
+        raise TypeError(checks.wording("`optimiser`", "be a Keras optimiser", received, remedy))
+    return type(optimiser).from_config(optimiser.get_config())
+
+
+def prepared_network(
+    model: keras.Model, settings: Settings, training: Source, validation: Source | None
+) -> keras.Model:
+    """Fit the layers of a network, start it in closed form and whiten it; return the one to train.
+
+    That is `model` itself if its linear last layer takes the whitening, otherwise `model` followed
+    by a fixed `Dense` layer.
+    """
+    training = training.fixed()
+    most = max(MOST_VALUES // math.prod(settings.input_shape), 100)
+    fit_layers(model, training.fiducial(most))
+    layer = last_layer.last_dense_layer(model)
+    if settings.warm_start and layer is not None:
+        last_layer.start(layer, model, training, validation, whitened=settings.whiten)
+        return model
+    return _whitened(model, settings, training) if settings.whiten else model
+
+
+def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras.Model:
+    statistics = Compressor(model).statistics(training)
+    A = last_layer.whiten(statistics.network_C)
+    if A is None:
+        remedy = "Two summaries may be copies of each other, or the network ignores its input."
+        expected = "give summaries with a regular covariance for the training set"
+        received = f"a covariance with the diagonal {np.diag(statistics.network_C).tolist()}"
+        raise ValueError(checks.wording("`model`", expected, received, remedy))
+    inputs = keras.Input(settings.input_shape, dtype=settings.dtype)
+    layer = keras.layers.Dense(
+        settings.n_summaries, trainable=False, dtype=settings.dtype, name="whitening"
+    )
+    result = keras.Model(inputs, layer(model(inputs)))
+    layer.kernel.assign(A)
+    layer.bias.assign(-statistics.μ[statistics.n_external :] @ A)
+    return result

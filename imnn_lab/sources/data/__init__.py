@@ -1,0 +1,1 @@
+"""Kinds of data that simulations come in, a class for each; `sources.as_data` chooses."""

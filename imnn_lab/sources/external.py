@@ -1,0 +1,82 @@
+"""External summaries of the same simulations, used beside those of the network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.sources.collection import Data, collect
+from imnn_lab.sources.data.arrays import ArrayData
+
+NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
+
+
+def external_parts(external: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the four parts of `external`, None for those left out.
+
+    Raises
+    ------
+    TypeError
+        If it is not a sequence of two or four parts.
+    """
+    if external is None:
+        return None, None, None, None
+    if not isinstance(external, Sequence) or len(external) not in (2, 4):
+        expected = f"be a tuple of 2 or 4 parts: ({', '.join(NAMES)})"
+        raise TypeError(checks.wording("`external`", expected, checks.describe(external)))
+    return (*external, *(None,) * (4 - len(external)))
+
+
+def external_summaries(fiducial: Data, derivative: Data) -> np.ndarray:
+    """Return external summaries in the order of the rows, (size, n_external).
+
+    Parameters
+    ----------
+    fiducial, derivative : Data
+        Those of the fiducial and of the derivative simulations: arrays of shape
+        counts + (n_external,), callables, files or datasets, as for simulations.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is missing or has the wrong shape; see `as_source` for kinds other than arrays.
+    """
+    arrays = _summaries(fiducial), _summaries(derivative)
+    widths = [array.shape[-1] for array in arrays]
+    if widths[0] != widths[1]:
+        expected = "hold as many summaries of the derivative simulations as of the fiducial ones"
+        raise ValueError(checks.wording("`external`", expected, f"{widths[1]} and {widths[0]}"))
+    return np.concatenate([array.reshape(-1, widths[0]) for array in arrays])
+
+
+def check_width(summaries: np.ndarray | None, n_external: int) -> None:
+    """Refuse more or fewer external summaries than in training."""
+    width = 0 if summaries is None else summaries.shape[1]
+    if width != n_external:
+        expected = f"hold {n_external} external summaries, as in training"
+        raise ValueError(checks.wording("`external`", expected, width))
+
+
+def _summaries(data: Data) -> np.ndarray:
+    layout, name = data.layout, data.layout.name
+    if isinstance(data, ArrayData):
+        axes = f"{layout.counts} + (n_external,)"
+        array = checks.real_array(name, data.value, f"Pass an array of shape {axes}.")
+        if array.ndim != len(layout.counts) + 1 or array.shape[:-1] != layout.counts:
+            received = f"shape {array.shape}"
+            raise ValueError(checks.wording(f"`{name}`", f"have shape {axes}", received))
+        return checks.finite(name, array)
+    simulations = data.simulations()
+    first = list(itertools.islice(simulations, 1))
+    shape = np.shape(np.atleast_1d(first[0][1])) if first else (1,)
+    if len(shape) != 1:
+        expected = "hold a vector of summaries for each simulation"
+        raise ValueError(checks.wording(f"`{name}`", expected, checks.describe(first[0][1])))
+    sized = replace(layout, input_shape=shape)
+    everything = itertools.chain(first, simulations)
+    return collect(everything, sized, replace(data.settings, check_shape=False))

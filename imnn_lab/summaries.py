@@ -1,0 +1,166 @@
+"""Simulations through the network: summaries and their moments.
+
+Layers that draw random numbers (Dropout) draw the same for the two simulations of a pair, and
+`BatchNormalization` takes its statistics over the fiducial part of the batch, so that the summary
+is one function of the data for all simulations of an iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from imnn_lab.fisher import Moments, moments
+from imnn_lab.keras_private import all_layers, statistics_over_first
+from imnn_lab.results import FisherStatistics
+from imnn_lab.sources.source import FIRST, Feed, Rows, Source, tangent
+
+COMFORTABLE_VALUES = 2**27
+NOT_ONCE = "A simulation was missing or repeated in this pass, though not in the first."
+
+
+class Compressor:
+    """A Keras model seen as a function from simulations to summaries."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        weights = {id(weight) for weight in model.weights}
+        self.seeds = [variable for variable in model.variables if id(variable) not in weights]
+        self.batch_normalisations = [
+            layer
+            for layer in all_layers(model)
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        ]
+        self._width: int | None = None
+        self._traced: dict[Source, Callable[[], Moments]] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether training and inference are the same function of one simulation at a time."""
+        return not self.seeds and not self.batch_normalisations
+
+    def moments(self, source: Source, step: tf.Tensor = FIRST) -> Moments:
+        """Return the moments of a source, with the network as it is used after training."""
+        return moments_of(source, self.summaries(source, source.feed(step), training=False))
+
+    def compress(self, rows: Rows, training: bool) -> tf.Tensor:
+        """Return the summaries (k, s) of rows, or their derivatives if rows have tangents."""
+
+        def network(x: tf.Tensor) -> tf.Tensor:
+            return self.model(x, training=training)
+
+        if rows.tangents is None:
+            return network(rows.simulations)
+        return tangent(network, rows.simulations, rows.tangents)
+
+    def width(self, source: Source) -> int:
+        """Return the number of summaries, external ones included."""
+        if self._width is None:
+            one = tf.zeros((1, *source.input_shape), source.dtype)
+            self._width = int(self.model(one, training=False).shape[-1])
+        return self._width + source.n_external
+
+    def statistics(self, source: Source) -> FisherStatistics:
+        """Return the frozen statistics of a source for the weights as they are."""
+        if source not in self._traced:
+            traced = tf.function(lambda: self.moments(source), autograph=False)
+            self._traced[source] = traced.get_concrete_function()
+        μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
+        return FisherStatistics(
+            μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d, n_external=source.n_external
+        )
+
+    def summaries(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        """Return the summaries (size, s) of all rows in their order."""
+        if source.in_chunks:
+            return self._summaries_in_chunks(source, feed, training)
+        if training and not self.is_plain and not source.is_exact:
+            return self._paired_summaries(source, feed)
+        return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
+
+    def _paired_summaries(self, source: Source, feed: Feed) -> tf.Tensor:
+        """Return the summaries of all rows, with the same random numbers for both of each pair."""
+        (rows,) = feed.pieces
+        n_s, one = source.n_s, source.input_shape
+        fiducial, derivative = tf.split(rows.simulations, [n_s, -1])
+        pairs = tf.unstack(tf.reshape(derivative, (source.n_d, 2, source.n_params, *one)), axis=1)
+        states = [tf.identity(seed.value) for seed in self.seeds]
+        summaries = []
+        with statistics_over_first(n_s, self.batch_normalisations):
+            for side in pairs:
+                for seed, state in zip(self.seeds, states, strict=True):
+                    seed.assign(state)
+                batch = tf.concat([fiducial, tf.reshape(side, (-1, *one))], 0)
+                summaries.append(self.model(batch, training=True))
+        width = summaries[0].shape[-1]
+        sides = [tf.reshape(x[n_s:], (source.n_d, source.n_params, width)) for x in summaries]
+        flat = tf.reshape(tf.stack(sides, axis=1), (-1, width))
+        return tf.concat([summaries[0][:n_s], flat], 0)
+
+    def _summaries_in_chunks(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        width = self.width(source) - source.n_external
+
+        def add(rows: Rows, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            at = rows.positions[:, None]
+            summaries = tf.tensor_scatter_nd_add(state[0], at, self.compress(rows, training))
+            return summaries, tf.tensor_scatter_nd_add(state[1], at, tf.ones_like(rows.positions))
+
+        nothing = tf.zeros((source.size, width), source.dtype), tf.zeros(source.size, tf.int32)
+        summaries, times = feed.fold(add, nothing)
+        once = tf.debugging.Assert(tf.reduce_all(times == 1), [NOT_ONCE])
+        with tf.control_dependencies([once]):
+            return tf.ensure_shape(tf.identity(summaries), (source.size, width))
+
+
+def with_external(
+    source: Source, summaries: tf.Tensor, positions: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Put the external summaries before those of the network.
+
+    Parameters
+    ----------
+    source : Source
+    summaries : tensor, shape (k, s)
+    positions : tensor of int32, shape (k,), optional
+        The rows that they belong to; all rows by default.
+
+    Returns
+    -------
+    tensor, shape (k, n_external + s)
+    """
+    if source.external is None:
+        return summaries
+    external = source.external if positions is None else tf.gather(source.external, positions)
+    return tf.concat([external, summaries], axis=1)
+
+
+def split(source: Source, summaries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Split summaries (size, s) of all rows: (n_s, s) and (n_d, 2, n_params, s).
+
+    For exact derivatives the second is (n_d, n_params, s).
+    """
+    sides = () if source.is_exact else (2,)
+    shape = (source.n_d, *sides, source.n_params, summaries.shape[-1])
+    fiducial, derivative = tf.split(summaries, [source.n_s, -1])
+    return fiducial, tf.reshape(derivative, shape)
+
+
+def moments_of(source: Source, summaries: tf.Tensor) -> Moments:
+    """Return the moments of the external summaries and those of the network (size, s)."""
+    return moments(*split(source, with_external(source, summaries)), source.δθ)
+
+
+def comfortable_chunk(model: keras.Model) -> int | None:
+    """Return how many simulations fill about half a gigabyte with what a model makes of them.
+
+    None if that is not known (a subclass of `keras.Model`), or if the model must see all
+    simulations together.
+    """
+    if not getattr(model, "inputs", None) or not Compressor(model).is_plain:
+        return None
+    outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
+    values = sum(int(np.prod(output.shape[1:])) for output in outputs)
+    return max(1, COMFORTABLE_VALUES // max(1, values))

@@ -1,0 +1,276 @@
+"""One training step in the graph: the gradient of the loss, what is recorded, the best weights.
+
+Iteration 0 is the network before any update. Each iteration computes the statistics of the training
+and of the validation set for the present weights, records them, keeps the weights if they are the
+best so far, and then updates them. With fresh simulations in every iteration there is no set to
+overfit, and the average of the latest weights is kept instead. Many iterations run in one graph
+call; patience, the best weights and the guard against non-finite numbers are exact for every
+iteration, so they are in the graph as well.
+
+A set that fits goes through the network in one piece. Otherwise two passes share the work: one for
+the summaries of all chunks, which give the loss and its derivative with respect to every summary,
+and one that carries these derivatives back through the network chunk by chunk. Both give the same
+gradient; the chunk sets the memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from imnn_lab.fisher import Moments
+from imnn_lab.loss import LossTerms, loss_and_information
+from imnn_lab.sources.source import FIRST, Feed, Rows, Source
+from imnn_lab.summaries import Compressor, moments_of
+
+AVERAGING = 0.02
+CONTINUES, PATIENCE, NOT_FINITE = 0, 1, 2
+COLUMNS = ("det_F", "det_C", "det_Cinv", "log_det_F", "reg", "r")
+MATRICES = ("F", "C", "μ", "dμ_dθ")
+
+
+class Gradient(NamedTuple):
+    """Moments of the training set, their loss, and its gradient by the trainable weights."""
+
+    moments: Moments
+    terms: LossTerms
+    gradient: list[tf.Tensor]
+
+
+def loss_gradient(
+    compressor: Compressor, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor = FIRST
+) -> Gradient:
+    """Return the loss and its gradient, which includes the regularisers of the layers."""
+    feed, model = source.feed(step), compressor.model
+    if source.in_chunks:
+        return _gradient_in_chunks(compressor, source, feed, λ, α)
+    with tf.GradientTape() as tape:
+        moments = moments_of(source, compressor.summaries(source, feed, training=True))
+        terms = loss_and_information(moments, λ, α, source.n_external)
+        total = terms.loss + _penalty(model)
+    return Gradient(moments, terms, _gradient_by_weights(tape, total, model))
+
+
+def _gradient_in_chunks(
+    compressor: Compressor, source: Source, feed: Feed, λ: tf.Tensor, α: tf.Tensor
+) -> Gradient:
+    model = compressor.model
+    summaries = compressor.summaries(source, feed, training=True)
+    with tf.GradientTape() as tape:
+        tape.watch(summaries)
+        moments = moments_of(source, summaries)
+        terms = loss_and_information(moments, λ, α, source.n_external)
+    sensitivity = tape.gradient(terms.loss, summaries)
+
+    def add(rows: Rows, total: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        with tf.GradientTape() as tape:
+            part = compressor.compress(rows, training=True)
+        weight = tf.gather(sensitivity, rows.positions)
+        gradient = _gradient_by_weights(tape, part, model, weight)
+        return tuple(a + b for a, b in zip(total, gradient, strict=True))
+
+    with tf.GradientTape() as tape:
+        penalty = tf.identity(_penalty(model))
+    of_penalty = tuple(_gradient_by_weights(tape, penalty, model))
+    return Gradient(moments, terms, list(feed.fold(add, of_penalty)))
+
+
+def _penalty(model: keras.Model) -> tf.Tensor:
+    return tf.add_n([tf.cast(x, tf.float64) for x in model.losses] or [tf.zeros((), tf.float64)])
+
+
+def _gradient_by_weights(
+    tape: tf.GradientTape, value: tf.Tensor, model: keras.Model, weight: tf.Tensor | None = None
+) -> list[tf.Tensor]:
+    """Return the gradient by the trainable weights, zeros for those that `value` ignores."""
+    variables = [variable.value for variable in model.trainable_variables]
+    parts = tape.gradient(value, variables, output_gradients=weight, unconnected_gradients="zero")
+    return [tf.convert_to_tensor(part) for part in parts]
+
+
+class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate, constant or scheduled, times a factor that can change while training."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+        self.factor = tf.Variable(1.0, dtype=tf.float64, trainable=False)
+
+    @classmethod
+    def of(cls, optimiser: keras.optimizers.Optimizer) -> SteeredLearningRate:
+        """Return the learning rate of an optimiser, as it was made with."""
+        base = optimiser.get_config()["learning_rate"]
+        if isinstance(base, dict):
+            base = keras.optimizers.schedules.deserialize(base)
+        return cls(base)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the learning rate at a step of the optimiser."""
+        return tf.cast(self._base(step), self.factor.dtype) * self.factor
+
+    def set(self, learning_rate: float, step: int) -> None:
+        """Set the factor so that the learning rate at `step` is `learning_rate`."""
+        self.factor.assign(learning_rate / float(self._base(step)))
+
+    def _base(self, step: tf.Tensor | int) -> tf.Tensor | float:
+        return self.base(step) if callable(self.base) else self.base
+
+    def get_config(self) -> dict[str, object]:
+        """Return the base alone: the factor belongs to one training."""
+        return {"base": self.base}
+
+
+class TrainingGraph:
+    """The compiled step of one network, its optimiser and its data, with the best weights so far.
+
+    λ, α and the learning rate are variables: a change of them compiles nothing again.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimiser: keras.optimizers.Optimizer,
+        training: Source,
+        validation: Source | None,
+    ) -> None:
+        self.model, self.optimiser = model, optimiser
+        self.training, self.validation = training, validation
+        self.compressor = Compressor(model)
+        self.learning_rate = SteeredLearningRate.of(optimiser)
+        optimiser.learning_rate = self.learning_rate
+        optimiser.build(model.trainable_variables)
+        # The step needs no AutoGraph, which takes longer than all the rest of tracing.
+        self.advance = tf.function(self._advance, reduce_retracing=True, autograph=False)
+        self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
+        self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
+        self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
+        self.stale = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.averaged = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.best = [tf.Variable(weight.value, trainable=False) for weight in model.weights]
+
+    def forget_best(self) -> None:
+        """Let the next iteration be the best so far."""
+        self.best_value.assign(-np.inf)
+        self.stale.assign(0)
+        self.averaged.assign(0)
+
+    def take_best(self) -> None:
+        """Give the network the best weights so far."""
+        if np.isfinite(float(self.best_value)):
+            for weight, best in zip(self.model.weights, self.best, strict=True):
+                weight.assign(best)
+
+    def state(self) -> list[tf.Variable]:
+        """Return the variables that, with λ, α and the data, determine all that follows."""
+        mine = [self.best_value, self.stale, self.averaged, self.learning_rate.factor, *self.best]
+        return [*self.model.variables, *self.optimiser.variables, *mine]
+
+    def _advance(
+        self,
+        first: tf.Tensor,
+        count: tf.Tensor,
+        last: tf.Tensor,
+        patience: tf.Tensor,
+        min_iterations: tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Record `count` iterations from `first` on, with an update after each but `last`.
+
+        Returns what is recorded by its name in the history, with the iteration as first axis (fewer
+        than `count` if training ended), and the status.
+        """
+
+        def iterate(k: tf.Tensor, status: tf.Tensor, recorded: dict[str, tf.TensorArray]) -> Any:
+            record, gradient, is_finite = self._observe(first + k)
+            decisive = record["log_det_F" if self.validation is None else "val_log_det_F"]
+            self._compare(decisive, is_finite)
+            is_over = (first + k >= min_iterations) & (self.stale >= patience)
+            status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
+            has_next = (status == CONTINUES) & (first + k < last)
+            tf.cond(has_next, lambda: self._update(gradient), tf.no_op)
+            at = tf.cast(k, tf.int32)
+            return k + 1, status, {name: recorded[name].write(at, x) for name, x in record.items()}
+
+        prefixes = ("",) if self.validation is None else ("", "val_")
+        names = [prefix + name for prefix in prefixes for name in (*COLUMNS, *MATRICES)]
+        _, status, recorded = tf.while_loop(
+            lambda k, status, recorded: (k < count) & (status == CONTINUES),
+            iterate,
+            (
+                tf.zeros((), tf.int64),
+                tf.constant(CONTINUES),
+                {
+                    name: tf.TensorArray(tf.float64, size=0, dynamic_size=True)
+                    for name in ("loss", "learning_rate", *names)
+                },
+            ),
+        )
+        return {name: array.stack() for name, array in recorded.items()}, status
+
+    def _compare(self, value: tf.Tensor, is_finite: tf.Tensor) -> None:
+        """Keep the weights if they are the best so far."""
+        is_better = is_finite & (value > self.best_value)
+        tf.cond(is_better, lambda: self._keep(value), tf.no_op)
+        if self.training.is_fresh:
+            tf.cond(is_finite, self._average, tf.no_op)
+        longer = self.stale + tf.cast(is_finite, tf.int64)
+        self.stale.assign(tf.where(is_better, tf.zeros((), tf.int64), longer))
+
+    def _keep(self, value: tf.Tensor) -> tf.Operation:
+        self.best_value.assign(value)
+        if not self.training.is_fresh:
+            for best, weight in zip(self.best, self.model.weights, strict=True):
+                best.assign(weight.value)
+        return tf.no_op()
+
+    def _average(self) -> tf.Operation:
+        """Let the average of the weights follow them, over the last hundred or so iterations."""
+        n = tf.cast(self.averaged, tf.float64)
+        share = tf.maximum(1 / (1 + n / 2), AVERAGING)
+        for mean, weight in zip(self.best, self.model.weights, strict=True):
+            if mean.dtype.is_floating:
+                mean.assign_add(tf.cast(share, mean.dtype) * (weight.value - mean))
+            else:
+                mean.assign(weight.value)
+        self.averaged.assign_add(1)
+        return tf.no_op()
+
+    def _update(self, gradient: list[tf.Tensor]) -> tf.Operation:
+        self.optimiser.apply(gradient, self.model.trainable_variables)
+        return tf.no_op()
+
+    def _observe(self, step: tf.Tensor) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
+        """Return what the history records of an iteration, the gradient, and if all is finite."""
+        moments, terms, gradient = loss_gradient(
+            self.compressor, self.training, self.λ, self.α, step
+        )
+        rate = self.learning_rate(self.optimiser.iterations)
+        record, decisive = {"loss": terms.loss, "learning_rate": rate}, [terms.loss, rate]
+        if not self.compressor.is_plain:
+            moments = self.compressor.moments(self.training, step)
+            terms = self._terms(moments)
+        sets = {"": (moments, terms)}
+        if self.validation is not None:
+            moments = self.compressor.moments(self.validation)
+            sets["val_"] = moments, self._terms(moments)
+        for prefix, (moments, terms) in sets.items():
+            record |= _recorded(prefix, moments, terms)
+            decisive += [terms.log_det_F, terms.log_det_C, terms.Λ2, terms.coupling]
+        return record, gradient, tf.reduce_all(tf.math.is_finite(tf.stack(decisive)))
+
+    def _terms(self, moments: Moments) -> LossTerms:
+        return loss_and_information(moments, self.λ, self.α, self.training.n_external)
+
+
+def _recorded(prefix: str, moments: Moments, terms: LossTerms) -> dict[str, tf.Tensor]:
+    values = {
+        "det_F": tf.exp(terms.log_det_F),
+        "det_C": tf.exp(terms.log_det_C),
+        "det_Cinv": tf.exp(-terms.log_det_C),
+        "log_det_F": terms.log_det_F,
+        "reg": terms.Λ2,
+        "r": terms.coupling,
+        "F": terms.F,
+    } | moments._asdict()
+    return {prefix + name: value for name, value in values.items()}

@@ -1,0 +1,233 @@
+"""What trains a network: its data, its optimiser, and where training stands."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from imnn_lab.archive.archive import Archive, assign
+from imnn_lab.estimator import Estimator, Summariser
+from imnn_lab.history import History
+from imnn_lab.networks import last_layer
+from imnn_lab.results import FisherStatistics
+from imnn_lab.settings import Settings
+from imnn_lab.sources.augmentation import MapFunction
+from imnn_lab.sources.source import Source
+from imnn_lab.summaries import Compressor
+from imnn_lab.training.run import FitPlan, Run
+from imnn_lab.training.step import TrainingGraph
+
+
+@dataclass
+class Network:
+    """A Keras model and all that is known of it.
+
+    Attributes
+    ----------
+    settings : Settings
+    model : keras.Model
+        The network, whitening included.
+    optimiser : keras.optimizers.Optimizer
+        A copy of the user's.
+    optimiser_config : dict
+        How Keras writes the optimiser down.
+    initial : list of ndarray
+        All variables of the model before any training.
+    history : History
+    statistics : dict
+        FisherStatistics of "training" and "validation", for the present weights.
+    training_state : list of ndarray
+        Saved variables of a `TrainingGraph`, until a graph takes them over.
+    next : int
+        Number of the next iteration of an interrupted training, otherwise −1.
+    preprocess : callable or None
+        What is done to data before the network sees them.
+    """
+
+    settings: Settings
+    model: keras.Model
+    optimiser: keras.optimizers.Optimizer
+    optimiser_config: dict[str, Any]
+    initial: list[np.ndarray]
+    history: History = field(default_factory=History)
+    statistics: dict[str, FisherStatistics] = field(default_factory=dict)
+    training_state: list[np.ndarray] = field(default_factory=list)
+    next: int = -1
+    preprocess: MapFunction | None = None
+
+    def __post_init__(self) -> None:
+        self.summariser = Summariser(self.model, self.settings.dtype)
+
+    @property
+    def estimator(self) -> Estimator:
+        """The estimator with the last frozen weights and statistics."""
+        found = self.statistics.get("validation") or self.statistics.get("training")
+        if found is None:
+            raise RuntimeError("There are no statistics yet: give data or fit the network first.")
+        if self.settings.is_preprocessed and self.preprocess is None:
+            raise RuntimeError(
+                "This IMNN was trained with a `map_fn`, which is code and not saved. "
+                "Pass it again: IMNN.load(directory, map_fn=...)."
+            )
+        θ_fid = np.array(self.settings.θ_fid)
+        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape, self.preprocess)
+
+    def archive(self) -> Archive:
+        """Return what is to be saved."""
+        return Archive(
+            settings=self.settings,
+            weights=arrays_of(self.model.variables),
+            initial=self.initial,
+            statistics=self.statistics,
+            history=self.history,
+            optimiser=self.optimiser_config,
+            training_state=self.training_state,
+            next=self.next,
+        )
+
+
+class Trainer:
+    """Trains a network on its data, one run at a time.
+
+    Parameters
+    ----------
+    network : Network
+        What is trained.
+    training, validation : source
+        The data; validation may be None.
+    path : Path or None
+        Directory for checkpoints and for what is saved at the end of a run.
+    saves : bool
+        Whether to save at the end of a run.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        training: Source,
+        validation: Source | None,
+        path: Path | None,
+        saves: bool,
+    ) -> None:
+        self.network, self.path, self.saves = network, path, saves
+        self.training, self.validation = training, validation
+        self.run: Run | None = None
+        self._compressor = Compressor(network.model)
+        self._lock = threading.Lock()
+        self._graph: TrainingGraph | None = None
+        self._fresh_optimiser: list[np.ndarray] = []
+
+    def new_run(self, plan: FitPlan) -> Run:
+        """Return a run that is ready to be driven; refuse while another goes on."""
+        with self._lock:
+            if self.run is not None and not self.run.has_ended:
+                raise RuntimeError(
+                    "Another fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop "
+                    "it (`imnn.run.stop()`) first."
+                )
+            graph, first = self._ready_graph(plan.reset)
+            for name, source in self._sources().items():
+                self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
+            self.run = Run(
+                graph,
+                self.network.history,
+                plan,
+                first=first,
+                finish=self._finish,
+                checkpoint=self._checkpoint,
+            )
+            return self.run
+
+    def recompute(self) -> None:
+        """Freeze the present weights, and find the statistics that belong to them."""
+        network = self.network
+        network.summariser = network.summariser.refreshed()
+        network.statistics = {
+            name: self._compressor.statistics(source) for name, source in self._sources().items()
+        }
+
+    def _sources(self) -> dict[str, Source]:
+        sources = {"training": self.training, "validation": self.validation}
+        return {name: source for name, source in sources.items() if source is not None}
+
+    def archive(self) -> Archive:
+        """Return what is to be saved, with where training stands."""
+        archive = self.network.archive()
+        return archive if self._graph is None else replace(archive, training_state=self._state())
+
+    def _state(self) -> list[np.ndarray]:
+        return arrays_of(self._graph.state()) if self._graph else self.network.training_state
+
+    def _ready_graph(self, reset: bool) -> tuple[TrainingGraph, int]:
+        """Return the graph of training in the state from which it goes on, and its iteration."""
+        network = self.network
+        if self._graph is None:
+            self._graph = TrainingGraph(
+                network.model, network.optimiser, self.training, self.validation
+            )
+            self._fresh_optimiser = arrays_of(network.optimiser.variables)
+        graph = self._graph
+        if reset:
+            assign(network.model.variables, network.initial, "The network")
+            assign(network.optimiser.variables, self._fresh_optimiser, "The optimiser")
+            graph.learning_rate.factor.assign(1.0)
+            network.history, network.training_state, network.next = History(), [], -1
+        if network.training_state:
+            assign(graph.state(), network.training_state, "The saved state of training")
+            network.training_state = []
+        if network.next >= 0:
+            first, network.next = network.next, -1
+            return graph, first
+        graph.forget_best()
+        return graph, max(0, len(network.history) - 1)
+
+    def _finish(self, run: Run) -> None:
+        """Take the best weights, solve the last layer again, and find the statistics."""
+        if run.plan.best:
+            run.graph.take_best()
+            if not self.training.is_fresh:
+                self._solve_again()
+        self.recompute()
+        if self.saves and self.path is not None:
+            network = self.network
+            self.archive().write(self.path, network.model, network.estimator, run.plan.weight_file)
+
+    def _solve_again(self) -> None:
+        """Solve the last layer for the trained features; keep it if validation improves."""
+        model = self.network.model
+        layer = last_layer.last_dense_layer(model)
+        settings = self.network.settings
+        if layer is None or not settings.warm_start or self.validation is None:
+            return
+        before = arrays_of(layer.variables)
+        value = self._compressor.statistics(self.validation).log_det_F
+        last_layer.start(layer, model, self.training, self.validation, settings.whiten)
+        if not self._compressor.statistics(self.validation).log_det_F > value:
+            assign(layer.variables, before, "The last layer")
+
+    def _checkpoint(self, run: Run) -> None:
+        """Store where training stands; what is loaded from it uses the best weights so far."""
+        if self.path is None:
+            return
+        network = self.network
+        latest, state = arrays_of(network.model.variables), self._state()
+        run.graph.take_best()
+        try:
+            self.recompute()
+            archive = replace(network.archive(), training_state=state, next=run.next)
+            if (self.path / "model.keras").exists():
+                archive.checkpoint(self.path)
+            else:
+                archive.write(self.path, network.model, network.estimator, run.plan.weight_file)
+        finally:
+            assign(network.model.variables, latest, "The network")
+
+
+def arrays_of(variables: Any) -> list[np.ndarray]:
+    """Return the values of variables as arrays."""
+    return [np.array(variable.numpy()) for variable in variables]

@@ -1,0 +1,165 @@
+"""Private names of Panel, ipykernel and jupyter_bokeh: a test for each fails when one changes.
+
+Every message says which upgrade breaks what. What the names are for stands in the modules
+``imnn_lab/dashboards/host/*_private.py``.
+"""
+
+import inspect
+from importlib.metadata import version
+
+import panel as pn
+import pytest
+from bokeh.document import Document
+from bokeh.models import Div
+from jupyter_bokeh import BokehModel
+from panel_material_ui import Page
+
+from imnn_lab.dashboards.host import panel_private
+from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
+from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
+
+
+def broken(library, name, harm):
+    return f"{library} {version(library)} has changed `{name}`: {harm}"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "harm"),
+    [
+        ("_on_msg", ["ref", "manager", "msg"], "messages of two threads are mixed in notebooks"),
+        ("_get_model", ["doc", "root", "parent", "comm"], "controls have no accessible names"),
+        ("_render_model", ["doc", "comm"], "dashboards take seconds to appear in notebooks"),
+        (
+            "_render_mimebundle",
+            ["model", "doc", "comm", "location"],
+            "controls have no accessible names in notebooks",
+        ),
+    ],
+)
+def test_panel_calls_the_methods_that_columns_override(name, parameters, harm):
+    method = getattr(pn.Column, name, None)
+    assert method is not None, broken("panel", f"Column.{name}", harm)
+    received = [p for p in inspect.signature(method).parameters if p != "self"]
+    assert received == parameters, broken("panel", f"Column.{name}", harm)
+
+
+def test_panel_get_model_prepares_documents(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(
+        panel_private.LiveColumn, "prepare", lambda self, document: prepared.append(document)
+    )
+    document = Document()
+    panel_private.LiveColumn("text").get_root(document)
+    assert prepared == [document], broken(
+        "panel", "Column._get_model", "documents that show a column are not prepared"
+    )
+
+
+def test_panel_render_mimebundle_returns_data_and_metadata(monkeypatch):
+    monkeypatch.setattr(panel_private.LiveColumn, "notebook_html", lambda self: "<script>")
+    comm = pn.state._comm_manager.get_server_comm()
+    column, document = panel_private.LiveColumn("text"), Document()
+    model = column._render_model(document, comm)
+    data, _ = column._render_mimebundle(model, document, comm)
+    assert data["text/html"].endswith("<script>"), broken(
+        "panel", "Column._render_mimebundle", "notebooks do not get the script that names controls"
+    )
+
+
+def test_panel_patch_inline_stylesheets():
+    div = Div()
+    panel_private.patch_inline_stylesheets(div)
+    assert div.stylesheets == [], broken(
+        "panel", "patch_inline_stylesheets", "notebooks show dashboards without style sheets"
+    )
+
+
+def test_panel_loaded():
+    assert pn.extension._loaded in (True, False), broken(
+        "panel", "extension._loaded", "Panel's scripts are sent to a notebook again and again"
+    )
+    assert panel_private.scripts_are_loaded() is bool(pn.extension._loaded)
+
+
+class Comm:
+    """A display's comm, once its frontend has opened it."""
+
+    _comm = "a comm of the kernel"
+
+
+def test_panel_views_and_models(monkeypatch):
+    harm = "notebooks push to frontends that are not there, or to none"
+    column = pn.Column()
+    root = column.get_root(Document())
+    assert list(column._models) == [root.ref["id"]], broken("panel", "Viewable._models", harm)
+    monkeypatch.setitem(pn.state._views, root.ref["id"], (column, root, root.document, Comm()))
+    assert panel_private.open_comms(column) == [Comm._comm]
+    monkeypatch.setitem(pn.state._views, root.ref["id"], (column, root, root.document, None))
+    assert panel_private.open_comms(column) == []
+    described = inspect.getsource(type(pn.state))
+    assert "_views: t.ClassVar[dict[str, tuple[Renderable, Model, Document, Comm" in described, (
+        broken("panel", "state._views", harm)
+    )
+    assert "comm._comm" in inspect.getsource(pn.io.notebook), broken(
+        "panel", "JupyterComm._comm", harm
+    )
+
+
+def test_panel_local_dist():
+    assert panel_private.local_resources().endswith("static/extensions/panel/"), broken(
+        "panel", "LOCAL_DIST", "pages of slow browsers ask a host outside for style sheets"
+    )
+
+
+def test_panel_material_ui_follows_the_flag_of_activity_by_one_watcher():
+    def watchers():
+        return len(pn.state.param.watchers.get("busy", {}).get("value", []))
+
+    harm = "pages of sessions that have ended stay in memory"
+    before = watchers()
+    page = Page()
+    assert watchers() == before + 1, broken("panel-material-ui", "Page.busy", harm)
+    assert Page.param["busy"].readonly, "Page.busy can be set now: `edit_readonly` is not needed"
+    panel_private.without_busy_link(page)
+    assert watchers() == before, broken("panel", "state.param.watchers, follower.self", harm)
+
+
+def test_ipykernel_asks_comms_for_the_subshell():
+    from ipykernel.comm.comm import BaseComm
+    from ipykernel.kernelbase import Kernel
+
+    harm = "nothing that a reader does reaches the kernel while a cell runs"
+    asks = inspect.getsource(Kernel)
+    assert 'getattr(comm, "_reply_subshell_for", None)' in asks, broken(
+        "ipykernel", "comm._reply_subshell_for", harm
+    )
+    method = BaseComm._reply_subshell_for
+    assert list(inspect.signature(method).parameters) == ["self", "data", "default"]
+    comm = type("Comm", (), {})()
+    hear_where_asked(comm)
+    assert comm._reply_subshell_for({}, "a subshell") == "a subshell"
+
+
+def test_jupyter_bokeh_sync_model(monkeypatch):
+    harm = "the widget's curves lose points that its browser returns late"
+    received = []
+    monkeypatch.setattr(SentFigures, "_sync_model", lambda *content: received.append(content))
+    widget = SentFigures(Div())
+    widget._handle_custom_msg({"event": "jsevent"}, [])
+    widget.close()
+    assert received, broken("jupyter_bokeh", "BokehModel._sync_model", harm)
+    parameters = list(inspect.signature(BokehModel._sync_model).parameters)
+    assert parameters == ["self", "_model", "content", "_buffers"], broken(
+        "jupyter_bokeh", "BokehModel._sync_model", harm
+    )
+
+
+def test_jupyter_bokeh_raises_when_a_widget_is_closed_again():
+    widget = SentFigures(Div())
+    widget.close()
+    widget.close()  # as ipywidgets does when it collects the widget
+    unlike = BokehModel(Div())
+    unlike.close()
+    with pytest.raises(KeyError):  # the control: without an error, `SentFigures.close` may go
+        unlike.close()
+    unlike._model.document.on_change_dispatch_to(unlike)  # it is closed again when collected

@@ -1,0 +1,57 @@
+"""Private names of other libraries: each test fails when an upgrade changes one of them."""
+
+import keras
+import numpy as np
+import pytest
+
+from imnn_lab import keras_private
+
+# Keras: imnn_lab/keras_private.py -----------------------------------------------------------
+
+
+class Composite(keras.layers.Layer):
+    """A layer with a layer inside, which `Model.layers` does not show."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.BatchNormalization(name="inner")
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_keras_flatten_layers():
+    nested = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(3, name="nested"), Composite()]
+    )
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="outer"), nested])
+    names = {layer.name for layer in keras_private.all_layers(model)}
+    assert {"outer", "nested", "inner"} <= names, (
+        "Keras: `Layer._flatten_layers` no longer gives the layers inside layers and models. "
+        "`all_layers` needs another way to them."
+    )
+    assert not {layer.name for layer in keras_private.all_layers(model)} & {model.name, nested.name}
+    public = {layer.name for layer in model.layers}
+    assert "inner" not in public, "Keras: `Model.layers` is recursive now: use it in `all_layers`."
+
+
+@pytest.mark.parametrize("shape", [(2,), (4, 2), (3, 4, 2)])
+def test_keras_call_of_a_layer_can_be_replaced(shape):
+    layer = keras.layers.BatchNormalization(epsilon=0.0, dtype="float64")
+    model = keras.Sequential([keras.Input(shape, dtype="float64"), layer])
+    x = np.random.default_rng(1).normal(size=(10, *shape))
+    axes = tuple(range(len(shape)))
+
+    def normalised(over):
+        return (x - over.mean(axes)) / over.std(axes)
+
+    with keras_private.statistics_over_first(6, [layer]):
+        inside = model(x, training=True).numpy()
+    # The same sums in another order in float64.
+    np.testing.assert_allclose(
+        inside, normalised(x[:6]), atol=1e-12,
+        err_msg="Keras: `BatchNormalization.call` ignores its mask, or `Layer.__call__` ignores a "
+        "`call` set on the instance. `statistics_over_first` needs another way.",
+    )  # fmt: skip
+    assert "call" not in vars(layer)
+    np.testing.assert_allclose(model(x, training=True), normalised(x), atol=1e-12)
