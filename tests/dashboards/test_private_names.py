@@ -6,6 +6,7 @@ Every message says which upgrade breaks what. What the names are for stands in t
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import panel as pn
 import pytest
@@ -13,10 +14,12 @@ from bokeh.document import Document
 from bokeh.models import Div
 from jupyter_bokeh import BokehModel
 from panel_material_ui import Page
+from pyviz_comms import JupyterComm, JupyterCommJS
 
 from imnn_lab.dashboards.host import panel_private
 from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
 from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
+from imnn_lab.dashboards.host.notebooks import has_answered
 
 
 def broken(library, name, harm):
@@ -81,28 +84,23 @@ def test_panel_loaded():
     assert panel_private.scripts_are_loaded() is bool(pn.extension._loaded)
 
 
-class Comm:
-    """A display's comm, once its frontend has opened it."""
-
-    _comm = "a comm of the kernel"
-
-
-def test_panel_views_and_models(monkeypatch):
-    harm = "notebooks push to frontends that are not there, or to none"
-    column = pn.Column()
-    root = column.get_root(Document())
-    assert list(column._models) == [root.ref["id"]], broken("panel", "Viewable._models", harm)
-    monkeypatch.setitem(pn.state._views, root.ref["id"], (column, root, root.document, Comm()))
-    assert panel_private.open_comms(column) == [Comm._comm]
-    monkeypatch.setitem(pn.state._views, root.ref["id"], (column, root, root.document, None))
+def test_panel_comms_of_a_display():
+    harm = "notebooks push to frontends that are not there, or do not hear them while a cell runs"
+    column, document = pn.Column(), Document()
+    comm = pn.state._comm_manager.get_server_comm()
+    model = column._render_model(document, comm)
+    column._render_mimebundle(model, document, comm)
+    ours, readers = column._comms[model.ref["id"]]
+    assert ours is comm, broken("panel", "Viewable._comms", harm)
     assert panel_private.open_comms(column) == []
-    described = inspect.getsource(type(pn.state))
-    assert "_views: t.ClassVar[dict[str, tuple[Renderable, Model, Document, Comm" in described, (
-        broken("panel", "state._views", harm)
-    )
-    assert "comm._comm" in inspect.getsource(pn.io.notebook), broken(
-        "panel", "JupyterComm._comm", harm
-    )
+    ours._comm, readers._comm = kernels = [SimpleNamespace(), SimpleNamespace()]
+    assert panel_private.open_comms(column) == kernels
+    assert has_answered(column)
+    assert [comm._reply_subshell_for({}, "a subshell") for comm in kernels] == ["a subshell"] * 2
+    for method in (JupyterComm.init, JupyterCommJS._handle_open):
+        assert "self._comm = " in inspect.getsource(method), broken(
+            "pyviz_comms", "JupyterComm._comm", harm
+        )
 
 
 def test_panel_local_dist():

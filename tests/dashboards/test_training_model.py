@@ -169,9 +169,19 @@ def test_a_release_is_applied_and_an_invalid_pair_explained(network):
 
 def with_throttle(slider, value):
     """Do what a release of the slider does."""
-    slider.value = value
     with param.edit_constant(slider):
-        slider.value_throttled = value
+        slider.param.update(value=value, value_throttled=value)
+
+
+def test_a_release_counts_though_it_repeats_the_last_one(network):
+    # The page forgets the last release before the next: a slow one tells both in one message.
+    dashboard = TrainingDashboard(network).page()
+    dashboard.state.start()
+    slider = dashboard.controls.sliders["λ"]
+    for released in (1, 2):
+        with_throttle(slider, 0.6)
+        assert len(network.run.asked) == released
+        slider.value = 0.9  # what another cell chose
 
 
 def test_a_fit_from_elsewhere_moves_the_sliders(network):

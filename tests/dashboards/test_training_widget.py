@@ -5,7 +5,14 @@ import pytest
 from dashboards.scripted import ScriptedNetwork
 from jupyter_bokeh import BokehModel
 
+from imnn_lab.dashboards.training import pump
 from imnn_lab.widgets import TrainingWidget
+
+# What a browser reports when it has drawn.
+DRAWN = {
+    "kind": "MessageSent", "msg_type": "bokeh_event", "event": "jsevent",
+    "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -54,12 +61,37 @@ def test_a_browser_that_comes_late_gets_everything(widget, network):
     widget.pump.tick()
     data = widget.curves.figure.source.data
     widget.curves.figure.source.data = {name: values[:0] for name, values in data.items()}
-    drawn = {"kind": "ModelChanged", "attr": "inner_width", "new": 300, "event": "jsevent"}
-    drawn["model"] = {"id": widget.curves.figure.figures[0].id}
-    widget.curves.widget._sync_model(None, drawn, [])  # what a browser reports after drawing
+    widget.curves.widget._sync_model(None, dict(DRAWN), [])
     network.train(5)
     widget.pump.tick()
     assert len(widget.curves.figure.source.data["det_F"]) == 10
+    network.train(5)
+    widget.pump.tick()
+    assert len(widget.curves.figure.source.data["det_F"]) == 15
+
+
+def test_the_widget_waits_until_its_browser_has_what_was_sent(widget, network, monkeypatch):
+    monkeypatch.setattr(pump, "LONGEST_WAIT", 0.0)
+    figures, curves = widget.curves.figure, widget.curves.widget
+
+    def shown_after_a_tick():
+        network.train(5)
+        widget.tick()
+        return len(figures.source.data["det_F"])
+
+    network.start(100)
+    curves._sync_model(None, dict(DRAWN), [])
+    assert shown_after_a_tick() == 5
+    returned = {"kind": "ModelChanged", "attr": "tags", "event": "jsevent"}
+    ours = returned | {"model": {"id": figures.layout.id}, "new": list(figures.layout.tags)}
+    others = returned | {"model": {"id": figures.view.id}, "new": [1, False]}
+    curves._sync_model(None, others, [])
+    assert shown_after_a_tick() == 5, "the question has not come back"
+    curves._sync_model(None, ours, [])
+    assert shown_after_a_tick() == 15
+    assert shown_after_a_tick() == 15
+    curves._sync_model(None, dict(DRAWN), [])  # a page that was opened again
+    assert shown_after_a_tick() == 25
 
 
 def test_what_a_browser_returns_is_not_put_over_newer_points(widget, network):

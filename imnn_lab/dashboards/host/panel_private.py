@@ -78,14 +78,14 @@ def scripts_are_loaded() -> bool:
 
 
 def open_comms(view: pn.viewable.Viewable) -> list[Any]:
-    """Return the comms on which frontends listen to the displays of a view.
+    """Return the kernel's comms of the displays of a view that a frontend has opened.
 
-    Panel keeps a view's displays by the names of their models (``_models``, ``state._views``), and
-    a display's comm has a kernel's comm (``_comm``) once its frontend has opened it. A push to a
-    frontend that never does is repeated for ever.
+    Each display has two (``_comms``): Panel speaks on one, the frontend on the other. They have a
+    comm of the kernel (``_comm``) once the frontend has opened them. A push to a frontend that
+    never does is repeated for ever.
     """
-    displays = [pn.state._views[ref] for ref in view._models if ref in pn.state._views]
-    comms = [getattr(comm, "_comm", None) for *_, comm in displays]
+    pairs = view._comms.values()
+    comms = [getattr(comm, "_comm", None) for pair in pairs for comm in pair]
     return [comm for comm in comms if comm is not None]
 
 

@@ -102,7 +102,7 @@ class TrainingPage:
         self.pump = Pump(
             state,
             [self.ellipse, self.controls, self.status, self.curves, self.regulariser, self.export],
-            self.echo,
+            self.echo.browser,
         )
         self.body = self._layout()
         self._pictured = 0
