@@ -22,8 +22,8 @@ POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 # Bokeh 3.9 reports a release only if its value differs from that of the last one, though the value
 # may have been changed elsewhere since: so the last release is forgotten when the value moves.
 # test_training_served.py (a value chosen again after a change elsewhere) tells if it is needed.
-# Forgetting and the release that follows may reach Python in one message, as no change: so a release
-# counts whatever it changes.
+# Forgetting and the release that follows may reach Python in one message, as no change: so a
+# release counts whatever it changes.
 FORGET = "if (source.value_throttled !== source.value) source.value_throttled = NaN"
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
