@@ -205,8 +205,8 @@ class TrainingWidget(ipywidgets.VBox):
         self.state = state = TrainingState(imnn)
         self.controls, self.words = Controls(state), Words(state)
         self.curves = LiveCurves(state, known_det_fisher)
-        views = [self.controls, self.words, self.curves]
-        self.pump = Pump(state, views, self.curves.widget.browser)
+        browser = self.curves.widget.browser
+        self.pump = Pump(state, [self.controls, self.words, self.curves], browser)
         self.pump.tick()
         self.curves.widget.update_from_model(self.curves.figure.layout)
         parts: Sequence[ipywidgets.Widget] = [self.words.bar, self.words.lines]
