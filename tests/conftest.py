@@ -1,6 +1,9 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "agg")
+# Each worker of pytest-xdist has a core. Threads of OpenBLAS wait for each other, a hundred times
+# longer than they work where the cores are busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
