@@ -195,13 +195,14 @@ class IMNN:
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
         path = _path(directory, filename)
-        saves = checks.boolean("save", save)
-        if path is None and (checks.boolean("load", load) or saves or weights is not None):
+        saves, loads = checks.boolean("save", save), checks.boolean("load", load)
+        if path is None and (loads or saves or weights is not None):
             raise ValueError(
                 "save=True, load=True and `weights` need `directory` and `filename`. "
                 "Files go to directory/filename/."
             )
-        archive = Archive.read(path) if load and path is not None else None
+        weights_file = _weights_file(path, weights)
+        archive = Archive.read(path) if loads and path is not None else None
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
@@ -209,8 +210,8 @@ class IMNN:
             "external": external, "map_fn": map_fn, "simulator": simulator,
         }  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, path, saves)
-        if weights is not None and path is not None:
-            self._load_weights(_weights_path(path, checks.text("weights", weights)))
+        if weights_file is not None:
+            self._load_weights(weights_file)
 
     def _assemble(
         self,
@@ -317,7 +318,8 @@ class IMNN:
         RuntimeError
             If another fit of this network is running.
         FloatingPointError
-            If a recorded number is not finite. The best weights are restored.
+            If a recorded number is not finite. The best weights are restored, and the optimiser
+            starts anew with the learning rate it was made with.
 
         Examples
         --------
@@ -617,8 +619,8 @@ class IMNN:
 
         Raises
         ------
-        ValueError
-            If there is no directory.
+        TypeError, ValueError
+            If there is no directory, or `weight_file` is not a name without one.
 
         Examples
         --------
@@ -632,6 +634,7 @@ class IMNN:
         path = self._path if directory is None else Path(checks.text("directory", directory))
         if path is None:
             raise ValueError("No directory to save to: pass `directory`.")
+        weight_file = checks.file_name("weight_file", weight_file)
         archive = self._trainer.archive() if self._trainer else self._network.archive()
         archive.write(path, self.model, self.estimator, weight_file)
         return path
@@ -720,8 +723,8 @@ def _path(directory: Any, filename: Any) -> Path | None:
     if directory is None and filename is None:
         return None
     remedy = "Files go to directory/filename/; give both."
-    named = {"directory": directory, "filename": filename}
-    return Path(*(checks.text(name, value, remedy) for name, value in named.items()))
+    folder = checks.text("directory", directory, remedy)
+    return Path(folder, checks.file_name("filename", filename, remedy))
 
 
 def _restored(
@@ -748,8 +751,10 @@ def _check_same(saved: Settings, here: Settings) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))
 
 
-def _weights_path(path: Path, name: str) -> Path:
-    file = storage.weights_path(path, name)
+def _weights_file(path: Path | None, name: Any) -> Path | None:
+    if path is None or name is None:
+        return None
+    file = storage.weights_path(path, checks.file_name("weights", name))
     if not file.is_file():
         raise FileNotFoundError(f"`weights`: there is no file {file.name!r} in {str(path)!r}.")
     return file
