@@ -174,8 +174,7 @@ class Trainer:
         graph = self._graph
         if reset:
             assign(network.model.variables, network.initial, "The network")
-            assign(network.optimiser.variables, self._fresh_optimiser, "The optimiser")
-            graph.learning_rate.factor.assign(1.0)
+            self._start_optimiser_anew(graph)
             network.history, network.training_state, network.next = History(), [], -1
         if network.training_state:
             assign(graph.state(), network.training_state, "The saved state of training")
@@ -183,11 +182,21 @@ class Trainer:
         if network.next >= 0:
             first, network.next = network.next, -1
             return graph, first
+        if not graph.can_update():  # saved after it had met a number that is not finite
+            self._start_optimiser_anew(graph)
         graph.forget_best()
         return graph, max(0, len(network.history) - 1)
 
+    def _start_optimiser_anew(self, graph: TrainingGraph) -> None:
+        """Forget the optimiser's moments and steps, and what its learning rate was steered to."""
+        assign(graph.optimiser.variables, self._fresh_optimiser, "The optimiser")
+        graph.learning_rate.factor.assign(1.0)
+
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
+        if isinstance(run.error, FloatingPointError):
+            run.graph.take_best()
+            self._start_optimiser_anew(run.graph)
         if run.plan.best:
             run.graph.take_best()
             if not self.training.is_fresh:
