@@ -21,7 +21,7 @@ import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-LONGEST_NAME = 150  # bytes; file systems take 255, some for suffixes and temporary names
+LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
 
 
 def wording(context: str, expected: str, received: Any, remedy: str = "") -> str:

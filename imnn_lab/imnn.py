@@ -11,6 +11,7 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
+from imnn_lab.archive.state import check_directory
 from imnn_lab.estimator import Estimator
 from imnn_lab.history import History
 from imnn_lab.networks import setup
@@ -74,7 +75,8 @@ class IMNN:
     weights : str, optional
         Name of a file of weights in that directory to load instead of those of the network.
     directory, filename : str, optional
-        Where to save and load.
+        Where to save and load. A directory that holds another saved network is refused, as is one
+        that cannot be written, before any work.
     at_once : int, optional
         How many simulations are in the network at once; None chooses by the size of the network.
     map_fn : callable, optional
@@ -119,6 +121,8 @@ class IMNN:
         thread, one iteration ahead, and needs δθ. Statistics are those of a held-out set of n_s and
         n_d (or `validation_n_s`, `validation_n_d`) simulations, and the weights that are kept are
         averages of the latest.
+    overwrite : bool
+        Whether to replace another network that is saved in ``directory/filename``.
 
     Attributes
     ----------
@@ -185,6 +189,7 @@ class IMNN:
         cache: str | None = "auto",
         external: Any = None,
         simulator: Callable[[Any, Any], Any] | None = None,
+        overwrite: bool = False,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
@@ -201,8 +206,12 @@ class IMNN:
                 "save=True, load=True and `weights` need `directory` and `filename`. "
                 "Files go to directory/filename/."
             )
+        self._overwrites = checks.boolean("overwrite", overwrite)
         weights_file = _weights_file(path, weights)
         archive = Archive.read(path) if loads and path is not None else None
+        if path is not None and saves:
+            fingerprint = archive.fingerprint if archive else "a new network"
+            check_directory(path, fingerprint, self._overwrites)
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
@@ -211,6 +220,8 @@ class IMNN:
         }  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, path, saves)
         if weights_file is not None:
+            if archive is not None:
+                archive.check_weights(weights_file)
             self._load_weights(weights_file)
 
     def _assemble(
@@ -239,7 +250,9 @@ class IMNN:
         if self.settings.is_preprocessed:
             self._network.preprocess = data["map_fn"]
         if training is not None:
-            self._trainer = Trainer(self._network, training, validation, path, saves)
+            self._trainer = Trainer(
+                self._network, training, validation, path, saves, self._overwrites
+            )
             if archive is None:
                 self._trainer.recompute()
                 warn_of_wide_differences(self.F, self.δθ)
@@ -599,7 +612,13 @@ class IMNN:
 
     # Saving ---------------------------------------------------------------------------------
 
-    def save(self, directory: str | Path | None = None, weight_file: str = "weights") -> Path:
+    def save(
+        self,
+        directory: str | Path | None = None,
+        weight_file: str = "weights",
+        *,
+        overwrite: bool = False,
+    ) -> Path:
         """Save everything but the data.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
@@ -611,6 +630,8 @@ class IMNN:
             Where to; by default the ``directory/filename`` given to `IMNN`.
         weight_file : str
             Name of the file of weights.
+        overwrite : bool
+            Whether to replace another network that is saved there.
 
         Returns
         -------
@@ -620,7 +641,8 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If there is no directory, or `weight_file` is not a name without one.
+            If there is no directory, it cannot be written or holds another saved network, or
+            `weight_file` is not a name without a directory.
 
         Examples
         --------
@@ -635,6 +657,9 @@ class IMNN:
         if path is None:
             raise ValueError("No directory to save to: pass `directory`.")
         weight_file = checks.file_name("weight_file", weight_file)
+        overwrites = checks.boolean("overwrite", overwrite)
+        overwrites |= self._overwrites and directory is None
+        check_directory(path, self._network.fingerprint, overwrites)
         archive = self._trainer.archive() if self._trainer else self._network.archive()
         archive.write(path, self.model, self.estimator, weight_file)
         return path
@@ -678,6 +703,7 @@ class IMNN:
         path = Path(checks.text("directory", directory))
         archive = Archive.read(path)
         imnn = cls.__new__(cls)
+        imnn._overwrites = False
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
@@ -741,6 +767,7 @@ def _restored(
         archive.statistics,
         archive.training_state if optimiser is None else [],
         archive.next,
+        fingerprint=archive.fingerprint,
     )
 
 

@@ -1,7 +1,8 @@
 """Atomic files: a reader sees the old file or the new one, never a part.
 
 A file is written under a temporary name in its directory, flushed to disk, and renamed in one step.
-Reading never unpickles.
+The temporary name holds the machine and the process that writes it, so that what a killed process
+left can be told from what is being written. Reading never unpickles.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
+import re
 import tempfile
+import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imnn_lab import checks
+
 WEIGHTS_SUFFIX = ".weights.h5"
+TEMPORARY = re.compile(r"\..+-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\w{8}.+")
+LONGEST_WRITING = 24 * 3600.0  # seconds; what another machine left is older
 
 
 @contextlib.contextmanager
@@ -28,7 +37,8 @@ def aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.name)
+    prefix = f".{path.stem}-{_machine()}-{os.getpid()}-"
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.name)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -41,12 +51,66 @@ def aside(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(directory: Path, name: str = "directory") -> None:
+    """Refuse a directory, there already or not, to which no files can be written.
+
+    Raises
+    ------
+    ValueError
+        If it, or what it would be made in, is a file or cannot be written to.
+    """
+    try:
+        there = next(path for path in (directory, *directory.parents) if _is_there(path))
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except (OSError, ValueError) as error:
+        expected = "be a directory that files can be written to"
+        received = f"{str(directory)!r} ({getattr(error, 'strerror', None) or error})"
+        remedy = "Choose another directory."
+        raise ValueError(checks.wording(f"`{name}`", expected, received, remedy)) from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def write_together(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
-    """Write several files; they are renamed only after all of them have been written."""
-    with contextlib.ExitStack() as stack:
-        temporary = {path: stack.enter_context(aside(path)) for path in writers}
+    """Write several files; when all of them have been written, they are renamed, the last one last.
+
+    Left-over temporary files of killed processes are removed from their directories.
+    """
+    for directory in {path.parent for path in writers}:
+        remove_leftovers(directory)
+    with contextlib.ExitStack() as stack:  # which leaves the contexts in reverse order
+        temporary = {path: stack.enter_context(aside(path)) for path in reversed(list(writers))}
         for path, write in writers.items():
             write(temporary[path])
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of processes that died while they wrote to a directory."""
+    for file in directory.glob(".*"):
+        found = TEMPORARY.fullmatch(file.name)
+        with contextlib.suppress(OSError):
+            if found and _is_left_over(file, found["machine"], int(found["process"])):
+                file.unlink()
+
+
+def _is_left_over(file: Path, machine: str, process: int) -> bool:
+    if machine == _machine() and os.name == "posix":
+        try:
+            os.kill(process, 0)  # sends nothing: it asks whether there is such a process
+        except ProcessLookupError:
+            return True
+    return time.time() - file.stat().st_mtime > LONGEST_WRITING
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def write_npz(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:

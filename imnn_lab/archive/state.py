@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imnn_lab import storage
+from imnn_lab import checks, storage
 from imnn_lab.history import History
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 
 SETS = ("training", "validation")
+STATE = "state.npz"
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,37 @@ def state_arrays(directory: Path) -> dict[str, np.ndarray]:
     FileNotFoundError
         If there is none.
     """
-    path = directory / "state.npz"
+    path = directory / STATE
     if not path.is_file():
         message = f"There is no saved IMNN in {str(directory)!r}: {path.name} is missing."
         raise FileNotFoundError(f"{message} Check `directory` and `filename`.")
     return storage.read_npz(path)
+
+
+def saved_fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the fingerprint in the arrays of a ``state.npz``; "" if it has none."""
+    return str(storage.unpack(arrays["archive"]).get("fingerprint", ""))
+
+
+def check_directory(directory: Path, fingerprint: str, overwrites: bool) -> None:
+    """Refuse a directory that cannot be written, or holds another network than that to be saved.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be written there, or another network is saved and not to be overwritten.
+    """
+    storage.check_writable(directory)
+    if overwrites or not (directory / STATE).is_file():
+        return
+    if saved_fingerprint(state_arrays(directory)) != fingerprint:
+        received = f"{str(directory)!r}, where another network is saved"
+        expected = "be new, or hold an earlier save of this network"
+        remedy = (
+            "Go on with that network (load=True or IMNN.load), choose another directory, or pass "
+            "overwrite=True to replace it."
+        )
+        raise ValueError(checks.wording("`directory`", expected, received, remedy))
 
 
 def unprefixed(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

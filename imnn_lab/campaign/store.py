@@ -57,7 +57,8 @@ class Store:
     Raises
     ------
     ValueError
-        If the directory belongs to a campaign with other arguments or to something else.
+        If the directory belongs to a campaign with other arguments or to something else, or cannot
+        be written.
     """
 
     def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
@@ -67,6 +68,7 @@ class Store:
             self._compare(json.loads(manifest.read_text(encoding="utf-8")), arguments)
             return
         self._check_new()
+        storage.check_writable(path)
         path.mkdir(parents=True, exist_ok=True)
         with storage.aside(manifest) as temporary:
             _write_json(arguments, temporary)

@@ -114,6 +114,7 @@ class TFRecords:
         kind = f"validation_{kind}" if checks.boolean("validation", validation) else kind
         name = kind if filename is None else checks.file_name("filename", filename)
         folder = Path() if directory is None else Path(checks.text("directory", directory))
+        storage.check_writable(folder)
         bar = progress_bar(self.verbose)(total=layout.size, desc=name)
         with bar as shown, contextlib.ExitStack() as stack:
             files = _Files(folder / name, self.record_size, self.padding, stack)

@@ -71,6 +71,7 @@ HOLED[3, 4] = np.nan
         ({"directory": "a", "filename": "b", "weights": "../c"}, ValueError, "`weights` must be"),
         ({"directory": "a", "filename": "b", "weights": "c"}, FileNotFoundError, "no file 'c"),
         ({"directory": "a", "filename": "b", "load": 1}, TypeError, "`load` must be True"),
+        ({"directory": __file__, "filename": "b", "save": True}, ValueError, "Not a directory"),
         ({"at_once": 0}, ValueError, "`at_once`"),
         ({"check_shape": 1}, TypeError, "`check_shape` must be True or False"),
         ({"verbose": None}, TypeError, "`verbose` must be True or False"),
