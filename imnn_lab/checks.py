@@ -48,6 +48,11 @@ def describe(value: Any) -> str:
     return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 def integer(name: str, value: Any, minimum: int | None = None, remedy: str = "") -> int:
     """Return `value` as an int; NumPy integers and 0-d integer arrays are accepted, bools not."""
     bound = "" if minimum is None else f" of at least {minimum}"

@@ -196,7 +196,19 @@ class History:
         ----------
         arrays : mapping from str to ndarray
             What `arrays` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not such arrays: their lengths differ, or one is missing.
         """
+        lengths = {
+            kind: {len(values) for name, values in arrays.items() if name.startswith(f"{kind}_")}
+            for kind in ("column", "matrix")
+        }
+        if max(map(len, lengths.values())) > 1:
+            expected = "have one length for all columns, and one for all matrices"
+            raise ValueError(checks.wording("A history", expected, lengths))
         most, every = arrays["thinning"].tolist()
         marks = zip(
             *(arrays[f"mark_{name}"].tolist() for name in SteeringMark.__dataclass_fields__),

@@ -11,7 +11,7 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
-from imnn_lab.archive.state import check_directory
+from imnn_lab.archive.state import STATE, check_directory
 from imnn_lab.estimator import Estimator
 from imnn_lab.history import History
 from imnn_lab.networks import setup
@@ -24,6 +24,8 @@ from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
+
+OWN_OPTIMISER = "Register an optimiser of your own with keras.saving.register_keras_serializable."
 
 
 class IMNN:
@@ -220,9 +222,11 @@ class IMNN:
         }  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, path, saves)
         if weights_file is not None:
-            if archive is not None:
-                archive.check_weights(weights_file)
-            self._load_weights(weights_file)
+            with storage.whole(weights_file):
+                if archive is not None:
+                    archive.check_weights(weights_file)
+                self.model.load_weights(weights_file)
+            self._refresh()
 
     def _assemble(
         self,
@@ -239,7 +243,11 @@ class IMNN:
         self._trainer: Trainer | None = None
         if archive is not None and path is not None:
             _check_same(archive.settings, settings)
-            self._network = _restored(archive, archive.model(path, model), optimiser)
+            network = setup.checked_network(archive.model(path, model), archive.settings)
+            with storage.whole(path / STATE, OWN_OPTIMISER):
+                saved = setup.copied_optimiser(keras.optimizers.deserialize(archive.optimiser))
+            given = None if optimiser is None else setup.copied_optimiser(optimiser)
+            self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._default_network() if model is None else model
             network = setup.checked_network(network, settings)
@@ -737,8 +745,8 @@ class IMNN:
             )
         return network
 
-    def _load_weights(self, path: Path) -> None:
-        self.model.load_weights(path)
+    def _refresh(self) -> None:
+        """Find what belongs to weights that were given to the network from elsewhere."""
         if self._trainer is not None:
             self._trainer.recompute()
         else:
@@ -754,18 +762,17 @@ def _path(directory: Any, filename: Any) -> Path | None:
 
 
 def _restored(
-    archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer | None
+    archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer, is_saved: bool
 ) -> Network:
-    copied = setup.copied_optimiser(optimiser or keras.optimizers.deserialize(archive.optimiser))
     return Network(
         archive.settings,
         model,
-        copied,
-        keras.optimizers.serialize(copied),
+        optimiser,
+        keras.optimizers.serialize(optimiser),
         archive.initial,
         archive.history,
         archive.statistics,
-        archive.training_state if optimiser is None else [],
+        archive.training_state if is_saved else [],
         archive.next,
         fingerprint=archive.fingerprint,
     )

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import re
 import tempfile
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format
 
 from imnn_lab import checks
 
@@ -125,10 +128,63 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_npz(path: Path | str) -> dict[str, np.ndarray]:
-    """Read an npz file into a dict, without pickle."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+class DamagedFileError(ValueError):
+    """A file that does not hold what this package wrote; the message names it."""
+
+
+@contextlib.contextmanager
+def whole(path: Path | str, remedy: str = "") -> Iterator[None]:
+    """Raise one error that names the file for whatever its damage raises in the block.
+
+    Raises
+    ------
+    DamagedFileError
+        A ValueError. Errors of the operating system, such as a missing file, stay as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_of_system = isinstance(error, OSError) and error.errno is not None
+        if is_of_system or isinstance(error, DamagedFileError):
+            raise
+        received = f"a damaged one ({checks.first_line(error)})"
+        message = checks.wording(f"{path}", "be a whole file", received, remedy)
+        raise DamagedFileError(message) from error
+
+
+def check_zip(path: Path | str, file: zipfile.ZipFile) -> None:
+    """Refuse a zip file that would hold more, unpacked, than the bytes it has: ours are stored."""
+    size = sum(member.file_size for member in file.infolist())
+    if size > Path(path).stat().st_size:
+        raise ValueError(f"it would unpack to {size} bytes, more than it holds")
+
+
+def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dict[str, np.ndarray]:
+    """Read the arrays of an npz file, or that of one name, without pickle.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is not a whole one that `save_npz` wrote; nothing is unpacked then.
+    """
+    with whole(path, remedy), zipfile.ZipFile(path) as file:
+        check_zip(path, file)
+        names = [member.filename for member in file.infolist()] if only is None else [f"{only}.npy"]
+        return {name.removesuffix(".npy"): _read_array(file, name) for name in names}
+
+
+def _read_array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array after a look at what its header promises."""
+    with file.open(name) as member:
+        read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+        shape, _, dtype = read[format.read_magic(member)](member)
+        held = file.getinfo(name).file_size - member.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which would have to be unpickled")
+    if math.prod(shape) * dtype.itemsize != held:
+        raise ValueError(f"{name} holds {held} bytes of data for shape {shape}")
+    with file.open(name) as member:
+        return format.read_array(member, allow_pickle=False)
 
 
 def pack(value: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ All of them carry the fingerprint of the network (`archive.fingerprint`).
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,13 @@ import tensorflow as tf
 
 from imnn_lab import checks, storage
 from imnn_lab.archive import fingerprint as fingerprints
-from imnn_lab.archive.state import STATE, SavedTraining, saved_fingerprint, state_arrays
+from imnn_lab.archive.state import (
+    STATE,
+    SavedTraining,
+    check_numbers,
+    saved_fingerprint,
+    state_arrays,
+)
 from imnn_lab.estimator import Estimator
 from imnn_lab.history import History
 from imnn_lab.networks.fitted_layers import refresh_normalisation
@@ -115,21 +122,36 @@ class Archive:
         ------
         FileNotFoundError
             If there is none in the directory.
+        ValueError
+            If the file is damaged, or holds settings or weights that cannot be.
         """
         arrays = state_arrays(directory)
-        saved = SavedTraining.from_arrays(arrays)
-        plain = storage.unpack(arrays["archive"])
-        return cls(
-            settings=saved.settings,
-            weights=_unnumbered("weight", arrays),
-            initial=_unnumbered("initial", arrays),
-            statistics=saved.statistics,
-            history=saved.history,
-            optimiser=plain["optimiser"],
-            training_state=_unnumbered("state", arrays),
-            next=plain["next"],
-            fingerprint=saved_fingerprint(arrays),
-        )
+        with storage.whole(directory / STATE):
+            saved = SavedTraining.from_arrays(arrays)
+            plain = storage.unpack(arrays["archive"])
+            archive = cls(
+                settings=saved.settings,
+                weights=_unnumbered("weight", arrays),
+                initial=_unnumbered("initial", arrays),
+                statistics=saved.statistics,
+                history=saved.history,
+                optimiser=dict(plain["optimiser"]),
+                training_state=_unnumbered("state", arrays),
+                next=checks.integer("next", plain["next"], -1),
+                fingerprint=saved_fingerprint(arrays),
+            )
+            archive._check_weights()
+        return archive
+
+    def _check_weights(self) -> None:
+        for array in (*self.weights, *self.initial):
+            check_numbers("Each weight", array)
+        shapes = [[array.shape for array in each] for each in (self.weights, self.initial)]
+        if not self.weights or shapes[0] != shapes[1]:
+            expected = f"have the shapes {shapes[1]} of the initial ones"
+            raise ValueError(checks.wording("The weights", expected, shapes[0]))
+        if any(array.dtype.kind not in "iufb" for array in self.training_state):
+            raise ValueError("The state of training must hold numbers.")
 
     def model(self, directory: Path, model: keras.Model | None) -> keras.Model:
         """Return the network with its weights; `model` replaces one that Keras cannot load."""
@@ -138,10 +160,10 @@ class Archive:
             self._check_same_network(path)
             try:
                 model = keras.models.load_model(path, compile=False)
-            except (TypeError, ValueError) as error:
+            except Exception as error:
                 raise ValueError(
                     f"The network in {str(directory)!r} cannot be loaded without its Python code "
-                    f"({str(error).splitlines()[0]}). Make the same network and pass it as "
+                    f"({checks.first_line(error)}). Make the same network and pass it as "
                     "IMNN.load(directory, model=network)."
                 ) from error
         assign(model.variables, self.weights, "The saved network")
@@ -149,17 +171,21 @@ class Archive:
         return model
 
     def _check_same_network(self, path: Path) -> None:
+        with storage.whole(path), zipfile.ZipFile(path) as file:
+            storage.check_zip(path, file)
+            if damaged := file.testzip():
+                raise ValueError(f"{damaged} is damaged")
         if fingerprints.network_fingerprint(path) != self.fingerprint:
             received = "another one: it was replaced, or a save to this directory was interrupted"
             remedy = "Make the network of state.npz and pass it as IMNN.load(directory, model=...)."
             expected = "hold the network that was saved with state.npz"
-            raise ValueError(checks.wording(f"{str(path)!r}", expected, received, remedy))
+            raise ValueError(checks.wording(f"{path}", expected, received, remedy))
 
     def check_weights(self, path: Path) -> None:
         """Refuse a file of weights of another network."""
         if fingerprints.weights_fingerprint(path) not in ("", self.fingerprint):
             expected = "hold weights of the network that is saved beside it"
-            raise ValueError(checks.wording(f"{str(path)!r}", expected, "those of another one"))
+            raise ValueError(checks.wording(f"{path}", expected, "those of another one"))
 
 
 def assign(variables: Sequence[Any], values: Sequence[np.ndarray], context: str) -> None:
