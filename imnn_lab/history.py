@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,9 @@ class History:
         self._length = 0
         self._every = 1
         self._snapshots: dict[str, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy: a lock cannot be copied
+        return type(self).from_arrays, (self.arrays(),)
 
     def __len__(self) -> int:
         return self._length

@@ -12,7 +12,7 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.estimator import Estimator
+from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
 from imnn_lab.progress import announce
@@ -25,11 +25,17 @@ from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
 
+DATA = (
+    "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
+    "simulator",
+)  # fmt: skip
 OWN_OPTIMISER = "Register an optimiser of your own with keras.saving.register_keras_serializable."
 
 
 class IMNN:
     """An information-maximising neural network (Charnock, Lavaux & Wandelt 2018).
+
+    Its pickles and deep copies are as after `save` and `load`: without data and directory.
 
     Parameters
     ----------
@@ -241,10 +247,11 @@ class IMNN:
         self.settings, self._path = settings, path
         training, validation = sources(settings, **data, is_needed=archive is None)
         self._trainer: Trainer | None = None
-        if archive is not None and path is not None:
+        if archive is not None:
             _check_same(archive.settings, settings)
-            network = setup.checked_network(archive.model(path, model), archive.settings)
-            with storage.whole(path / STATE, OWN_OPTIMISER):
+            where = path or Path()  # copies have none, but a model
+            network = setup.checked_network(archive.model(where, model), archive.settings)
+            with storage.whole(where / STATE, OWN_OPTIMISER):
                 saved = setup.copied_optimiser(keras.optimizers.deserialize(archive.optimiser))
             given = None if optimiser is None else setup.copied_optimiser(optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
@@ -668,8 +675,7 @@ class IMNN:
         overwrites = checks.boolean("overwrite", overwrite)
         overwrites |= self._overwrites and directory is None
         check_directory(path, self._network.fingerprint, overwrites)
-        archive = self._trainer.archive() if self._trainer else self._network.archive()
-        archive.write(path, self.model, self.estimator, weight_file)
+        self._archive().write(path, self.model, self.estimator, weight_file)
         return path
 
     @classmethod
@@ -710,18 +716,36 @@ class IMNN:
         """
         path = Path(checks.text("directory", directory))
         archive = Archive.read(path)
-        imnn = cls.__new__(cls)
-        imnn._overwrites = False
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
             "validation_derivative": validation_derivative,
             "external": external, "map_fn": map_fn, "simulator": simulator,
         }  # fmt: skip
+        return cls._restored(archive, data, model, path)
+
+    @classmethod
+    def _restored(
+        cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
+    ) -> IMNN:
+        imnn = cls.__new__(cls)
+        imnn._overwrites = False
         imnn._assemble(archive.settings, data, model, None, archive, path)
         return imnn
 
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
+        if self.run is not None and not self.run.has_ended:
+            raise RuntimeError(
+                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
+                "(`imnn.run.stop()`) before you copy or pickle the IMNN."
+            )
+        network = packed_network(self.model)
+        return _unpickled, (type(self), self._archive(), network, self._network.preprocess)
+
     # Inside ---------------------------------------------------------------------------------
+
+    def _archive(self) -> Archive:
+        return self._trainer.archive() if self._trainer else self._network.archive()
 
     def _new_run(self, **given: Any) -> Run:
         plan = FitPlan.checked(**given)
@@ -731,8 +755,8 @@ class IMNN:
             )
         if self._trainer is None:
             raise RuntimeError(
-                "This IMNN was loaded without data. Pass them to IMNN.load(directory, "
-                "fiducial=..., derivative=...) to resume its training."
+                "This IMNN was loaded without data, or is a copy, which has none. Save it and pass "
+                "them to IMNN.load(directory, fiducial=..., derivative=...) to resume its training."
             )
         return self._trainer.new_run(plan)
 
@@ -751,6 +775,14 @@ class IMNN:
             self._trainer.recompute()
         else:
             self._network.summariser = self._network.summariser.refreshed()
+
+
+def _unpickled(
+    cls: type[IMNN], archive: Archive, network: bytes, map_fn: Callable[..., Any] | None
+) -> IMNN:
+    """Return what was pickled or copied: as after save and load, without data or directory."""
+    data = dict.fromkeys(DATA) | {"map_fn": map_fn}
+    return cls._restored(archive, data, unpacked_network(network), None)
 
 
 def _path(directory: Any, filename: Any) -> Path | None:
