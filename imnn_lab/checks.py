@@ -14,11 +14,14 @@ import operator
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
 
 
 def wording(context: str, expected: str, received: Any, remedy: str = "") -> str:
@@ -43,6 +46,11 @@ def describe(value: Any) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value)
     return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def integer(name: str, value: Any, minimum: int | None = None, remedy: str = "") -> int:
@@ -106,6 +114,18 @@ def text(name: str, value: Any, remedy: str = "") -> str:
     result = str(value) if hasattr(value, "__fspath__") else value
     if not isinstance(result, str) or not result:
         raise TypeError(wording(f"`{name}`", "be a non-empty string", describe(value), remedy))
+    return result
+
+
+def file_name(name: str, value: Any, remedy: str = "") -> str:
+    """Return `value` as a name for a file in a directory given elsewhere, never outside it."""
+    result = text(name, value, remedy)
+    is_name = all(kind(result).name == result for kind in (PurePosixPath, PureWindowsPath))
+    is_name &= result != ".." and result.isprintable() and not result.isspace()
+    if not is_name or len(result.encode()) > LONGEST_NAME:
+        expected = f"be the name of a file, without a directory, of at most {LONGEST_NAME} bytes"
+        remedy = remedy or "Name the directory in `directory`."
+        raise ValueError(wording(f"`{name}`", expected, repr(result), remedy))
     return result
 
 

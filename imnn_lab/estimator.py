@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -37,9 +38,14 @@ class Summariser:
         self._options = {"training": False} if takes_training else {}
         self._call = tf.function(self._stateless, reduce_retracing=True, autograph=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
+        weights = [[np.array(weight) for weight in group] for group in self._weights]
+        return _summariser, (packed_network(self.model), self.dtype, weights)
+
     def refreshed(self) -> Summariser:
         """Return a summariser with the weights that the network has now."""
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # copy.copy would make the network anew
+        vars(other).update(vars(self))
         other._weights = _values(self.model)
         return other
 
@@ -80,6 +86,41 @@ class Summariser:
 
     def _stateless(self, x: tf.Tensor, weights: list[list[tf.Tensor]]) -> tf.Tensor:
         return self.model.stateless_call(*weights, x, **self._options)[0]
+
+
+def packed_network(model: keras.Model) -> bytes:
+    """Return a network as the content of a ``.keras`` file."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "model.keras")
+        model.save(path)
+        return path.read_bytes()
+
+
+def unpacked_network(content: bytes) -> keras.Model:
+    """Return a network from what `packed_network` returned.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made without its Python code.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "model.keras")
+            path.write_bytes(content)
+            return keras.models.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(
+            "This network cannot be unpickled or copied without its Python code "
+            f"({checks.first_line(error)}). Register its classes with "
+            "keras.saving.register_keras_serializable, where they are defined."
+        ) from error
+
+
+def _summariser(network: bytes, dtype: str, weights: list[list[np.ndarray]]) -> Summariser:
+    result = Summariser(unpacked_network(network), dtype)
+    result._weights = [[tf.constant(weight) for weight in group] for group in weights]
+    return result
 
 
 def _values(model: keras.Model) -> list[list[tf.Tensor]]:

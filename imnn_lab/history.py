@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,9 @@ class History:
         self._length = 0
         self._every = 1
         self._snapshots: dict[str, list[np.ndarray]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy: a lock cannot be copied
+        return type(self).from_arrays, (self.arrays(),)
 
     def __len__(self) -> int:
         return self._length
@@ -196,7 +200,19 @@ class History:
         ----------
         arrays : mapping from str to ndarray
             What `arrays` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not such arrays: their lengths differ, or one is missing.
         """
+        lengths = {
+            kind: {len(values) for name, values in arrays.items() if name.startswith(f"{kind}_")}
+            for kind in ("column", "matrix")
+        }
+        if max(map(len, lengths.values())) > 1:
+            expected = "have one length for all columns, and one for all matrices"
+            raise ValueError(checks.wording("A history", expected, lengths))
         most, every = arrays["thinning"].tolist()
         marks = zip(
             *(arrays[f"mark_{name}"].tolist() for name in SteeringMark.__dataclass_fields__),

@@ -11,7 +11,8 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
-from imnn_lab.estimator import Estimator
+from imnn_lab.archive.state import STATE, check_directory
+from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
 from imnn_lab.progress import announce
@@ -24,9 +25,17 @@ from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
 
+DATA = (
+    "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
+    "simulator",
+)  # fmt: skip
+OWN_OPTIMISER = "Register an optimiser of your own with keras.saving.register_keras_serializable."
+
 
 class IMNN:
     """An information-maximising neural network (Charnock, Lavaux & Wandelt 2018).
+
+    Its pickles and deep copies are as after `save` and `load`: without data and directory.
 
     Parameters
     ----------
@@ -74,7 +83,8 @@ class IMNN:
     weights : str, optional
         Name of a file of weights in that directory to load instead of those of the network.
     directory, filename : str, optional
-        Where to save and load.
+        Where to save and load. A directory that holds another saved network is refused, as is one
+        that cannot be written, before any work.
     at_once : int, optional
         How many simulations are in the network at once; None chooses by the size of the network.
     map_fn : callable, optional
@@ -119,6 +129,8 @@ class IMNN:
         thread, one iteration ahead, and needs δθ. Statistics are those of a held-out set of n_s and
         n_d (or `validation_n_s`, `validation_n_d`) simulations, and the weights that are kept are
         averages of the latest.
+    overwrite : bool
+        Whether to replace another network that is saved in ``directory/filename``.
 
     Attributes
     ----------
@@ -185,6 +197,7 @@ class IMNN:
         cache: str | None = "auto",
         external: Any = None,
         simulator: Callable[[Any, Any], Any] | None = None,
+        overwrite: bool = False,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
@@ -195,13 +208,18 @@ class IMNN:
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
         path = _path(directory, filename)
-        saves = checks.boolean("save", save)
-        if path is None and (checks.boolean("load", load) or saves or weights is not None):
+        saves, loads = checks.boolean("save", save), checks.boolean("load", load)
+        if path is None and (loads or saves or weights is not None):
             raise ValueError(
                 "save=True, load=True and `weights` need `directory` and `filename`. "
                 "Files go to directory/filename/."
             )
-        archive = Archive.read(path) if load and path is not None else None
+        self._overwrites = checks.boolean("overwrite", overwrite)
+        weights_file = _weights_file(path, weights)
+        archive = Archive.read(path) if loads and path is not None else None
+        if path is not None and saves:
+            fingerprint = archive.fingerprint if archive else "a new network"
+            check_directory(path, fingerprint, self._overwrites)
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
@@ -209,8 +227,12 @@ class IMNN:
             "external": external, "map_fn": map_fn, "simulator": simulator,
         }  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, path, saves)
-        if weights is not None and path is not None:
-            self._load_weights(_weights_path(path, checks.text("weights", weights)))
+        if weights_file is not None:
+            with storage.whole(weights_file):
+                if archive is not None:
+                    archive.check_weights(weights_file)
+                self.model.load_weights(weights_file)
+            self._refresh()
 
     def _assemble(
         self,
@@ -225,9 +247,14 @@ class IMNN:
         self.settings, self._path = settings, path
         training, validation = sources(settings, **data, is_needed=archive is None)
         self._trainer: Trainer | None = None
-        if archive is not None and path is not None:
+        if archive is not None:
             _check_same(archive.settings, settings)
-            self._network = _restored(archive, archive.model(path, model), optimiser)
+            where = path or Path()  # copies have none, but a model
+            network = setup.checked_network(archive.model(where, model), archive.settings)
+            with storage.whole(where / STATE, OWN_OPTIMISER):
+                saved = setup.copied_optimiser(keras.optimizers.deserialize(archive.optimiser))
+            given = None if optimiser is None else setup.copied_optimiser(optimiser)
+            self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._default_network() if model is None else model
             network = setup.checked_network(network, settings)
@@ -238,7 +265,9 @@ class IMNN:
         if self.settings.is_preprocessed:
             self._network.preprocess = data["map_fn"]
         if training is not None:
-            self._trainer = Trainer(self._network, training, validation, path, saves)
+            self._trainer = Trainer(
+                self._network, training, validation, path, saves, self._overwrites
+            )
             if archive is None:
                 self._trainer.recompute()
                 warn_of_wide_differences(self.F, self.δθ)
@@ -317,7 +346,8 @@ class IMNN:
         RuntimeError
             If another fit of this network is running.
         FloatingPointError
-            If a recorded number is not finite. The best weights are restored.
+            If a recorded number is not finite. The best weights are restored, and the optimiser
+            starts anew with the learning rate it was made with.
 
         Examples
         --------
@@ -597,7 +627,13 @@ class IMNN:
 
     # Saving ---------------------------------------------------------------------------------
 
-    def save(self, directory: str | Path | None = None, weight_file: str = "weights") -> Path:
+    def save(
+        self,
+        directory: str | Path | None = None,
+        weight_file: str = "weights",
+        *,
+        overwrite: bool = False,
+    ) -> Path:
         """Save everything but the data.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
@@ -609,6 +645,8 @@ class IMNN:
             Where to; by default the ``directory/filename`` given to `IMNN`.
         weight_file : str
             Name of the file of weights.
+        overwrite : bool
+            Whether to replace another network that is saved there.
 
         Returns
         -------
@@ -617,8 +655,9 @@ class IMNN:
 
         Raises
         ------
-        ValueError
-            If there is no directory.
+        TypeError, ValueError
+            If there is no directory, it cannot be written or holds another saved network, or
+            `weight_file` is not a name without a directory.
 
         Examples
         --------
@@ -632,8 +671,11 @@ class IMNN:
         path = self._path if directory is None else Path(checks.text("directory", directory))
         if path is None:
             raise ValueError("No directory to save to: pass `directory`.")
-        archive = self._trainer.archive() if self._trainer else self._network.archive()
-        archive.write(path, self.model, self.estimator, weight_file)
+        weight_file = checks.file_name("weight_file", weight_file)
+        overwrites = checks.boolean("overwrite", overwrite)
+        overwrites |= self._overwrites and directory is None
+        check_directory(path, self._network.fingerprint, overwrites)
+        self._archive().write(path, self.model, self.estimator, weight_file)
         return path
 
     @classmethod
@@ -674,17 +716,36 @@ class IMNN:
         """
         path = Path(checks.text("directory", directory))
         archive = Archive.read(path)
-        imnn = cls.__new__(cls)
         data = {
             "fiducial": fiducial, "derivative": derivative,
             "validation_fiducial": validation_fiducial,
             "validation_derivative": validation_derivative,
             "external": external, "map_fn": map_fn, "simulator": simulator,
         }  # fmt: skip
+        return cls._restored(archive, data, model, path)
+
+    @classmethod
+    def _restored(
+        cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
+    ) -> IMNN:
+        imnn = cls.__new__(cls)
+        imnn._overwrites = False
         imnn._assemble(archive.settings, data, model, None, archive, path)
         return imnn
 
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
+        if self.run is not None and not self.run.has_ended:
+            raise RuntimeError(
+                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
+                "(`imnn.run.stop()`) before you copy or pickle the IMNN."
+            )
+        network = packed_network(self.model)
+        return _unpickled, (type(self), self._archive(), network, self._network.preprocess)
+
     # Inside ---------------------------------------------------------------------------------
+
+    def _archive(self) -> Archive:
+        return self._trainer.archive() if self._trainer else self._network.archive()
 
     def _new_run(self, **given: Any) -> Run:
         plan = FitPlan.checked(**given)
@@ -694,8 +755,8 @@ class IMNN:
             )
         if self._trainer is None:
             raise RuntimeError(
-                "This IMNN was loaded without data. Pass them to IMNN.load(directory, "
-                "fiducial=..., derivative=...) to resume its training."
+                "This IMNN was loaded without data, or is a copy, which has none. Save it and pass "
+                "them to IMNN.load(directory, fiducial=..., derivative=...) to resume its training."
             )
         return self._trainer.new_run(plan)
 
@@ -708,36 +769,44 @@ class IMNN:
             )
         return network
 
-    def _load_weights(self, path: Path) -> None:
-        self.model.load_weights(path)
+    def _refresh(self) -> None:
+        """Find what belongs to weights that were given to the network from elsewhere."""
         if self._trainer is not None:
             self._trainer.recompute()
         else:
             self._network.summariser = self._network.summariser.refreshed()
 
 
+def _unpickled(
+    cls: type[IMNN], archive: Archive, network: bytes, map_fn: Callable[..., Any] | None
+) -> IMNN:
+    """Return what was pickled or copied: as after save and load, without data or directory."""
+    data = dict.fromkeys(DATA) | {"map_fn": map_fn}
+    return cls._restored(archive, data, unpacked_network(network), None)
+
+
 def _path(directory: Any, filename: Any) -> Path | None:
     if directory is None and filename is None:
         return None
     remedy = "Files go to directory/filename/; give both."
-    named = {"directory": directory, "filename": filename}
-    return Path(*(checks.text(name, value, remedy) for name, value in named.items()))
+    folder = checks.text("directory", directory, remedy)
+    return Path(folder, checks.file_name("filename", filename, remedy))
 
 
 def _restored(
-    archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer | None
+    archive: Archive, model: keras.Model, optimiser: keras.optimizers.Optimizer, is_saved: bool
 ) -> Network:
-    copied = setup.copied_optimiser(optimiser or keras.optimizers.deserialize(archive.optimiser))
     return Network(
         archive.settings,
         model,
-        copied,
-        keras.optimizers.serialize(copied),
+        optimiser,
+        keras.optimizers.serialize(optimiser),
         archive.initial,
         archive.history,
         archive.statistics,
-        archive.training_state if optimiser is None else [],
+        archive.training_state if is_saved else [],
         archive.next,
+        fingerprint=archive.fingerprint,
     )
 
 
@@ -748,8 +817,10 @@ def _check_same(saved: Settings, here: Settings) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))
 
 
-def _weights_path(path: Path, name: str) -> Path:
-    file = storage.weights_path(path, name)
+def _weights_file(path: Path | None, name: Any) -> Path | None:
+    if path is None or name is None:
+        return None
+    file = storage.weights_path(path, checks.file_name("weights", name))
     if not file.is_file():
         raise FileNotFoundError(f"`weights`: there is no file {file.name!r} in {str(path)!r}.")
     return file

@@ -11,6 +11,8 @@ import numpy as np
 from imnn_lab import checks
 
 DTYPES = ("float32", "float64")
+ITYPES = ("int32", "int64")
+FLAGS = ("check_shape", "verbose", "warm_start", "whiten")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,12 @@ class Settings:
         counts |= {name: checks.integer(name, given[name], 2) for name in ("n_s", "n_d")}
         _check_counts(counts, given.get("has_external", False))
         n_params = counts["n_params"]
-        flags = ("check_shape", "verbose", "warm_start", "whiten")
         clean: dict[str, Any] = dict(counts)
         clean |= {
             name: checks.optional_integer(name, given[name], 2)
             for name in ("validation_n_s", "validation_n_d")
         }
-        clean |= {name: checks.boolean(name, given[name]) for name in flags}
+        clean |= {name: checks.boolean(name, given[name]) for name in FLAGS}
         if given["δθ"] is None:
             _check_counts_of_exact("", clean["n_s"], clean["n_d"])
             n_s, n_d = (clean[f"validation_{name}"] or clean[name] for name in ("n_s", "n_d"))
@@ -71,7 +72,7 @@ class Settings:
             input_shape=_shape(given["input_shape"]),
             at_once=checks.optional_integer("at_once", given["at_once"], 1),
             dtype=_type_name("dtype", given["dtype"], DTYPES),
-            itype=_type_name("itype", given["itype"], ("int32", "int64")),
+            itype=_type_name("itype", given["itype"], ITYPES),
             seed=(seed := checks.seed_or_none("seed", given["seed"])),
             cache=_cache(given.get("cache", "auto")),
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
@@ -90,9 +91,31 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
-        """Make settings from the dict of `as_dict`."""
-        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return cls(**values | lists)
+        """Make settings from the dict of `as_dict`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If one is missing, has another name, or cannot be.
+        """
+        n_params = checks.integer("n_params", values["n_params"], 1)
+        clean: dict[str, Any] = {
+            "θ_fid": tuple(checks.vector("θ_fid", values["θ_fid"], n_params).tolist()),
+            "δθ": _widths(values["δθ"], n_params),
+            "input_shape": _shape(values["input_shape"]),
+            "dtype": _type_name("dtype", checks.text("dtype", values["dtype"]), DTYPES),
+            "itype": _type_name("itype", checks.text("itype", values["itype"]), ITYPES),
+            "seed": checks.seed_or_none("seed", values["seed"]),
+            "cache": _cache(values.get("cache", "auto")),
+        }
+        for name in ("n_s", "n_d", "n_summaries"):
+            checks.integer(name, values[name], 1)
+        for name in ("validation_n_s", "validation_n_d", "at_once"):
+            checks.optional_integer(name, values[name], 1)
+        checks.seed_or_none("simulation_seed", values.get("simulation_seed"))
+        for name in (*FLAGS, "is_preprocessed"):
+            checks.boolean(name, values.get(name, False))
+        return cls(**values | clean)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""

@@ -1,22 +1,34 @@
 """Atomic files: a reader sees the old file or the new one, never a part.
 
 A file is written under a temporary name in its directory, flushed to disk, and renamed in one step.
-Reading never unpickles.
+The temporary name holds the machine and the process that writes it, so that what a killed process
+left can be told from what is being written. Reading never unpickles.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import platform
+import re
 import tempfile
+import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format
+
+from imnn_lab import checks
 
 WEIGHTS_SUFFIX = ".weights.h5"
+TEMPORARY = re.compile(r"\..+-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\w{8}.+")
+LONGEST_WRITING = 24 * 3600.0  # seconds; what another machine left is older
 
 
 @contextlib.contextmanager
@@ -28,7 +40,8 @@ def aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.name)
+    prefix = f".{path.stem}-{_machine()}-{os.getpid()}-"
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.name)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -41,12 +54,66 @@ def aside(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(directory: Path, name: str = "directory") -> None:
+    """Refuse a directory, there already or not, to which no files can be written.
+
+    Raises
+    ------
+    ValueError
+        If it, or what it would be made in, is a file or cannot be written to.
+    """
+    try:
+        there = next(path for path in (directory, *directory.parents) if _is_there(path))
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except (OSError, ValueError) as error:
+        expected = "be a directory that files can be written to"
+        received = f"{str(directory)!r} ({getattr(error, 'strerror', None) or error})"
+        remedy = "Choose another directory."
+        raise ValueError(checks.wording(f"`{name}`", expected, received, remedy)) from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def write_together(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
-    """Write several files; they are renamed only after all of them have been written."""
-    with contextlib.ExitStack() as stack:
-        temporary = {path: stack.enter_context(aside(path)) for path in writers}
+    """Write several files; when all of them have been written, they are renamed, the last one last.
+
+    Left-over temporary files of killed processes are removed from their directories.
+    """
+    for directory in {path.parent for path in writers}:
+        remove_leftovers(directory)
+    with contextlib.ExitStack() as stack:  # which leaves the contexts in reverse order
+        temporary = {path: stack.enter_context(aside(path)) for path in reversed(list(writers))}
         for path, write in writers.items():
             write(temporary[path])
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of processes that died while they wrote to a directory."""
+    for file in directory.glob(".*"):
+        found = TEMPORARY.fullmatch(file.name)
+        with contextlib.suppress(OSError):
+            if found and _is_left_over(file, found["machine"], int(found["process"])):
+                file.unlink()
+
+
+def _is_left_over(file: Path, machine: str, process: int) -> bool:
+    if machine == _machine() and os.name == "posix":
+        try:
+            os.kill(process, 0)  # sends nothing: it asks whether there is such a process
+        except ProcessLookupError:
+            return True
+    return time.time() - file.stat().st_mtime > LONGEST_WRITING
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def write_npz(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -61,10 +128,63 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_npz(path: Path | str) -> dict[str, np.ndarray]:
-    """Read an npz file into a dict, without pickle."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+class DamagedFileError(ValueError):
+    """A file that does not hold what this package wrote; the message names it."""
+
+
+@contextlib.contextmanager
+def whole(path: Path | str, remedy: str = "") -> Iterator[None]:
+    """Raise one error that names the file for whatever its damage raises in the block.
+
+    Raises
+    ------
+    DamagedFileError
+        A ValueError. Errors of the operating system, such as a missing file, stay as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_of_system = isinstance(error, OSError) and error.errno is not None
+        if is_of_system or isinstance(error, DamagedFileError):
+            raise
+        received = f"a damaged one ({checks.first_line(error)})"
+        message = checks.wording(f"{path}", "be a whole file", received, remedy)
+        raise DamagedFileError(message) from error
+
+
+def check_zip(path: Path | str, file: zipfile.ZipFile) -> None:
+    """Refuse a zip file that would hold more, unpacked, than the bytes it has: ours are stored."""
+    size = sum(member.file_size for member in file.infolist())
+    if size > Path(path).stat().st_size:
+        raise ValueError(f"it would unpack to {size} bytes, more than it holds")
+
+
+def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dict[str, np.ndarray]:
+    """Read the arrays of an npz file, or that of one name, without pickle.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is not a whole one that `save_npz` wrote; nothing is unpacked then.
+    """
+    with whole(path, remedy), zipfile.ZipFile(path) as file:
+        check_zip(path, file)
+        names = [member.filename for member in file.infolist()] if only is None else [f"{only}.npy"]
+        return {name.removesuffix(".npy"): _read_array(file, name) for name in names}
+
+
+def _read_array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array after a look at what its header promises."""
+    with file.open(name) as member:
+        read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+        shape, _, dtype = read[format.read_magic(member)](member)
+        held = file.getinfo(name).file_size - member.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which would have to be unpickled")
+    if math.prod(shape) * dtype.itemsize != held:
+        raise ValueError(f"{name} holds {held} bytes of data for shape {shape}")
+    with file.open(name) as member:
+        return format.read_array(member, allow_pickle=False)
 
 
 def pack(value: Any) -> np.ndarray:

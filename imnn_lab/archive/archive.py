@@ -1,13 +1,15 @@
 """A saved IMNN: one directory that is consistent at every moment.
 
-``state.npz`` alone holds everything: settings, weights, the state of training, statistics and
-history; it is replaced in one step. Beside it stand, for use without this package, the network
-(``model.keras``), its weights (``<weight_file>.weights.h5``) and ``estimator.npz`` with θ_fid,
-Finv, dμ_dθ, Cinv and μ.
+``state.npz`` holds settings, weights, the state of training, statistics and history; it is replaced
+in one step, as the last file of a save, and makes the save valid. Beside it stand the network
+(``model.keras``), from which only its layers are read, and, for use without this package, its
+weights (``<weight_file>.weights.h5``) and ``estimator.npz`` with θ_fid, Finv, dμ_dθ, Cinv and μ.
+All of them carry the fingerprint of the network (`archive.fingerprint`).
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,14 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks, storage
-from imnn_lab.archive.state import SavedTraining, state_arrays
+from imnn_lab.archive import fingerprint as fingerprints
+from imnn_lab.archive.state import (
+    STATE,
+    SavedTraining,
+    check_numbers,
+    saved_fingerprint,
+    state_arrays,
+)
 from imnn_lab.estimator import Estimator
 from imnn_lab.history import History
 from imnn_lab.networks.fitted_layers import refresh_normalisation
@@ -48,6 +57,8 @@ class Archive:
         The variables of a `TrainingGraph`, empty before the first fit.
     next : int
         Number of the next iteration of an interrupted training, −1 if the last one ended.
+    fingerprint : str
+        That of the network; "" if version 0.1.0 saved it.
     """
 
     settings: Settings
@@ -58,31 +69,43 @@ class Archive:
     optimiser: dict[str, Any]
     training_state: list[np.ndarray]
     next: int
+    fingerprint: str
 
     def write(
         self, directory: Path, model: keras.Model, estimator: Estimator, weight_file: str
     ) -> None:
-        """Write everything, each file whole or not at all."""
+        """Write everything, each file whole or not at all, the state last."""
+        mark = {"fingerprint": np.array(self.fingerprint)}
+
+        def write_network(path: Path) -> None:
+            model.save(path)
+            fingerprints.mark_network(path, self.fingerprint)
+
+        def write_weights(path: Path) -> None:
+            model.save_weights(path)
+            fingerprints.mark_weights(path, self.fingerprint)
+
         storage.write_together(
             {
-                directory / "model.keras": model.save,
-                storage.weights_path(directory, weight_file): model.save_weights,
+                directory / "model.keras": write_network,
+                storage.weights_path(directory, weight_file): write_weights,
                 directory / "estimator.npz": lambda path: storage.save_npz(
-                    path, estimator.arrays()
+                    path, estimator.arrays() | mark
                 ),
-                directory / "state.npz": lambda path: storage.save_npz(path, self._arrays()),
+                directory / STATE: lambda path: storage.save_npz(path, self._arrays()),
             }
         )
 
     def checkpoint(self, directory: Path) -> None:
-        """Replace the state alone, in one step."""
-        storage.write_npz(directory / "state.npz", self._arrays())
+        """Replace the state alone, in one step, beside the network of an earlier `write`."""
+        storage.write_npz(directory / STATE, self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         plain = {
             "settings": self.settings.as_dict(),
             "optimiser": self.optimiser,
             "next": self.next,
+            "fingerprint": self.fingerprint,
         }
         result = {"archive": storage.pack(plain)}
         result |= _numbered("weight", self.weights) | _numbered("state", self.training_state)
@@ -99,35 +122,70 @@ class Archive:
         ------
         FileNotFoundError
             If there is none in the directory.
+        ValueError
+            If the file is damaged, or holds settings or weights that cannot be.
         """
         arrays = state_arrays(directory)
-        saved = SavedTraining.from_arrays(arrays)
-        plain = storage.unpack(arrays["archive"])
-        return cls(
-            settings=saved.settings,
-            weights=_unnumbered("weight", arrays),
-            initial=_unnumbered("initial", arrays),
-            statistics=saved.statistics,
-            history=saved.history,
-            optimiser=plain["optimiser"],
-            training_state=_unnumbered("state", arrays),
-            next=plain["next"],
-        )
+        with storage.whole(directory / STATE):
+            saved = SavedTraining.from_arrays(arrays)
+            plain = storage.unpack(arrays["archive"])
+            archive = cls(
+                settings=saved.settings,
+                weights=_unnumbered("weight", arrays),
+                initial=_unnumbered("initial", arrays),
+                statistics=saved.statistics,
+                history=saved.history,
+                optimiser=dict(plain["optimiser"]),
+                training_state=_unnumbered("state", arrays),
+                next=checks.integer("next", plain["next"], -1),
+                fingerprint=saved_fingerprint(arrays),
+            )
+            archive._check_weights()
+        return archive
+
+    def _check_weights(self) -> None:
+        for array in (*self.weights, *self.initial):
+            check_numbers("Each weight", array)
+        shapes = [[array.shape for array in each] for each in (self.weights, self.initial)]
+        if not self.weights or shapes[0] != shapes[1]:
+            expected = f"have the shapes {shapes[1]} of the initial ones"
+            raise ValueError(checks.wording("The weights", expected, shapes[0]))
+        if any(array.dtype.kind not in "iufb" for array in self.training_state):
+            raise ValueError("The state of training must hold numbers.")
 
     def model(self, directory: Path, model: keras.Model | None) -> keras.Model:
         """Return the network with its weights; `model` replaces one that Keras cannot load."""
         if model is None:
+            path = directory / "model.keras"
+            self._check_same_network(path)
             try:
-                model = keras.models.load_model(directory / "model.keras", compile=False)
-            except (TypeError, ValueError) as error:
+                model = keras.models.load_model(path, compile=False)
+            except Exception as error:
                 raise ValueError(
                     f"The network in {str(directory)!r} cannot be loaded without its Python code "
-                    f"({str(error).splitlines()[0]}). Make the same network and pass it as "
+                    f"({checks.first_line(error)}). Make the same network and pass it as "
                     "IMNN.load(directory, model=network)."
                 ) from error
         assign(model.variables, self.weights, "The saved network")
         refresh_normalisation(model)
         return model
+
+    def _check_same_network(self, path: Path) -> None:
+        with storage.whole(path), zipfile.ZipFile(path) as file:
+            storage.check_zip(path, file)
+            if damaged := file.testzip():
+                raise ValueError(f"{damaged} is damaged")
+        if fingerprints.network_fingerprint(path) != self.fingerprint:
+            received = "another one: it was replaced, or a save to this directory was interrupted"
+            remedy = "Make the network of state.npz and pass it as IMNN.load(directory, model=...)."
+            expected = "hold the network that was saved with state.npz"
+            raise ValueError(checks.wording(f"{path}", expected, received, remedy))
+
+    def check_weights(self, path: Path) -> None:
+        """Refuse a file of weights of another network."""
+        if fingerprints.weights_fingerprint(path) not in ("", self.fingerprint):
+            expected = "hold weights of the network that is saved beside it"
+            raise ValueError(checks.wording(f"{path}", expected, "those of another one"))
 
 
 def assign(variables: Sequence[Any], values: Sequence[np.ndarray], context: str) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imnn_lab import storage
+from imnn_lab import checks, storage
 from imnn_lab.history import History
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 
 SETS = ("training", "validation")
+STATE = "state.npz"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,14 @@ class SavedTraining:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SavedTraining:
-        """Read the arrays of a ``state.npz``."""
+        """Read the arrays of a ``state.npz``.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are not those of a saved IMNN, or cannot be.
+        """
+        settings = Settings.from_dict(storage.unpack(arrays["archive"])["settings"])
         statistics = {
             name: FisherStatistics.from_arrays(part)
             for name in SETS
@@ -43,7 +51,7 @@ class SavedTraining:
         history = History.from_arrays(unprefixed("history", arrays))
         for name, saved in statistics.items():  # version 0.1.0 did not save them with the history
             history.counts.setdefault(name, (saved.n_s, saved.n_d, saved.n_external))
-        settings = Settings.from_dict(storage.unpack(arrays["archive"])["settings"])
+            _check_statistics(name, saved, settings)
         return cls(settings, statistics, history)
 
 
@@ -54,12 +62,57 @@ def state_arrays(directory: Path) -> dict[str, np.ndarray]:
     ------
     FileNotFoundError
         If there is none.
+    ValueError
+        If the file is damaged.
     """
-    path = directory / "state.npz"
+    path = directory / STATE
     if not path.is_file():
         message = f"There is no saved IMNN in {str(directory)!r}: {path.name} is missing."
         raise FileNotFoundError(f"{message} Check `directory` and `filename`.")
     return storage.read_npz(path)
+
+
+def saved_fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the fingerprint in the arrays of a ``state.npz``; "" if it has none."""
+    return str(storage.unpack(arrays["archive"]).get("fingerprint", ""))
+
+
+def check_numbers(name: str, array: np.ndarray) -> None:
+    """Refuse a saved array that is not of numbers, or holds one that is not finite."""
+    if array.dtype.kind not in "iufb" or not np.isfinite(array).all():
+        expected = "hold finite numbers only"
+        raise ValueError(checks.wording(f"{name}", expected, checks.describe(array)))
+
+
+def _check_statistics(name: str, found: FisherStatistics, settings: Settings) -> None:
+    n = settings.n_summaries + checks.integer("n_external", found.n_external, 0)
+    for symbol, shape in (("μ", (n,)), ("C", (n, n)), ("dμ_dθ", (settings.n_params, n))):
+        array = getattr(found, symbol)
+        check_numbers(f"{symbol} of {name}", array)
+        if array.shape != shape:
+            expected = f"have shape {shape}"
+            raise ValueError(checks.wording(f"{symbol} of {name}", expected, array.shape))
+
+
+def check_directory(directory: Path, fingerprint: str, overwrites: bool) -> None:
+    """Refuse a directory that cannot be written, or holds another network than that to be saved.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be written there, or another network is saved and not to be overwritten.
+    """
+    storage.check_writable(directory)
+    if overwrites or not (directory / STATE).is_file():
+        return
+    if saved_fingerprint(storage.read_npz(directory / STATE, "archive")) != fingerprint:
+        received = f"{str(directory)!r}, where another network is saved"
+        expected = "be new, or hold an earlier save of this network"
+        remedy = (
+            "Go on with that network (load=True or IMNN.load), choose another directory, or pass "
+            "overwrite=True to replace it."
+        )
+        raise ValueError(checks.wording("`directory`", expected, received, remedy))
 
 
 def unprefixed(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

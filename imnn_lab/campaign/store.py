@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from imnn_lab.campaign.design import Failure
 
 MANIFEST, CHUNKS, FAILURES = "campaign.json", "chunks", "failures.json"
 ARRAYS = ("fiducial", "derivative", "seeds")
+REMEDY = "Remove the file: its rows are simulated again."
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,20 @@ class Store:
     Raises
     ------
     ValueError
-        If the directory belongs to a campaign with other arguments or to something else.
+        If the directory belongs to a campaign with other arguments or to something else, or cannot
+        be written.
     """
 
     def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
         self.path = path
         manifest = path / MANIFEST
         if manifest.is_file():
-            self._compare(json.loads(manifest.read_text(encoding="utf-8")), arguments)
+            with storage.whole(manifest):
+                kept = dict(json.loads(manifest.read_text(encoding="utf-8")))
+            self._compare(kept, arguments)
             return
         self._check_new()
+        storage.check_writable(path)
         path.mkdir(parents=True, exist_ok=True)
         with storage.aside(manifest) as temporary:
             _write_json(arguments, temporary)
@@ -93,12 +97,9 @@ class Store:
             If a file is damaged.
         """
         for path in sorted((self.path / CHUNKS).glob("[!.]*.npz")):
-            try:
-                yield _read_rows(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                remedy = "Remove the file: its rows are simulated again."
-                message = checks.wording(f"{path}", "be a whole file", repr(error), remedy)
-                raise ValueError(message) from error
+            with storage.whole(path, REMEDY):
+                finished = _read_rows(path)
+            yield finished
 
     def finish(self, arrays: Mapping[str, np.ndarray], failures: Sequence[Failure]) -> None:
         """Write the arrays, then remove the chunks and the temporary files of killed processes."""
@@ -115,10 +116,20 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
     def read(self) -> tuple[dict[str, np.ndarray], tuple[Failure, ...]]:
-        """Return the arrays and the failures of a finished campaign."""
-        listed = json.loads((self.path / FAILURES).read_text(encoding="utf-8"))
-        arrays = {name: np.load(self._array(name), allow_pickle=False) for name in ARRAYS}
-        return arrays, tuple(map(Failure.from_dict, listed))
+        """Return the arrays and the failures of a finished campaign.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged.
+        """
+        arrays = {}
+        for name in ARRAYS:
+            with storage.whole(self._array(name)):
+                arrays[name] = np.load(self._array(name), allow_pickle=False)
+        with storage.whole(self.path / FAILURES):
+            listed = json.loads((self.path / FAILURES).read_text(encoding="utf-8"))
+            return arrays, tuple(map(Failure.from_dict, listed))
 
     def _array(self, name: str) -> Path:
         return self.path / f"{name}.npy"
@@ -146,7 +157,7 @@ class Store:
 
 
 def _read_rows(path: Path) -> FinishedRows:
-    arrays = storage.read_npz(path)
+    arrays = storage.read_npz(path, remedy=REMEDY)
     seeds = dict(storage.unpack(arrays["seeds"]))
     failures = tuple(map(Failure.from_dict, storage.unpack(arrays["failures"])))
     return FinishedRows({row: arrays[f"row-{row}"] for row in seeds}, seeds, failures)

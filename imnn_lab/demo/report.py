@@ -30,6 +30,7 @@ def demo(name: str, output: str, seed: int) -> None:
     seed : int
         Seed of the simulations and of the network.
     """
+    storage.check_writable(Path(output), "output")
     case = CASES[name]
     problem = case.make()
     observation = case.observation(problem, seed)
@@ -150,7 +151,7 @@ def _write(
     figures: Mapping[str, Any],
     results: Mapping[str, Posterior],
 ) -> None:
-    imnn.save(directory / "imnn")
+    imnn.save(directory / "imnn", overwrite=True)
     with storage.aside(directory / "report.txt") as path:
         path.write_text(report, encoding="utf-8")
     columns, _ = imnn.history.read()

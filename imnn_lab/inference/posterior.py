@@ -324,8 +324,14 @@ class Posterior:
         ----------
         path : str or Path
             The file.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or is another one.
         """
-        return Posterior.from_arrays(storage.read_npz(path))
+        with storage.whole(path):
+            return Posterior.from_arrays(storage.read_npz(path))
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Posterior:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import copy
+import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
@@ -24,6 +26,7 @@ from imnn_lab.inference.forward import as_estimates
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import leaves_of
 
+NOT_COPIED = ("get_estimate", "simulator", "prior", "executor")
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 
 
@@ -64,6 +67,32 @@ class Inference:
         self.target_estimates, self.input_shape = self._estimated_target()
         self._entropy = np.random.SeedSequence(checks.seed_or_none("seed", seed)).entropy
         self._calls = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled; refuse a function or an executor that cannot be."""
+        for name in NOT_COPIED:
+            try:
+                pickle.dumps(getattr(self, name, None))
+            except Exception as error:
+                raise TypeError(
+                    f"This {type(self).__name__} cannot be pickled, because its `{name}` cannot "
+                    f"({checks.first_line(error)}). Define functions in a module, and set "
+                    "`executor` to None; results are saved with `samples()[0].to_npz(path)`."
+                ) from error
+        return vars(self)
+
+    def __copy__(self) -> Inference:
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Inference:
+        """Return a copy with the same functions, prior and executor, and results of its own."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        for name, value in vars(self).items():
+            vars(copied)[name] = value if name in NOT_COPIED else copy.deepcopy(value, memo)
+        return copied
 
     @property
     def n_targets(self) -> int:

@@ -102,8 +102,9 @@ class TFRecords:
         Raises
         ------
         TypeError, ValueError, RuntimeError
-            If a simulation fails, has another shape or dtype than the first, or is not finite; the
-            error names its index, and existing files of that name stay unchanged.
+            If `filename` is not a name without a directory, or a simulation fails, has another
+            shape or dtype than the first, or is not finite; the error names its index, and existing
+            files of that name stay unchanged.
         """
         layout = _layout(n_sims, checks.boolean("fiducial", fiducial), n_params, exact)
         if not callable(get_simulation):
@@ -111,8 +112,9 @@ class TFRecords:
             raise TypeError(checks.wording("`get_simulation`", "be callable", received))
         kind = "fiducial" if fiducial else "derivative"
         kind = f"validation_{kind}" if checks.boolean("validation", validation) else kind
-        name = kind if filename is None else checks.text("filename", filename)
+        name = kind if filename is None else checks.file_name("filename", filename)
         folder = Path() if directory is None else Path(checks.text("directory", directory))
+        storage.check_writable(folder)
         bar = progress_bar(self.verbose)(total=layout.size, desc=name)
         with bar as shown, contextlib.ExitStack() as stack:
             files = _Files(folder / name, self.record_size, self.padding, stack)

@@ -61,7 +61,7 @@ class FitPlan:
             checkpoint=checks.optional_integer("checkpoint", given["checkpoint"], 1),
             best=checks.boolean("best", given["best"]),
             reset=checks.boolean("reset", given["reset"]),
-            weight_file=checks.text("weight_file", given["weight_file"]),
+            weight_file=checks.file_name("weight_file", given["weight_file"]),
             callback=callback,
         )
         if plan.n_iterations is None and plan.patience is None:
@@ -388,7 +388,8 @@ class Run:
         iteration = int(record["iteration"][-1])
         return (
             f"Training met a number that is not finite at iteration {iteration} "
-            f"({', '.join(bad)}). The best weights before it are restored. "
+            f"({', '.join(bad)}). The best weights before it are restored, and the optimiser "
+            "starts anew with its own learning rate. "
             "Try a smaller learning rate, a smaller λ, whiten=True, dtype=tf.float64, or a network "
             "whose summaries are not copies of each other."
         )

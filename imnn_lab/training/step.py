@@ -162,6 +162,11 @@ class TrainingGraph:
             for weight, best in zip(self.model.weights, self.best, strict=True):
                 weight.assign(best)
 
+    def can_update(self) -> bool:
+        """Return whether the optimiser's variables and its learning rate are finite numbers."""
+        numbers = [self.learning_rate(self.optimiser.iterations), *self.optimiser.variables]
+        return all(np.isfinite(np.asarray(x.numpy(), np.float64)).all() for x in numbers)
+
     def state(self) -> list[tf.Variable]:
         """Return the variables that, with λ, α and the data, determine all that follows."""
         mine = [self.best_value, self.stale, self.averaged, self.learning_rate.factor, *self.best]

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 
 from imnn_lab.archive.archive import Archive, assign
+from imnn_lab.archive.fingerprint import new_fingerprint
+from imnn_lab.archive.state import check_directory
 from imnn_lab.estimator import Estimator, Summariser
 from imnn_lab.history import History
 from imnn_lab.networks import last_layer
@@ -47,6 +49,8 @@ class Network:
         Number of the next iteration of an interrupted training, otherwise −1.
     preprocess : callable or None
         What is done to data before the network sees them.
+    fingerprint : str
+        What all saved files of the network carry.
     """
 
     settings: Settings
@@ -59,6 +63,7 @@ class Network:
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
     preprocess: MapFunction | None = None
+    fingerprint: str = field(default_factory=new_fingerprint)
 
     def __post_init__(self) -> None:
         self.summariser = Summariser(self.model, self.settings.dtype)
@@ -88,6 +93,7 @@ class Network:
             optimiser=self.optimiser_config,
             training_state=self.training_state,
             next=self.next,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -104,6 +110,8 @@ class Trainer:
         Directory for checkpoints and for what is saved at the end of a run.
     saves : bool
         Whether to save at the end of a run.
+    overwrites : bool
+        Whether another network that is saved there may be replaced.
     """
 
     def __init__(
@@ -113,14 +121,17 @@ class Trainer:
         validation: Source | None,
         path: Path | None,
         saves: bool,
+        overwrites: bool,
     ) -> None:
-        self.network, self.path, self.saves = network, path, saves
+        self.network, self.path = network, path
+        self.saves, self.overwrites = saves, overwrites
         self.training, self.validation = training, validation
         self.run: Run | None = None
         self._compressor = Compressor(network.model)
         self._lock = threading.Lock()
         self._graph: TrainingGraph | None = None
         self._fresh_optimiser: list[np.ndarray] = []
+        self._has_written = False
 
     def new_run(self, plan: FitPlan) -> Run:
         """Return a run that is ready to be driven; refuse while another goes on."""
@@ -130,6 +141,8 @@ class Trainer:
                     "Another fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop "
                     "it (`imnn.run.stop()`) first."
                 )
+            if self.path is not None and (self.saves or plan.checkpoint):
+                check_directory(self.path, self.network.fingerprint, self.overwrites)
             graph, first = self._ready_graph(plan.reset)
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
@@ -174,8 +187,7 @@ class Trainer:
         graph = self._graph
         if reset:
             assign(network.model.variables, network.initial, "The network")
-            assign(network.optimiser.variables, self._fresh_optimiser, "The optimiser")
-            graph.learning_rate.factor.assign(1.0)
+            self._start_optimiser_anew(graph)
             network.history, network.training_state, network.next = History(), [], -1
         if network.training_state:
             assign(graph.state(), network.training_state, "The saved state of training")
@@ -183,19 +195,32 @@ class Trainer:
         if network.next >= 0:
             first, network.next = network.next, -1
             return graph, first
+        if not graph.can_update():  # saved after it had met a number that is not finite
+            self._start_optimiser_anew(graph)
         graph.forget_best()
         return graph, max(0, len(network.history) - 1)
 
+    def _start_optimiser_anew(self, graph: TrainingGraph) -> None:
+        """Forget the optimiser's moments and steps, and what its learning rate was steered to."""
+        assign(graph.optimiser.variables, self._fresh_optimiser, "The optimiser")
+        graph.learning_rate.factor.assign(1.0)
+
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
+        if isinstance(run.error, FloatingPointError):
+            run.graph.take_best()
+            self._start_optimiser_anew(run.graph)
         if run.plan.best:
             run.graph.take_best()
             if not self.training.is_fresh:
                 self._solve_again()
         self.recompute()
         if self.saves and self.path is not None:
-            network = self.network
-            self.archive().write(self.path, network.model, network.estimator, run.plan.weight_file)
+            self._write(self.archive(), self.path, run)
+
+    def _write(self, archive: Archive, path: Path, run: Run) -> None:
+        archive.write(path, self.network.model, self.network.estimator, run.plan.weight_file)
+        self._has_written = True
 
     def _solve_again(self) -> None:
         """Solve the last layer for the trained features; keep it if validation improves."""
@@ -220,10 +245,10 @@ class Trainer:
         try:
             self.recompute()
             archive = replace(network.archive(), training_state=state, next=run.next)
-            if (self.path / "model.keras").exists():
+            if self._has_written and (self.path / "model.keras").exists():
                 archive.checkpoint(self.path)
             else:
-                archive.write(self.path, network.model, network.estimator, run.plan.weight_file)
+                self._write(archive, self.path, run)
         finally:
             assign(network.model.variables, latest, "The network")
 

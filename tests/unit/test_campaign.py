@@ -391,6 +391,13 @@ def test_a_damaged_file_is_named(tmp_path):
         make(fragile, *LARGER, directory=tmp_path)
     file.unlink()
     assert_same(make(fragile, *LARGER, directory=tmp_path), make(fragile, *LARGER))
+    for name in ("seeds.npy", "failures.json", "campaign.json"):
+        file = tmp_path / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=f"{name} must be a whole file"):
+            make(fragile, *LARGER, directory=tmp_path)
+        file.write_bytes(whole)
 
 
 @pytest.mark.parametrize(

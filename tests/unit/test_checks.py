@@ -31,6 +31,20 @@ def test_huge_finite_numbers_are_finite():
     assert checks.finite("fiducial", array) is array
 
 
+OUTSIDE = ["../x", "a/b", "/x", "..", ".", "a\\b", "C:x", " ", "a\nb", "a\0b", "x" * 101]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_names_of_files_that_leave_their_directory_are_refused(name):
+    with pytest.raises(ValueError, match="`filename` must be the name of a file, without a"):
+        checks.file_name("filename", name)
+
+
+@pytest.mark.parametrize("name", ["weights", "run 12:30.h5", ".hidden", "μ", "a..b", "x" * 100])
+def test_names_of_files_are_taken(name):
+    assert checks.file_name("filename", name) == name
+
+
 @checks.greek_keywords
 def steer(ε=0, λ=0):
     return ε, λ

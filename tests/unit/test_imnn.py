@@ -67,6 +67,11 @@ HOLED[3, 4] = np.nan
         ({"load": True}, ValueError, "need `directory` and `filename`"),
         ({"weights": "w"}, ValueError, "need `directory` and `filename`"),
         ({"directory": "a"}, TypeError, "`filename` must be a non-empty string"),
+        ({"directory": "a", "filename": "../b"}, ValueError, "`filename` must be the name of a"),
+        ({"directory": "a", "filename": "b", "weights": "../c"}, ValueError, "`weights` must be"),
+        ({"directory": "a", "filename": "b", "weights": "c"}, FileNotFoundError, "no file 'c"),
+        ({"directory": "a", "filename": "b", "load": 1}, TypeError, "`load` must be True"),
+        ({"directory": __file__, "filename": "b", "save": True}, ValueError, "Not a directory"),
         ({"at_once": 0}, ValueError, "`at_once`"),
         ({"check_shape": 1}, TypeError, "`check_shape` must be True or False"),
         ({"verbose": None}, TypeError, "`verbose` must be True or False"),
@@ -100,6 +105,7 @@ def test_bad_arguments_are_refused_before_any_work(changes, error, words, tmp_pa
         ({"n_iterations": 1, "λ": None}, TypeError, "`λ`"),
         ({"n_iterations": 1, "checkpoint": 5}, ValueError, "needs a directory"),
         ({"n_iterations": 1, "weight_file": ""}, TypeError, "`weight_file`"),
+        ({"n_iterations": 1, "weight_file": "../w"}, ValueError, "`weight_file`"),
         ({"n_iterations": 1, "best": "yes"}, TypeError, "`best`"),
         ({"n_iterations": 1, "reset": 1}, TypeError, "`reset`"),
         ({"n_iterations": 1, "callback": 3}, TypeError, "`callback`"),
@@ -257,6 +263,12 @@ def test_weights_of_the_description_are_loaded(tmp_path):
     assert loaded.validation.det_F == pytest.approx(early, rel=1e-4)
     with pytest.raises(FileNotFoundError, match="there is no file 'lost"):
         small_imnn(load=True, weights="lost", directory=str(tmp_path), filename="model")
+
+
+def test_a_save_stays_in_its_directory(imnn, tmp_path):
+    with pytest.raises(ValueError, match="`weight_file` must be the name of a file"):
+        imnn.save(tmp_path / "model", weight_file="../outside")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_loading_from_an_empty_directory_is_refused(tmp_path):

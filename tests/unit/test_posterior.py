@@ -85,3 +85,16 @@ def test_a_posterior_of_ten_parameters():
 def test_weights_must_have_a_sum():
     with pytest.raises(ValueError, match="`weights` must have a positive sum"):
         Posterior(θ, np.zeros(2000), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "empty"])
+def test_a_damaged_file_is_named(damage, tmp_path):
+    path = tmp_path / "posterior.npz"
+    weighted().to_npz(path)
+    np.testing.assert_array_equal(Posterior.from_npz(path).weights, weighted().weights)
+    if damage == "other":
+        np.savez(path, parameters=θ)
+    else:
+        path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
+    with pytest.raises(ValueError, match=r"posterior\.npz must be a whole file"):
+        Posterior.from_npz(path)

@@ -96,6 +96,13 @@ def test_names_and_sizes_of_files(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob(".*")), "nothing half-written stays"
 
 
+@pytest.mark.parametrize("name", ["../outside", "..", "a/b"])
+def test_records_stay_in_their_directory(tmp_path, name):
+    with pytest.raises(ValueError, match="`filename` must be the name of a file"):
+        write(tmp_path / "data", SMALL, filename=name)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "dtype", ["float64", "float32", "float16", "int64", "uint8", "bool", ">f8"]
 )

@@ -1,7 +1,14 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from imnn_lab import storage
+
+LONG = "x" * 300
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
@@ -31,6 +38,37 @@ def test_files_written_together_move_together(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_files_written_together_move_in_their_order(tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(os, "replace", lambda source, target: moved.append(target.name))
+    names = ["c", "a", "d", "b"]
+    storage.write_together({tmp_path / name: lambda place: place.write_text("") for name in names})
+    assert moved == names
+
+
+def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
+    dead = ended_process()
+    with storage.aside(tmp_path / "state.npz") as mine:
+        mine.write_text("still being written")
+        name = mine.name
+        ours = name.replace(str(os.getpid()), str(dead))
+        elsewhere = name.replace(storage._machine(), "00000000")
+        old = name.replace(storage._machine(), "11111111")
+        for left in (ours, elsewhere, old, ".hidden", "state.npz"):
+            (tmp_path / left).write_text("left")
+        os.utime(tmp_path / old, (0, 0))
+        storage.remove_leftovers(tmp_path)
+        kept = {file.name for file in tmp_path.iterdir()}
+        assert kept == {name, elsewhere, ".hidden", "state.npz"}
+
+
+def ended_process():
+    """Return the number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
 def test_arrays_come_back_without_pickle(tmp_path):
     path = tmp_path / "a.npz"
     storage.write_npz(path, {"θ_fid": np.arange(3), "settings": storage.pack({"λ": [1, 2]})})
@@ -45,3 +83,20 @@ def test_arrays_come_back_without_pickle(tmp_path):
 def test_weights_are_named_with_or_without_the_suffix(tmp_path):
     assert storage.weights_path(tmp_path, "best") == tmp_path / "best.weights.h5"
     assert storage.weights_path(tmp_path, "best.weights.h5") == tmp_path / "best.weights.h5"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "linked", "/proc/imnn_lab", "a\0b", LONG])
+def test_directories_that_cannot_be_written_are_refused(place, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "linked").symlink_to(tmp_path / "lost")
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
+        storage.check_writable(tmp_path / place)
+    assert {file.name for file in tmp_path.iterdir()} == {"file", "linked"}
+
+
+@pytest.mark.parametrize("place", ["", "new", "new/deep/er"])
+def test_directories_that_can_be_written_are_taken_and_not_made(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    storage.check_writable(tmp_path / place)
+    storage.check_writable(Path(place))
+    assert list(tmp_path.iterdir()) == []

@@ -186,6 +186,51 @@ def test_a_number_that_is_not_finite_stops_the_run(at):
         assert imnn.validation.det_F == pytest.approx(best, rel=1e-3)
 
 
+def fail_by_a_huge_learning_rate(imnn, **options):
+    def steer(run):
+        if run.iteration >= 5:
+            run.steer(learning_rate=1e30)
+
+    with pytest.raises(FloatingPointError, match="optimiser starts anew"):
+        imnn.fit(10**4, callback=steer, **options)
+
+
+def assert_trains(imnn):
+    failed = len(imnn.history) - 1
+    imnn.fit(10)
+    rows = slice(failed + 1, None)
+    assert len(imnn.history["det_F"][rows]) == 10
+    assert np.isfinite(imnn.history["loss"][rows]).all()
+    np.testing.assert_allclose(imnn.history["learning_rate"][rows], 1e-3, rtol=1e-6)
+    assert np.ptp(imnn.history["det_F"][rows]) > 0
+    return imnn.history["loss"][rows]
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_after_a_number_that_is_not_finite_a_network_trains_again(best):
+    imnn = small_imnn()
+    fail_by_a_huge_learning_rate(imnn, best=best)
+    assert np.isfinite(imnn.get_estimate(np.zeros(10))).all()
+    assert imnn.validation.det_F == pytest.approx(np.nanmax(imnn.history["val_det_F"]), rel=1e-3)
+    assert_trains(imnn)
+
+
+def test_what_was_saved_after_a_number_that_is_not_finite_trains_again(tmp_path):
+    imnn = small_imnn(directory=str(tmp_path), filename="model", save=True)
+    fail_by_a_huge_learning_rate(imnn)
+    loaded = small_imnn(directory=str(tmp_path), filename="model", load=True, optimiser=None)
+    np.testing.assert_allclose(assert_trains(loaded), assert_trains(imnn), rtol=1e-6)
+
+
+def test_an_optimiser_that_is_not_finite_starts_anew():
+    imnn = small_imnn()
+    imnn.fit(3)
+    for variable in imnn.optimiser.variables[2:]:
+        variable.assign(np.full(variable.shape, np.nan))
+    imnn.run.graph.learning_rate.factor.assign(np.nan)
+    assert_trains(imnn)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_dtypes_train(dtype):
     imnn = small_imnn(dtype=dtype)

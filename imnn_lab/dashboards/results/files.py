@@ -73,7 +73,7 @@ def results_of(name: str, arrays: Mapping[str, np.ndarray]) -> Results:
         if {"parameters", "weights", "about"} <= set(arrays):
             title = name.removeprefix("posterior-").replace("-", " ")
             return Results(posteriors={title: Posterior.from_arrays(arrays)})
-    except (KeyError, ValueError, TypeError) as error:
+    except Exception as error:
         received = f"a damaged one: {error}"
         raise ValueError(checks.wording(f"`{name}`", KINDS, received)) from error
     received = f"one with {', '.join(sorted(arrays)[:6]) or 'no arrays'}"
