@@ -7,6 +7,7 @@ seeds. One of NumPy code is called in a thread, one iteration ahead of the netwo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
@@ -102,12 +103,16 @@ class NumpySimulator:
                 ahead = self._ahead.pop((n_s, n_d, step), None)
                 both = self._make(n_s, n_d, step) if ahead is None else ahead.result()
                 if step >= 0:
-                    future = self._thread.submit(self._make, n_s, n_d, step + 1)
-                    self._ahead = {(n_s, n_d, step + 1): future}
+                    self._make_ahead(n_s, n_d, step + 1)
                 return both
             except Exception as error:
                 self.failures.append(error)
                 raise
+
+    def _make_ahead(self, n_s: int, n_d: int, step: int) -> None:
+        with contextlib.suppress(RuntimeError):  # when Python exits, executors take nothing more
+            future = self._thread.submit(self._make, n_s, n_d, step)
+            self._ahead = {(n_s, n_d, step): future}
 
     def _make(self, n_s: int, n_d: int, step: int) -> list[np.ndarray]:
         sequence = np.random.SeedSequence([self.settings.simulation_seed, step + 2])
