@@ -77,6 +77,8 @@ __all__ = [
     "problems",
 ]
 
+_NEED_TENSORFLOW = ("IMNN", "Run", "TFRecords")  # and `networks`, which says so itself
+
 _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
@@ -96,6 +98,10 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _NEED_TENSORFLOW:
+        from imnn_lab import tensorflow_import
+
+        tensorflow_import.import_tensorflow()
     module, attribute = _PLACES[name]
     loaded = importlib.import_module(module)
     return loaded if attribute is None else getattr(loaded, attribute)

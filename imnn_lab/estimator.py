@@ -21,6 +21,7 @@ from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.source import FIRST, Source, tangent
 from imnn_lab.summaries import split, with_external
+from imnn_lab.tensorflow_import import called
 
 BATCH_VALUES = 2**22
 
@@ -82,7 +83,7 @@ class Summariser:
         return fisher_statistics(*split(source, stacked), source.δθ, source.n_external)
 
     def _summarise(self, x: tf.Tensor) -> tf.Tensor:
-        return self._call(x, self._weights)
+        return called(self._call, x, self._weights)
 
     def _stateless(self, x: tf.Tensor, weights: list[list[tf.Tensor]]) -> tf.Tensor:
         return self.model.stateless_call(*weights, x, **self._options)[0]

@@ -12,6 +12,11 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.results import FisherStatistics
 
+NUMBERS = ("det_F", "det_C", "det_Cinv", "log_det_F", "reg", "r")
+COLUMNS = (
+    "iteration", "loss", *NUMBERS, *(f"val_{name}" for name in NUMBERS),
+    "λ", "ε", "α", "learning_rate", "seconds",
+)  # fmt: skip
 MATRICES = ("F", "C", "μ", "dμ_dθ", "val_F", "val_C", "val_μ", "val_dμ_dθ")
 
 
@@ -47,7 +52,8 @@ class History:
     validation's det_F, det_C, det_Cinv, log_det_F, reg and r behind ``val_``, λ, ε, α,
     learning_rate, seconds. The matrices F, C, μ, dμ_dθ (and ``val_``) are kept for at most
     `most_snapshots` iterations, evenly thinned; ``history["snapshot_iteration"]`` says which.
-    Without a validation set, its columns are NaN and its matrices empty.
+    Without a validation set, its columns are NaN and its matrices empty. All are empty before the
+    first iterations are there: the row of the untrained network holds the loss, λ and ε of its fit.
 
     Parameters
     ----------
@@ -140,9 +146,10 @@ class History:
                 return self._columns[key][: self._length].copy()
             if key in self._snapshots:
                 return np.array(self._snapshots[key])
-        if key in (*MATRICES, "snapshot_iteration"):
+        if key in (*COLUMNS, *MATRICES, "snapshot_iteration"):
             return np.empty(0)
-        raise KeyError(checks.wording("A key of the history", f"be one of {list(self)}", repr(key)))
+        known = list(self) or [*COLUMNS, *MATRICES]
+        raise KeyError(checks.wording("A key of the history", f"be one of {known}", repr(key)))
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._columns, *self._snapshots])

@@ -8,6 +8,7 @@ is one function of the data for all simulations of an iteration.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,8 +28,7 @@ class Compressor:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
-        weights = {id(weight) for weight in model.weights}
-        self.seeds = [variable for variable in model.variables if id(variable) not in weights]
+        self.seeds = _drawn_seeds(model)
         self.batch_normalisations = [
             layer
             for layer in all_layers(model)
@@ -113,6 +113,38 @@ class Compressor:
         once = tf.debugging.Assert(tf.reduce_all(times == 1), [NOT_ONCE])
         with tf.control_dependencies([once]):
             return tf.ensure_shape(tf.identity(summaries), (source.size, width))
+
+
+def changed_by_training(model: keras.Model, input_shape: tuple[int, ...]) -> list[keras.Variable]:
+    """Return the variables that a pass in training changes by itself, without any update.
+
+    They are the states of random numbers that are drawn, and statistics of batches.
+    """
+    before = [variable.numpy() for variable in model.variables]
+    model(tf.zeros((2, *input_shape), model.compute_dtype), training=True)
+    changed = []
+    for variable, value in zip(model.variables, before, strict=True):
+        if not np.array_equal(variable.numpy(), value, equal_nan=value.dtype.kind == "f"):
+            changed.append(variable)
+            variable.assign(value)
+    return changed
+
+
+def _drawn_seeds(model: keras.Model) -> list[keras.Variable]:
+    """Return the states of random numbers that training draws.
+
+    Recurrent layers have such a state even if they drop nothing. Where the shape of the inputs is
+    not known (a subclass of `keras.Model`), all states count.
+    """
+    weights = {id(weight) for weight in model.weights}
+    seeds = [variable for variable in model.variables if id(variable) not in weights]
+    shape: tuple[Any, ...] = (
+        model.inputs[0].shape[1:] if getattr(model, "inputs", None) else (None,)
+    )
+    if not seeds or None in shape:
+        return seeds
+    changed = {id(variable) for variable in changed_by_training(model, shape)}
+    return [variable for variable in seeds if id(variable) in changed]
 
 
 def with_external(

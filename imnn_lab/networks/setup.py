@@ -7,14 +7,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from imnn_lab import checks, networks
 from imnn_lab.keras_private import all_layers
 from imnn_lab.networks import last_layer
 from imnn_lab.networks.fitted_layers import fit_layers
 from imnn_lab.settings import Settings
-from imnn_lab.sources.source import Source
-from imnn_lab.summaries import Compressor
+from imnn_lab.sources.source import Source, tangent
+from imnn_lab.summaries import Compressor, changed_by_training
 
 MOST_VALUES = 2**25  # of the simulations that layers are fitted to
 DEFAULT_LEARNING_RATE = 3e-4
@@ -36,6 +37,12 @@ def checked_network(model: Any, settings: Settings) -> keras.Model:
     TypeError, ValueError
         If it is not a Keras model, its output has another shape, or its dtype differs.
     """
+    if any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__):
+        remedy = (
+            "Make it with `keras` instead of `tf_keras` or, with TF_USE_LEGACY_KERAS, `tf.keras`."
+        )
+        received = "a model of tf_keras, which is Keras 2"
+        raise TypeError(checks.wording("`model`", "be a model of Keras 3", received, remedy))
     if not isinstance(model, keras.Model):
         remedy = "Use imnn_lab.networks.dense, convolutional or deep_set, or keras.Sequential."
         raise TypeError(
@@ -63,7 +70,14 @@ def checked_network(model: Any, settings: Settings) -> keras.Model:
 
 
 def check_layers(model: keras.Model, training: Source) -> None:
-    """Refuse layers whose output depends on which simulations are in the network together."""
+    """Refuse layers that the way in which simulations enter the network does not suit.
+
+    Raises
+    ------
+    ValueError
+        If a layer's output depends on which simulations are in the network together, where they are
+        not together; or if exact derivatives cannot be computed through it.
+    """
     compressor = Compressor(model)
     if training.is_exact and compressor.batch_normalisations:
         raise ValueError(
@@ -78,6 +92,68 @@ def check_layers(model: keras.Model, training: Source) -> None:
             f"Received at_once={training.at_once} for {training.size} simulations. "
             "Leave `at_once` out, or use another layer (LayerNormalization, kernel_regularizer)."
         )
+    layers = all_layers(model)
+    penalised = [layer.name for layer in layers if getattr(layer, "activity_regularizer", None)]
+    if training.in_chunks and penalised:
+        raise ValueError(
+            f"`model` has regularisers of what its layers give out ({', '.join(penalised)}), which "
+            "need all simulations in the network at once. "
+            f"Received at_once={training.at_once} for {training.size} simulations. "
+            "Leave `at_once` out, or use kernel_regularizer."
+        )
+    if training.in_chunks or training.is_exact or not compressor.is_plain:
+        _check_weights_stay(model, compressor, training)
+    if training.is_exact:
+        _check_differentiable(model, training)
+
+
+def _check_weights_stay(model: keras.Model, compressor: Compressor, training: Source) -> None:
+    """Refuse weights that change with each pass, where an iteration has several passes."""
+    known = [*compressor.seeds]
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            known += layer.weights
+    expected = {id(variable) for variable in known}
+    changed = changed_by_training(model, training.input_shape)
+    paths = [variable.path for variable in changed if id(variable) not in expected]
+    if paths:
+        raise ValueError(
+            "`model` has layers that change their weights whenever simulations pass through them "
+            f"(as SpectralNormalization does): {', '.join(paths)}. With `at_once`, exact "
+            "derivatives or Dropout they would not be the same for all simulations of an "
+            "iteration. Leave those layers out."
+        )
+
+
+def _check_differentiable(model: keras.Model, training: Source) -> None:
+    """Refuse a model through which TensorFlow's forward mode gives no, or other, derivatives."""
+    random, kind = np.random.default_rng(0), training.dtype
+    x = training.fiducial(1)
+    x = tf.constant(x + 0.1 * np.abs(x).max() * random.normal(size=x.shape), kind)
+    direction = tf.constant(random.normal(size=x.shape), kind)
+
+    def both() -> tuple[tf.Tensor, tf.Tensor]:
+        forward = tangent(lambda x: model(x, training=False), x, direction)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = model(x, training=False)
+        weight = tf.constant(random.normal(size=forward.shape), kind)
+        gradient = tape.gradient(value, x, output_gradients=weight, unconnected_gradients="zero")
+        return tf.reduce_sum(weight * forward), tf.reduce_sum(gradient * direction)
+
+    remedy = (
+        "Recurrent layers (LSTM, GRU, SimpleRNN, RNN) are differentiable with unroll=True; "
+        "otherwise use other layers, or δθ for central differences."
+    )
+    expected = "be differentiable in forward mode for exact derivatives (δθ=None)"
+    try:
+        forward, reverse = tf.function(both, autograph=False).get_concrete_function()()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ValueError(checks.wording("`model`", expected, reason, remedy)) from error
+    if not np.isclose(forward, reverse, rtol=1e-2, atol=1e-6):
+        received = f"the derivative {float(forward):.6g}, and {float(reverse):.6g} in reverse mode"
+        raise ValueError(checks.wording("`model`", expected, received, remedy))
 
 
 def copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
@@ -103,6 +179,13 @@ def prepared_network(
     most = max(MOST_VALUES // math.prod(settings.input_shape), 100)
     fit_layers(model, training.fiducial(most))
     layer = last_layer.last_dense_layer(model)
+    if layer is not None and layer.input.shape[-1] < settings.n_summaries:
+        expected = (
+            f"have at least n_summaries = {settings.n_summaries} features before its last layer"
+        )
+        received = f"{layer.input.shape[-1]}"
+        remedy = "Its summaries would be copies of each other: give the layer before more units."
+        raise ValueError(checks.wording("`model`", expected, received, remedy))
     if settings.warm_start and layer is not None:
         last_layer.start(layer, model, training, validation, whitened=settings.whiten)
         return model

@@ -7,6 +7,7 @@ seeds. One of NumPy code is called in a thread, one iteration ahead of the netwo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
@@ -20,6 +21,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import step_seed
 from imnn_lab.sources.checking import check_tangents
 from imnn_lab.sources.source import Function, tangent
+from imnn_lab.tensorflow_import import called
 
 Simulator = Callable[[Any, Any], Any]
 CONTRACT = "simulator(parameters, seed)"
@@ -46,12 +48,12 @@ class TensorFlowSimulator:
 
     def raw(self, parameters: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Return the simulator's output, unchecked."""
-        return self._simulator(tf.constant(parameters), tf.constant(seed)).numpy()
+        return called(self._simulator, tf.constant(parameters), tf.constant(seed)).numpy()
 
     def simulate(self, parameters: Any, seed: tf.Tensor) -> tf.Tensor:
         """Return simulations (n,) + input_shape."""
         parameters = tf.convert_to_tensor(parameters)
-        simulations = tf.cast(self._simulator(parameters, seed), self.settings.dtype)
+        simulations = tf.cast(called(self._simulator, parameters, seed), self.settings.dtype)
         return tf.ensure_shape(simulations, (parameters.shape[0], *self.settings.input_shape))
 
     def __call__(self, n_s: int, n_d: int, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -102,12 +104,16 @@ class NumpySimulator:
                 ahead = self._ahead.pop((n_s, n_d, step), None)
                 both = self._make(n_s, n_d, step) if ahead is None else ahead.result()
                 if step >= 0:
-                    future = self._thread.submit(self._make, n_s, n_d, step + 1)
-                    self._ahead = {(n_s, n_d, step + 1): future}
+                    self._make_ahead(n_s, n_d, step + 1)
                 return both
             except Exception as error:
                 self.failures.append(error)
                 raise
+
+    def _make_ahead(self, n_s: int, n_d: int, step: int) -> None:
+        with contextlib.suppress(RuntimeError):  # when Python exits, executors take nothing more
+            future = self._thread.submit(self._make, n_s, n_d, step)
+            self._ahead = {(n_s, n_d, step): future}
 
     def _make(self, n_s: int, n_d: int, step: int) -> list[np.ndarray]:
         sequence = np.random.SeedSequence([self.settings.simulation_seed, step + 2])
@@ -222,7 +228,8 @@ def _choose_tangent(maker: TensorFlowSimulator) -> None:
     seed = tf.constant([7, 1], tf.int32)
 
     def derivatives() -> np.ndarray:
-        return tf.function(lambda: maker.derivatives(PROBED, seed))().numpy()
+        graph = tf.function(lambda: maker.derivatives(PROBED, seed))
+        return graph.get_concrete_function()().numpy()
 
     try:
         values = derivatives()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from imnn_lab.tensorflow_import import called
 from imnn_lab.training.step import COLUMNS, CONTINUES, TrainingGraph
 
 CALL_SECONDS = 0.05
@@ -72,8 +73,9 @@ def training_iterations(
 
 def _advance(graph: TrainingGraph, arguments: tuple[int, ...]) -> tuple[dict[str, np.ndarray], int]:
     """Run a graph call; raise what a user's function raised in it as it was raised."""
+    tensors = [tf.constant(n, tf.int64) for n in arguments]
     try:
-        record, status = graph.advance(*(tf.constant(n, tf.int64) for n in arguments))
+        record, status = called(graph.advance, *tensors)
     except tf.errors.OpError:
         for source in (graph.training, graph.validation):
             if source is not None and source.failures:

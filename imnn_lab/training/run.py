@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks
+from imnn_lab import at_exit, checks
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.progress import progress_bar
 from imnn_lab.regularisation import Regularisation
@@ -221,11 +221,20 @@ class Run:
     def start(self) -> Run:
         """Drive the run in a thread of its own.
 
+        When Python exits before it has ended, it is stopped as by `stop` and waited for, at most a
+        minute; if the plan has checkpoints, one is written.
+
         Returns
         -------
         Run
             This one, at once.
+
+        Raises
+        ------
+        RuntimeError
+            If Python exits already.
         """
+        at_exit.started(self)
         self._thread = threading.Thread(
             target=self._drive_quietly, name="imnn_lab run", daemon=True
         )
@@ -247,6 +256,7 @@ class Run:
         BaseException
             The error that made it fail, KeyboardInterrupt included.
         """
+        at_exit.started(self)
         with self._interruptible():
             try:
                 self._train(show, notebook)
@@ -267,6 +277,7 @@ class Run:
             else "finished"
         )
         self._ended.set()
+        at_exit.ended(self)
         if self.error is not None:
             raise self.error
 
@@ -306,6 +317,8 @@ class Run:
             if self.plan.checkpoint and self.iteration % self.plan.checkpoint == 0:
                 self._checkpoint(self)
         self.reason = "stopped by the user"
+        if at_exit.is_exiting() and self.plan.checkpoint:
+            self._checkpoint(self)
         self._close()
 
     def _latest_numbers(self) -> dict[str, str]:

@@ -88,7 +88,10 @@ def _gradient_by_weights(
     """Return the gradient by the trainable weights, zeros for those that `value` ignores."""
     variables = [variable.value for variable in model.trainable_variables]
     parts = tape.gradient(value, variables, output_gradients=weight, unconnected_gradients="zero")
-    return [tf.convert_to_tensor(part) for part in parts]
+    return [
+        tf.ensure_shape(part, variable.shape)  # a loop needs the shapes, which einsum forgets
+        for part, variable in zip(parts, variables, strict=True)
+    ]
 
 
 class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):

@@ -46,6 +46,14 @@ def test_unknown_keys_say_what_there_is():
         history["det_G"]
 
 
+def test_columns_are_empty_before_the_first_iteration():
+    history = History()
+    for name in ("det_F", "val_det_F", "\u03f5", "seconds", "iteration", "F"):
+        assert history[name].shape == (0,)
+    with pytest.raises(KeyError, match="det_F"):
+        history["det_G"]
+
+
 def test_matrices_are_thinned_evenly():
     history = History(most_snapshots=100)
     for first in range(0, 1000, 7):

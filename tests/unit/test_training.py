@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from makers import gaussian_data, small_imnn, small_network
 
-from imnn_lab import IMNN, problems
+from imnn_lab import IMNN, History, problems
+from imnn_lab.history import COLUMNS, MATRICES
 from imnn_lab.training.loop import next_count
 
 
@@ -351,3 +352,10 @@ def test_evaluate_agrees_with_the_statistics_of_the_same_set():
     found = imnn.evaluate(fiducial, derivative)
     np.testing.assert_allclose(found.F, imnn.training.F, rtol=1e-4)
     assert (found.n_s, found.n_d) == (200, 200)
+
+
+def test_every_column_can_be_read_before_any_training():
+    trained = small_imnn()
+    trained.fit(1)
+    assert set(trained.history) == {*COLUMNS, *MATRICES, "snapshot_iteration"}
+    assert all(History()[name].shape == (0,) for name in trained.history)

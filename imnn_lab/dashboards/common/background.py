@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from imnn_lab import at_exit
+
 Entry = TypeVar("Entry")
 
 
@@ -62,10 +64,12 @@ class Work:
         ----------
         task : callable
             ``task(stop)`` works until it is done or ``stop.is_set()``, and returns why it ended.
+            It is stopped when Python exits.
         """
         with self._lock:
             if self.is_running:
                 return
+            at_exit.started(self)
             self._outcome, self.message = "running", ""
             self._stop.clear()
         self._thread = threading.Thread(
@@ -90,3 +94,5 @@ class Work:
             self.message, self._outcome = f"{type(error).__name__}: {error}", "failed"
         else:
             self._outcome = "stopped" if self._stop.is_set() else "finished"
+        finally:
+            at_exit.ended(self)

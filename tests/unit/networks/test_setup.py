@@ -114,3 +114,22 @@ def test_differences_of_more_than_ten_errors_are_warned_of(width, is_wide):
 )  # fmt: skip
 def test_the_default_network_suits_the_shape_of_the_data(shape, name):
     assert setup.default_network(settings(input_shape=shape)).name == name
+
+
+def test_a_model_of_keras_2_is_refused_as_such():
+    tf_keras = pytest.importorskip("tf_keras")
+    model = tf_keras.Sequential([tf_keras.layers.Input((4,)), tf_keras.layers.Dense(2)])
+    with pytest.raises(TypeError, match="Received a model of tf_keras, which is Keras 2"):
+        setup.checked_network(model, settings())
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_fewer_features_than_summaries_are_refused(warm_start):
+    layers = [
+        keras.layers.Dense(1, "tanh", dtype="float64"),
+        keras.layers.Dense(2, dtype="float64"),
+    ]
+    model = keras.Sequential([keras.Input((4,), dtype="float64"), *layers])
+    source = ArraySource(*data(), "float64")
+    with pytest.raises(ValueError, match=r"at least n_summaries = 2 features .* Received 1"):
+        setup.prepared_network(model, settings(warm_start=warm_start), source, None)
