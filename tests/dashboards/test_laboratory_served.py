@@ -1,9 +1,13 @@
 """The laboratory as ``imnn-lab serve`` and ``panel serve`` give it, in Chromium."""
 
+import re
+import time
+from urllib.parse import urlencode
+
 import numpy as np
 import pytest
 from dashboards import visitor
-from dashboards.serving import ROOT, served, until
+from dashboards.serving import ROOT, answer, launched, served, until
 from dashboards.visitor import button
 from playwright.sync_api import expect
 
@@ -115,6 +119,34 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
 
 
+def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve):
+    limits = ["--max-fits", "1", "--max-seconds", "8", "--grace", "1"]
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", *limits])
+    first, second = (opened(watched_page(), address) for _ in range(2))
+    button(first, "Build the network").click()
+    expect(first.get_by_text("network is ready")).to_be_visible()
+    visitor.fill(first, "iterations", 10_000_000)
+    button(first, "Start").click()
+    expect(first.get_by_text(re.compile("Compiling|Running|Stopped after")).first).to_be_visible()
+    button(second, "Build the network").click()
+    expect(second.get_by_text("network is ready")).to_be_visible()
+    visitor.words(first, "Stopped after 8 s, the most for a fit on this server")
+
+
+def test_a_server_that_is_terminated_ends_what_runs_first(browser):
+    command = ["imnn_lab.cli", "serve", "--port", "PORT"]
+    with launched(command) as (address, process):
+        page = browser.new_page()  # it will look for the server
+        opened(page, address)
+        button(page, "Build the network").click()
+        expect(page.get_by_text("network is ready")).to_be_visible()
+        visitor.start(page)
+        page.goto("about:blank")
+        process.terminate()
+        assert process.wait(60) == 0, "neither the signal nor an abort ended it"
+        page.close()
+
+
 def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
     command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "a secret"]
     address = serve(command, "/login")
@@ -128,3 +160,61 @@ def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
         if password == "a guess":
             expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
     expect(button(page, "Build the network")).to_be_enabled()
+
+
+def logged_in(address, password):
+    """Write a password into the login; return where it leads."""
+    body = urlencode({"username": "visitor", "password": password})
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    return answer(address, "/login", "POST", body, **form).headers["Location"]
+
+
+def test_who_guesses_passwords_has_to_wait(serve):
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"], "/login")
+    guesses = (logged_in(address, f"guess {i}") for i in range(100))
+    assert any("Too+many+wrong+logins" in where for where in guesses)
+    end = time.monotonic() + 100
+    while "error" in (where := logged_in(address, "word")):
+        assert "Too+many" in where, "the password is right, but has to wait"
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert where == "./"
+
+
+def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
+    command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"]
+    address = serve([*command, "--allow-websocket-origin", "*.example.org:80"], "/login")
+    for path in ("/", "/login", "/logout", "/static/js/bokeh.min.js", "/metadata", "/nowhere"):
+        headers = answer(address, path).headers
+        assert headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
+        for name in ("lab.example.com", "lab.example.org.evil.com", "evil-localhost", "192.0.2.1"):
+            refused = answer(address, path, Host=name)
+            assert (refused.status, "does not answer" in refused.text) == (403, True)
+    for name in ("localhost:5006", "LAB.example.org", "lab.example.org:80", "[::1]:1"):
+        assert answer(address, "/login", Host=name).status == 200
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
+               "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    own, foreign = "http://lab.example.org", "http://evil.example.com"
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+    same = {"Sec_Fetch_Site": "same-origin"}
+    ours = answer(address, "/ws", **upgrade, Origin=address, **same)
+    assert ours.status == 101, "the control"
+    for origin in (own, foreign):  # a name that its owner has pointed to this machine
+        host = origin.removeprefix("http://")
+        assert answer(address, "/ws", **upgrade, **same, Origin=origin, Host=host).status == 403
+
+
+def test_a_page_of_another_host_cannot_frame_the_laboratory(browser, serve, tmp_path):
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+    for name, framed in (("ours", address), ("other", "/framed.html")):
+        (tmp_path / f"{name}.html").write_text(f'<iframe src="{framed}"></iframe>')
+    (tmp_path / "framed.html").write_text("a page")
+    other = serve(["http.server", "PORT", "--bind", "127.0.0.1", "--directory", str(tmp_path)])
+    page = browser.new_page()
+    urls = {}
+    for name in ("ours", "other"):
+        page.goto(f"{other}/{name}.html", wait_until="load")
+        urls[name] = page.frames[1].url
+    page.close()
+    assert urls == {"ours": "chrome-error://chromewebdata/", "other": f"{other}/framed.html"}
