@@ -49,6 +49,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grace", type=types.seconds, default=20.0, metavar="SECONDS",
         help="time from the end of a session to that of its fits (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--prefix", type=types.path, metavar="PATH",
+        help="serve below this path, for a proxy that keeps it, such as /lab",
+    )  # fmt: skip
+    parser.add_argument(
+        "--root-path", type=types.path, metavar="PATH",
+        help="path below which browsers see the server, for a proxy that strips it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--use-xheaders", action="store_true",
+        help="take the visitors' addresses from the headers of a proxy (X-Forwarded-For)",
+    )  # fmt: skip
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -70,7 +82,8 @@ def serve(options: argparse.Namespace) -> int:
         place = f"{options.address}, port {options.port}"
         print(f"imnn-lab serve: error: cannot listen at {place}: {error}", file=sys.stderr)
         return 2
-    print(f"imnn_lab at http://{options.address}:{server.port}/ (Ctrl-C ends it)", flush=True)
+    place = f"http://{options.address}:{server.port}{server.prefix}/"
+    print(f"imnn_lab at {place} (Ctrl-C ends it)", flush=True)
     server.run_until_shutdown()
     for number in (signal.SIGINT, signal.SIGTERM):  # another one ends the process at once
         signal.signal(number, signal.SIG_DFL)
@@ -85,7 +98,7 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
     from imnn_lab.dashboards.host.panel_private import application_of
     from imnn_lab.laboratory.login import PasswordLogin
     from imnn_lab.laboratory.stages import MOST_BYTES
-    from imnn_lab.laboratory.web import protect
+    from imnn_lab.laboratory.web import add_slash, protect
 
     guarded: dict[str, Any] = {}
     if options.basic_auth is not None:
@@ -99,6 +112,10 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         port=options.port,
         websocket_origin=options.allow_websocket_origin,
         websocket_max_message_size=int(2 * BASE64 * MOST_BYTES),
+        prefix=options.prefix or "",
+        root_path=f"{options.root_path}/" if options.root_path else None,
+        cookie_path=options.root_path or options.prefix or "/",
+        use_xheaders=options.use_xheaders,
         title="imnn_lab",
         show=False,
         start=False,
@@ -107,4 +124,6 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
     )
     application = application_of(server)
     protect(application, [options.address, *application.websocket_origins])
+    if options.prefix:
+        add_slash(application, options.prefix)
     return server

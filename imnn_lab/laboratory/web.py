@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tornado.httputil import HTTPHeaders
-from tornado.web import Application, OutputTransform, RequestHandler
+from tornado.web import Application, OutputTransform, RedirectHandler, RequestHandler
 
 POLICY = "; ".join(
     [
@@ -20,7 +20,8 @@ POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",
-        "frame-ancestors 'self'",
+        # notebooks of this machine show the page in a frame
+        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*",
     ]
 )
 HERE = ("localhost", "127.0.0.1", "[::1]")
@@ -34,7 +35,7 @@ class SafeHeaders(OutputTransform):
     ) -> tuple[int, HTTPHeaders, bytes]:
         """Add the headers."""
         headers["Content-Security-Policy"] = POLICY
-        headers["X-Frame-Options"] = "SAMEORIGIN"  # as frame-ancestors, for older browsers
+        headers["X-Frame-Options"] = "SAMEORIGIN"  # where frame-ancestors is not known
         return status_code, headers, chunk
 
 
@@ -69,3 +70,12 @@ def protect(application: Application, names: Iterable[str]) -> None:
     if "*" not in allowed:
         patterns = (re.escape(name.lower()).replace(r"\*", "[^.]*") for name in sorted(allowed))
         application.add_handlers(rf"(?!(?:{'|'.join(patterns)})$).*", [(r".*", ForeignHost)])
+
+
+def add_slash(application: Application, prefix: str) -> None:
+    """Send who asks for the path of a page without a slash at its end to the page.
+
+    All other addresses are relative to it, that of the login too.
+    """
+    last = prefix.rpartition("/")[2]
+    application.add_handlers(r".*", [(re.escape(prefix), RedirectHandler, {"url": f"{last}/"})])

@@ -205,16 +205,21 @@ def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
         assert answer(address, "/ws", **upgrade, **same, Origin=origin, Host=host).status == 403
 
 
-def test_a_page_of_another_host_cannot_frame_the_laboratory(browser, serve, tmp_path):
+def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, serve, tmp_path):
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
-    for name, framed in (("ours", address), ("other", "/framed.html")):
-        (tmp_path / f"{name}.html").write_text(f'<iframe src="{framed}"></iframe>')
-    (tmp_path / "framed.html").write_text("a page")
-    other = serve(["http.server", "PORT", "--bind", "127.0.0.1", "--directory", str(tmp_path)])
-    page = browser.new_page()
-    urls = {}
-    for name in ("ours", "other"):
-        page.goto(f"{other}/{name}.html", wait_until="load")
-        urls[name] = page.frames[1].url
+    (tmp_path / "any.html").write_text("a page")
+    local = serve(["http.server", "PORT", "--bind", "127.0.0.1", "--directory", str(tmp_path)])
+    framed = {"ours": f"{address}/", "any": f"{local}/any.html"}
+    page, seen = browser.new_page(), {}
+    for host in (local, "http://elsewhere.example.com"):
+        for name, url in framed.items():
+            html = f'<iframe src="{url}"></iframe>'
+            page.route(f"{host}/{name}", lambda route, html=html: route.fulfill(
+                body=html, content_type="text/html"))  # fmt: skip
+            page.goto(f"{host}/{name}", wait_until="load")
+            seen[host, name] = page.frames[1].url
+    page.goto("about:blank")
     page.close()
-    assert urls == {"ours": "chrome-error://chromewebdata/", "other": f"{other}/framed.html"}
+    foreign = seen.pop(("http://elsewhere.example.com", "ours"))
+    assert foreign == "chrome-error://chromewebdata/"
+    assert all(url == framed[name] for (_, name), url in seen.items()), seen

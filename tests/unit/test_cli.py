@@ -53,6 +53,8 @@ BAD_OPTIONS = {
     "serve --max-seconds": ["nan", "inf", "-1", "soon"],
     "serve --grace": ["nan", "inf", "-inf", "-1", "1e300", "x", ""],
     "serve --basic-auth": ["", "  ", "misspelt.json", "no/such/file", "./x"],
+    "serve --prefix": ["", "/", "a b", "/lab/../x", "http://lab/", "/lab(.*)", "/lab?x"],
+    "serve --root-path": ["", "//", "/lab#x"],
     "demo --seed": ["-1", "x", "0.5", str(2**31)],
 }
 
