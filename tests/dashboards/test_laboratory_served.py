@@ -1,7 +1,11 @@
 """The laboratory as ``imnn-lab serve`` and ``panel serve`` give it, in Chromium."""
 
+import contextlib
+import functools
 import re
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
 import numpy as np
@@ -205,21 +209,32 @@ def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
         assert answer(address, "/ws", **upgrade, **same, Origin=origin, Host=host).status == 403
 
 
+@contextlib.contextmanager
+def pages_of(host, place):
+    """Serve the files of a directory; 127.0.0.2 is this machine, but no name of the laboratory."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=place)
+    with ThreadingHTTPServer((host, 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{host}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, serve, tmp_path):
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
-    (tmp_path / "any.html").write_text("a page")
-    local = serve(["http.server", "PORT", "--bind", "127.0.0.1", "--directory", str(tmp_path)])
-    framed = {"ours": f"{address}/", "any": f"{local}/any.html"}
-    page, seen = browser.new_page(), {}
-    for host in (local, "http://elsewhere.example.com"):
+    page = browser.new_page()
+    with pages_of("127.0.0.1", tmp_path) as own, pages_of("127.0.0.2", tmp_path) as foreign:
+        framed = {"ours": f"{address}/", "any": f"{own}/"}
         for name, url in framed.items():
-            html = f'<iframe src="{url}"></iframe>'
-            page.route(f"{host}/{name}", lambda route, html=html: route.fulfill(
-                body=html, content_type="text/html"))  # fmt: skip
-            page.goto(f"{host}/{name}", wait_until="load")
-            seen[host, name] = page.frames[1].url
-    page.goto("about:blank")
-    page.close()
-    foreign = seen.pop(("http://elsewhere.example.com", "ours"))
-    assert foreign == "chrome-error://chromewebdata/"
+            (tmp_path / f"{name}.html").write_text(f'<iframe src="{url}"></iframe>')
+        seen = {}
+        for host in (own, foreign):
+            for name in framed:
+                page.goto(f"{host}/{name}.html", wait_until="load", timeout=120_000)
+                seen[host, name] = page.frames[1].url
+        page.close()
+    assert seen.pop((foreign, "ours")) == "chrome-error://chromewebdata/"
     assert all(url == framed[name] for (_, name), url in seen.items()), seen
