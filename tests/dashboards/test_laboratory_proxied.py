@@ -37,8 +37,7 @@ def test_a_visitor_signs_in_and_trains_through_a_proxy(proxy, watched_page):
     expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
     signed_in(page, "a secret")
     expect(page).to_have_url(home)
-    button(page, "Build the network").click()
-    expect(page.get_by_text("network is ready")).to_be_visible()
+    visitor.build(page)
     visitor.start(page, iterations=20)
     paths = {cookie["name"]: cookie["path"] for cookie in page.context.cookies()}
     assert paths["user"] == paths["id_token"] == PREFIX

@@ -60,8 +60,7 @@ RANGES = """() => [...Bokeh.documents[0]._all_models.values()]
 @pytest.mark.parametrize("width", [400, 1600])
 def test_build_train_infer_and_look_at_the_results(watched_page, address, width):
     page = opened(watched_page(width), address)
-    button(page, "Build the network").click()
-    expect(page.get_by_text("network is ready")).to_be_visible()
+    visitor.build(page)
     visitor.start(page, iterations=20)
     button(page, "Infer with this network").click()
     visitor.draw(page)
@@ -80,7 +79,7 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
 
 def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp_path):
     page = opened(watched_page(1400, 1000), address)
-    button(page, "Build the network").click()
+    visitor.build(page)
     visitor.start(page)
     visitor.steer(page)
     visitor.pause_resume_and_stop(page)
@@ -112,8 +111,7 @@ def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
 def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, serve):
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--max-fits", "1", "--grace", "1"])
     first, second = (opened(watched_page(), address) for _ in range(2))
-    button(first, "Build the network").click()
-    expect(first.get_by_text("network is ready")).to_be_visible()
+    visitor.build(first)
     visitor.start(first)
     button(second, "Build the network").click()
     expect(second.get_by_text("you are number 1 in the queue")).to_be_visible()
@@ -127,13 +125,11 @@ def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve)
     limits = ["--max-fits", "1", "--max-seconds", "8", "--grace", "1"]
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT", *limits])
     first, second = (opened(watched_page(), address) for _ in range(2))
-    button(first, "Build the network").click()
-    expect(first.get_by_text("network is ready")).to_be_visible()
+    visitor.build(first)
     visitor.fill(first, "iterations", 10_000_000)
     button(first, "Start").click()
     expect(first.get_by_text(re.compile("Compiling|Running|Stopped after")).first).to_be_visible()
-    button(second, "Build the network").click()
-    expect(second.get_by_text("network is ready")).to_be_visible()
+    visitor.build(second)
     visitor.words(first, "Stopped after 8 s, the most for a fit on this server")
 
 
@@ -142,8 +138,7 @@ def test_a_server_that_is_terminated_ends_what_runs_first(browser):
     with launched(command) as (address, process):
         page = browser.new_page()  # it will look for the server
         opened(page, address)
-        button(page, "Build the network").click()
-        expect(page.get_by_text("network is ready")).to_be_visible()
+        visitor.build(page)
         visitor.start(page)
         page.goto("about:blank")
         process.terminate()
