@@ -11,6 +11,7 @@ import imnn_lab
 from imnn_lab import tensorflow_import
 from imnn_lab.demo import PROBLEMS
 from imnn_lab.laboratory import server
+from imnn_lab.laboratory.options import whole_number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if parsed.command == "serve":
         with contextlib.suppress(KeyboardInterrupt):
-            server.serve(parsed)
+            return server.serve(parsed)
         return 0
     return _demo(parsed)
 
@@ -55,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--output", default="imnn-lab-demo", help="directory of the results (default: %(default)s)"
     )
-    demo.add_argument("--seed", type=int, default=0, help="seed of the simulations and the network")
+    demo.add_argument(
+        "--seed", type=whole_number(0, 2**30), default=0,
+        help="seed of the simulations and the network",
+    )  # fmt: skip
     serve = commands.add_parser(
         "serve",
         help="serve the laboratory to browsers",

@@ -121,6 +121,10 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
             received = f"files with {', '.join(own.arrays) or 'nothing'}"
             remedy = f"Name files or members of an .npz {', '.join(NAMES)}."
             raise ValueError(checks.wording("The data", f"have `{name}`", received, remedy))
+        if own.arrays[name].ndim < 2:
+            expected = "have one row for each simulation, of one value at least"
+            received = checks.describe(own.arrays[name])
+            raise ValueError(checks.wording(f"`{name}`", expected, received))
     imnn_class, networks = _tensorflow()
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +18,18 @@ from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
+MOST_ITERATIONS, MOST_SECONDS = 1_000_000, 1800.0  # of a fit, unless a server says otherwise
+
+
+class Worker(Protocol):
+    """Something whose work can be stopped and waited for."""
+
+    def stop(self) -> None:
+        """End all work."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the work is over; return whether it is."""
+
 
 class Pool:
     """A bounded number of slots, given in the order of requests.
@@ -23,12 +37,29 @@ class Pool:
     Parameters
     ----------
     slots : int
+    most_iterations : int
+        Iterations after which a fit ends, whatever it was asked for.
+    most_seconds : float
+        Seconds after which a fit that holds a slot ends, pauses included.
+
+    Attributes
+    ----------
+    workers : set of Worker
+        All that uses this pool; kept alive by others.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(
+        self,
+        slots: int,
+        most_iterations: int = MOST_ITERATIONS,
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
         self.slots = slots
+        self.most_iterations, self.most_seconds = most_iterations, most_seconds
+        self.workers: weakref.WeakSet[Worker] = weakref.WeakSet()
         self._used = 0
         self._queue: deque[object] = deque()
+        self._closed = False
         self._changed = threading.Condition()
 
     def position(self, ticket: object) -> int:
@@ -37,7 +68,7 @@ class Pool:
             return self._queue.index(ticket) + 1 if ticket in self._queue else 0
 
     def enter(self, ticket: object, gives_up: Callable[[], bool]) -> bool:
-        """Wait for a slot; return whether there is one.
+        """Wait for a slot; return whether there is one. A closed pool has none.
 
         Parameters
         ----------
@@ -50,9 +81,11 @@ class Pool:
             self._queue.append(ticket)
             try:
                 while self._queue[0] is not ticket or self._used >= self.slots:
-                    if gives_up():
+                    if gives_up() or self._closed:
                         return False
                     self._changed.wait(0.1)
+                if self._closed:
+                    return False
                 self._used += 1
                 return True
             finally:
@@ -64,6 +97,21 @@ class Pool:
         with self._changed:
             self._used -= 1
             self._changed.notify_all()
+
+    def close(self, seconds: float) -> bool:
+        """Give no more slots, stop all workers and wait for them; return whether all have ended.
+
+        Parameters
+        ----------
+        seconds : float
+            How long to wait for all of them together.
+        """
+        with self._changed:
+            self._closed = True
+        workers, end = list(self.workers), time.monotonic() + seconds
+        for worker in workers:
+            worker.stop()
+        return all(worker.wait(max(0.0, end - time.monotonic())) for worker in workers)
 
 
 @functools.cache
@@ -122,7 +170,10 @@ class PooledNetwork:
 
 
 class PooledRun:
-    """A run that waits for a slot in a pool: its state is "queued" until then."""
+    """A run that waits for a slot in a pool: its state is "queued" until then.
+
+    It ends at the pool's limits, if not before: the next in the queue is to have its turn.
+    """
 
     def __init__(
         self, imnn: Any, pool: Pool, n_iterations: int | None, settings: dict[str, Any]
@@ -132,6 +183,7 @@ class PooledRun:
         self._patience: int | None = settings.get("patience")
         self._real: TrainingRun | None = None
         self._stopped = threading.Event()
+        self._limit, self._is_cut = "", False
         self._outcome = "queued"
         self._error: BaseException | None = None
         self._thread = threading.Thread(
@@ -147,7 +199,9 @@ class PooledRun:
     @property
     def reason(self) -> str:
         """Why it ended."""
-        return str(self._error or "") if self._real is None else self._real.reason
+        if self._real is None:
+            return str(self._error or "")
+        return self._limit or self._real.reason + self._cut_words()
 
     @property
     def error(self) -> BaseException | None:
@@ -218,11 +272,35 @@ class PooledRun:
             self._outcome = "stopped"
             return
         try:
-            self._real = run = self._imnn.start(n_iterations, **settings)
+            bounded = self._bounded(n_iterations)
+            self._is_cut = bounded != n_iterations
+            self._real = run = self._imnn.start(bounded, **settings)
             if self._stopped.is_set():
                 run.stop()
-            run.wait()
+            self._end_in_time(run)
         except Exception as error:
             self._error, self._outcome = error, "failed"
         finally:
             self._pool.leave()
+
+    def _bounded(self, n_iterations: int | None) -> int | None:
+        """Return for how many iterations to train; the network refuses what never ends."""
+        if n_iterations is None and self._patience is None:
+            return None
+        most = self._pool.most_iterations
+        return most if n_iterations is None else min(n_iterations, most)
+
+    def _end_in_time(self, run: Any) -> None:
+        """Wait until a run is over, and stop it when its time is."""
+        seconds = self._pool.most_seconds
+        if not run.wait(seconds):
+            self._limit = f"stopped after {seconds:,g} s, the most for a fit on this server"
+            run.stop()
+            run.wait()
+
+    def _cut_words(self) -> str:
+        """Return that it ended at the server's limit, if it did."""
+        last = None if self._real is None else self._real.last
+        if not self._is_cut or last is None or len(self._imnn.history) <= last:
+            return ""
+        return f", the most for a fit on this server ({self._pool.most_iterations:,})"

@@ -4,71 +4,126 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from importlib import resources
+import signal
+import sys
+from typing import Any
+
+from imnn_lab.laboratory import options as types
+from imnn_lab.laboratory.pool import MOST_ITERATIONS, MOST_SECONDS, shared_pool
 
 BASE64 = 4 / 3  # size of a file in a message
+PATIENCE = 8.0  # seconds that work may take to end; those who stop servers kill them after ten
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``imnn-lab serve``."""
     parser.add_argument(
-        "--address", default="127.0.0.1",
+        "--address", default="127.0.0.1", type=types.address,
         help="address to listen on (default: %(default)s, this machine only)",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, default=5006, help="default: %(default)s")
     parser.add_argument(
-        "--allow-websocket-origin", action="append", metavar="HOST[:PORT]",
+        "--port", type=types.whole_number(0, 2**16 - 1), default=5006,
+        help="0 for any that is free (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-websocket-origin", action="append", type=types.origin, metavar="HOST[:PORT]",
         help="host name by which browsers reach the server; can be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--max-fits", type=_positive, metavar="N",
+        "--max-fits", type=types.whole_number(1), metavar="N",
         help="fits that run at once, others are queued (default: one per processor, at most 4)",
     )  # fmt: skip
     parser.add_argument(
-        "--basic-auth", metavar="PASSWORD_OR_FILE",
+        "--max-iterations", type=types.whole_number(1), metavar="N", default=MOST_ITERATIONS,
+        help="iterations after which a fit ends (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-seconds", type=types.seconds, metavar="SECONDS", default=MOST_SECONDS,
+        help="time after which a fit ends, pauses included (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--basic-auth", type=types.secret, metavar="PASSWORD_OR_FILE",
         help="password, or a JSON file of user names and passwords, that visitors must give",
     )  # fmt: skip
     parser.add_argument(
-        "--grace", type=float, default=20.0, metavar="SECONDS",
+        "--grace", type=types.seconds, default=20.0, metavar="SECONDS",
         help="time from the end of a session to that of its fits (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prefix", type=types.path, metavar="PATH",
+        help="serve below this path, for a proxy that keeps it, such as /lab",
+    )  # fmt: skip
+    parser.add_argument(
+        "--root-path", type=types.path, metavar="PATH",
+        help="path below which browsers see the server, for a proxy that strips it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--use-xheaders", action="store_true",
+        help="take the visitors' addresses from the headers of a proxy (X-Forwarded-For)",
     )  # fmt: skip
 
 
-def serve(options: argparse.Namespace) -> None:
-    """Serve until interrupted."""
+def serve(options: argparse.Namespace) -> int:
+    """Serve until interrupted or terminated; what runs is stopped and waited for then.
+
+    Returns
+    -------
+    int
+        The exit status of the process.
+    """
+    from imnn_lab.laboratory.page import laboratory_page
+
+    pool = shared_pool()
+    pool.slots = options.max_fits or pool.slots
+    pool.most_iterations, pool.most_seconds = options.max_iterations, options.max_seconds
+    try:
+        server = _server(lambda: laboratory_page(options.grace), options)
+    except OSError as error:
+        place = f"{options.address}, port {options.port}"
+        print(f"imnn-lab serve: error: cannot listen at {place}: {error}", file=sys.stderr)
+        return 2
+    place = f"http://{options.address}:{server.port}{server.prefix}/"
+    print(f"imnn_lab at {place} (Ctrl-C ends it)", flush=True)
+    server.run_until_shutdown()
+    for number in (signal.SIGINT, signal.SIGTERM):  # another one ends the process at once
+        signal.signal(number, signal.SIG_DFL)
+    if not pool.close(PATIENCE):
+        print(f"Some work has not ended within {PATIENCE:g} s.", file=sys.stderr, flush=True)
+    return 0
+
+
+def _server(page: Any, options: argparse.Namespace) -> Any:
     import panel as pn
 
-    from imnn_lab.laboratory.page import laboratory_page
-    from imnn_lab.laboratory.pool import shared_pool
+    from imnn_lab.dashboards.host.panel_private import application_of
+    from imnn_lab.laboratory.login import PasswordLogin
     from imnn_lab.laboratory.stages import MOST_BYTES
+    from imnn_lab.laboratory.web import add_slash, protect
 
-    if options.max_fits is not None:
-        shared_pool().slots = options.max_fits
-    guarded: dict[str, str] = {}
+    guarded: dict[str, Any] = {}
     if options.basic_auth is not None:
-        # a page of our own: Panel's has a picture from a host outside
-        login = resources.files("imnn_lab") / "data" / "login.html"
         guarded = {
-            "basic_auth": options.basic_auth,
+            "auth_provider": PasswordLogin(options.basic_auth),
             "cookie_secret": secrets.token_hex(32),
-            "basic_login_template": str(login),
         }
-    print(f"imnn_lab at http://{options.address}:{options.port}/ (Ctrl-C ends it)", flush=True)
-    pn.serve(
-        lambda: laboratory_page(options.grace),
+    server = pn.serve(
+        page,
         address=options.address,
         port=options.port,
         websocket_origin=options.allow_websocket_origin,
         websocket_max_message_size=int(2 * BASE64 * MOST_BYTES),
+        prefix=options.prefix or "",
+        root_path=f"{options.root_path}/" if options.root_path else None,
+        cookie_path=options.root_path or options.prefix or "/",
+        use_xheaders=options.use_xheaders,
         title="imnn_lab",
         show=False,
+        start=False,
         verbose=False,
         **guarded,
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1. Received {value}.")
-    return value
+    application = application_of(server)
+    protect(application, [options.address, *application.websocket_origins])
+    if options.prefix:
+        add_slash(application, options.prefix)
+    return server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ class LaboratorySession:
         self.built: Built | None = None
         self.network: PooledNetwork | None = None
         self.inference: Any = None
+        pool.workers.add(self)
 
     def build(self, make: Callable[[], Built]) -> None:
         """Stop all work, and make a network in a thread once the pool has a slot."""
@@ -61,6 +63,24 @@ class LaboratorySession:
             run.stop()
         if self.inference is not None:
             self.inference.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until all work of this session is over; return whether it is.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds after which to give up.
+        """
+        works: list[Any] = [self.building]
+        if self.network is not None and self.network.pooled is not None:
+            works.append(self.network.pooled)
+        if self.inference is not None:
+            works += [self.inference.abc_work, self.inference.pmc_work]
+        end = None if timeout is None else time.monotonic() + timeout
+        return all(
+            work.wait(None if end is None else max(0.0, end - time.monotonic())) for work in works
+        )
 
     def results(self) -> Results:
         """Return the results of this session so far."""

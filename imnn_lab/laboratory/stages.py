@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import panel as pn
 
+from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import (
     FRAMED,
     WIDE,
@@ -38,7 +39,7 @@ from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
 
 MOST_BYTES = 12 * MEGABYTE  # what a message of the server's usual size can carry
-MOST_SIMULATIONS = 20_000
+MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
 
 
 class ProblemCard(View[LaboratorySession]):
@@ -53,7 +54,7 @@ class ProblemCard(View[LaboratorySession]):
         count = {"start": 10, "end": MOST_SIMULATIONS, "step": 100, "width": 140}
         self.n_s = pn.widgets.IntInput(label="n_s, fiducial", value=1000, **count)
         self.n_d = pn.widgets.IntInput(label="n_d, derivative", value=1000, **count)
-        self.seed = pn.widgets.IntInput(label="seed", value=0, start=0, end=2**30, width=140)
+        self.seed = pn.widgets.IntInput(label="seed", value=0, start=0, end=MOST_SEED, width=140)
         self.build = action_button(
             "Build the network", lambda: self._build(self._from_problem), 170
         )
@@ -83,13 +84,11 @@ class ProblemCard(View[LaboratorySession]):
     def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
         self.attempt(lambda: self._session.build(task()))
 
-    def _sizes(self) -> Sizes:
-        return Sizes(int(self.n_s.value), int(self.n_d.value), int(self.seed.value))
-
     def _from_problem(self) -> Callable[[], Built]:
-        sizes, network, problem = self._sizes(), self.network.value, self.problem.value
-        if not (10 <= sizes.n_s <= MOST_SIMULATIONS and 10 <= sizes.n_d <= MOST_SIMULATIONS):
-            raise ValueError(f"n_s and n_d must lie between 10 and {MOST_SIMULATIONS:,}.")
+        boxes = (("n_s", self.n_s), ("n_d", self.n_d))
+        n_s, n_d = (written(name, box.value, 10, MOST_SIMULATIONS) for name, box in boxes)
+        sizes = Sizes(n_s, n_d, self._seed())
+        network, problem = self.network.value, self.problem.value
         return lambda: build_problem(problem, network, sizes)
 
     def _from_data(self) -> Callable[[], Built]:
@@ -103,8 +102,11 @@ class ProblemCard(View[LaboratorySession]):
             if name not in arrays:
                 raise ValueError(f"`{name}` is missing. Send it in a file, or write it below.")
         own = OwnData(arrays, np.atleast_1d(arrays["θ_fid"]), np.atleast_1d(arrays["δθ"]))
-        network, sizes = self.network.value, self._sizes()
+        network, sizes = self.network.value, Sizes(seed=self._seed())
         return lambda: build_from_data(own, network, sizes)
+
+    def _seed(self) -> int:
+        return written("seed", self.seed.value, 0, MOST_SEED)
 
     def _cards(self) -> pn.Column:
         counts = pn.FlexBox(self.n_s, self.n_d, self.seed, gap="0px", **WIDE)
@@ -117,6 +119,23 @@ class ProblemCard(View[LaboratorySession]):
                    self.build_own)  # fmt: skip
         choices = side_by_side((problem, 320, 1), (own, 320, 1))
         return pn.Column(choices, card("Network", self.network, self._status), margin=0, **WIDE)
+
+
+def written(name: str, value: int | None, least: int, most: int) -> int:
+    """Return the number that a visitor wrote into a box.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the box is empty, or its number is not in this range.
+    """
+    expected = f"be a whole number from {least:,} to {most:,}"
+    if value is None:
+        raise ValueError(checks.wording(f"`{name}`", expected, "an empty box"))
+    number = checks.integer(name, value)
+    if not least <= number <= most:
+        raise ValueError(checks.wording(f"`{name}`", expected, f"{number:,}"))
+    return number
 
 
 def uploaded(files: pn.widgets.FileInput) -> Iterator[tuple[str, bytes]]:

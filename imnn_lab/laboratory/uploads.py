@@ -40,7 +40,9 @@ def read_upload(name: str, content: bytes, most_bytes: int) -> dict[str, np.ndar
         if kind == "npz":
             return _members(name, content, most_bytes, limit)
         return {name.rpartition(".")[0]: _array(name, content)}
-    except (OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # whatever readers meet in bytes that may be anything
         expected = f"be a whole .{kind} file"
         raise ValueError(checks.wording(f"`{name}`", expected, f"{error}", REMEDY)) from error
 
@@ -51,12 +53,14 @@ def _members(name: str, content: bytes, most_bytes: int, limit: str) -> dict[str
         if size > most_bytes:
             received = f"{size / MEGABYTE:.4g} MB when unpacked"
             raise ValueError(checks.wording(f"`{name}`", limit, received))
-        return {
-            member.filename.removesuffix(".npy"): _array(
-                f"{name}/{member.filename}", archive.read(member)
-            )
-            for member in archive.infolist()
-        }
+        arrays: dict[str, np.ndarray] = {}
+        for member in archive.infolist():
+            key = member.filename.removesuffix(".npy")
+            if key in arrays:
+                expected = "hold each array once"
+                raise ValueError(checks.wording(f"`{name}`", expected, f"`{key}` twice", REMEDY))
+            arrays[key] = _array(f"{name}/{member.filename}", archive.read(member))
+        return arrays
 
 
 def _array(name: str, content: bytes) -> np.ndarray:
@@ -67,7 +71,7 @@ def _array(name: str, content: bytes) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         shape, _, dtype = read[version[0]](file)
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # the header may hold anything
         raise ValueError(checks.wording(f"`{name}`", expected, f"{error}", REMEDY)) from error
     if dtype.hasobject:
         received = "Python objects, which would have to be unpickled"
@@ -86,10 +90,13 @@ def numbers(name: str, text: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a part is not a number.
+        If there is none, or a part is not a finite number.
     """
     try:
-        return np.array([float(word) for word in text.replace(",", " ").split()])
+        found = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError:
+        found = np.array([])
+    if not found.size or not np.isfinite(found).all():
         expected = "be numbers separated by commas"
-        raise ValueError(checks.wording(f"`{name}`", expected, repr(text))) from None
+        raise ValueError(checks.wording(f"`{name}`", expected, repr(text)))
+    return found

@@ -32,7 +32,10 @@ class ScriptedRun:
         self.state = "running"
 
     def stop(self):
-        self.state, self.reason = "stopped", "stopped by the user"
+        self.finish("stopped by the user", "stopped")
+
+    def finish(self, reason, state="finished"):
+        self.state, self.reason = state, reason
         self._ended.set()
 
     def wait(self, timeout=None):

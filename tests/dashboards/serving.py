@@ -1,6 +1,7 @@
 """Servers in processes of their own, and questions to the pages that they serve."""
 
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -21,8 +22,15 @@ def free_port():
 
 
 @contextlib.contextmanager
-def served(command, path="/", seconds=120, **environment):
-    """Run a server; the word PORT in the command is replaced. Yields its address."""
+def served(*arguments, **options):
+    """Run a server as `launched` does; yields its address."""
+    with launched(*arguments, **options) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def launched(command, path="/", seconds=120, **environment):
+    """Run a server; the word PORT in the command is replaced. Yields its address and process."""
     port = free_port()
     words = [word.replace("PORT", str(port)) for word in command]
     variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
@@ -33,7 +41,7 @@ def served(command, path="/", seconds=120, **environment):
         address = f"http://127.0.0.1:{port}"
         try:
             _wait_for(address + path, process, seconds, log)
-            yield address
+            yield address, process
         finally:
             process.terminate()
             process.wait(60)
@@ -50,6 +58,19 @@ def _wait_for(url, process, seconds, log):
         if process.poll() is not None or time.monotonic() > end:
             log.seek(0)
             raise RuntimeError(log.read().decode())
+
+
+def answer(address, path="/", method="GET", body=None, **headers):
+    """Ask a server once, whatever its answer; underscores of headers' names are dashes."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, named)
+    try:
+        response = connection.getresponse()
+        response.text = "" if response.status == 101 else response.read().decode(errors="replace")
+        return response
+    finally:
+        connection.close()
 
 
 def column(page, name, source="training_curves"):

@@ -4,6 +4,8 @@ import io
 import subprocess
 import sys
 import threading
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,8 +18,14 @@ from imnn_lab.dashboards.results.files import read_results
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.words import numbers as progress
+from imnn_lab.dashboards.training.words import sentence
+from imnn_lab.history import History
 from imnn_lab.inference import Posterior
+from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
+from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
+from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.stages import ProblemCard
 from imnn_lab.laboratory.uploads import numbers, read_upload
 
 
@@ -51,8 +59,72 @@ def test_unreadable_uploads_are_rejected():
         read_upload("x.pkl", b"...", 10**6)
     with pytest.raises(ValueError, match="hold an array"):
         read_upload("x.npy", b"not an array at all", 10**6)
-    with pytest.raises(ValueError, match="be numbers"):
-        numbers("θ_fid", "0, one")
+    for words in ("0, one", ",", "1, nan", "inf"):
+        with pytest.raises(ValueError, match="be numbers"):
+            numbers("θ_fid", words)
+
+
+def zipped(members, **options):
+    place = io.BytesIO()
+    with zipfile.ZipFile(place, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name that is there twice
+        for name, content in members:
+            archive.writestr(name, content, **options)
+    return place.getvalue()
+
+
+ARRAY = saved(np.zeros(3))
+DEFLATED = zipped([("a.npy", saved(np.arange(1000.0)))], compress_type=zipfile.ZIP_DEFLATED)
+ODD_UPLOADS = {
+    "empty.npy": b"",
+    "empty.npz": b"",
+    "without an end": b"",
+    "header.npy": ARRAY.replace(b"'<f8'", b"((((("),  # ends Python's tokenizer
+    "type.npy": ARRAY.replace(b"'<f8'", b"'<q9'"),
+    "negative.npy": ARRAY.replace(b"(3,)", b"(-3,)"),
+    "version.npy": b"\x93NUMPY\x09\x00" + bytes(100),
+    "text.npz": zipped([("read me.txt", "words")]),
+    "directory.npz": zipped([("a/", "")]),
+    "twice.npz": zipped([("a.npy", ARRAY), ("a", ARRAY)]),
+    "half.npz": zipped([("a.npy", ARRAY)])[:100],
+    "damaged.npz": DEFLATED[:60] + bytes(20) + DEFLATED[80:],
+    "encrypted.npz": zipped([("a.npy", ARRAY)])
+    .replace(b"PK\x03\x04\x14\0\0", b"PK\x03\x04\x14\0\x01")
+    .replace(b"PK\x01\x02\x14\x03\x14\0\0", b"PK\x01\x02\x14\x03\x14\0\x01"),
+    "method.npz": zipped([("a.npy", ARRAY)])
+    .replace(b"PK\x03\x04\x14\0\0\0\0", b"PK\x03\x04\x14\0\0\0\x63")
+    .replace(b"PK\x01\x02\x14\x03\x14\0\0\0\0", b"PK\x01\x02\x14\x03\x14\0\0\0\x63"),
+}
+
+
+@pytest.mark.parametrize("name", list(ODD_UPLOADS))
+def test_odd_uploads_are_refused_in_words(name):
+    with pytest.raises(
+        ValueError, match=rf"^`{name}.*` must .*\. Received .*\. |^`{name}` must be"
+    ):
+        read_upload(name, ODD_UPLOADS[name], 10**6)
+
+
+def test_own_data_of_single_numbers_are_refused():
+    one = np.array([0.0])
+    for name in ("fiducial", "derivative"):
+        arrays = {"fiducial": np.zeros((9, 2)), "derivative": np.zeros((9, 2, 1, 2))}
+        with pytest.raises(ValueError, match=rf"`{name}` must have one row for each simulation"):
+            build_from_data(OwnData(arrays | {name: np.array(1.0)}, one, one), NETWORKS[0], Sizes())
+
+
+@pytest.mark.parametrize("box", ["n_s", "n_d", "seed"])
+@pytest.mark.parametrize(
+    ("value", "received"), [(None, "an empty box"), (-1, "-1"), (2**40, "1,099,511,627,776")]
+)
+def test_boxes_without_a_number_that_counts_are_refused(box, value, received):
+    card = ProblemCard(LaboratorySession(Pool(1)))
+    widget = getattr(card, box)
+    widget.start = widget.end = None  # as a browser may say
+    widget.value = value
+    card.build.param.trigger("clicks")
+    assert f"`{box}` must be a whole number from" in card.failure
+    assert f"Received {received}." in card.failure
 
 
 def test_a_pool_lets_in_as_many_as_it_has_places_in_the_order_of_asking():
@@ -96,6 +168,82 @@ def test_a_pooled_fit_says_how_far_it_is_and_when_it_ends():
     assert state.word == "stopped"
 
 
+def test_a_fit_ends_at_the_limits_of_its_server_and_the_next_has_its_turn():
+    pool, seconds = Pool(1, most_iterations=30, most_seconds=0.1), threading.TIMEOUT_MAX
+    networks = [ScriptedNetwork() for _ in range(3)]
+    states = [TrainingState(PooledNetwork(network, pool)) for network in networks]
+    for state in states:
+        state.n_iterations = 10_000_000
+        state.start()
+    assert all(state.run.wait(30) for state in states), "the queue moves on"
+    for state, network in zip(states, networks, strict=True):
+        assert network.started[0]["n_iterations"] == state.run.last == 30
+        assert sentence(state) == "Stopped after 0.1 s, the most for a fit on this server"
+
+    pool.most_seconds = seconds
+    state, network = states[0], networks[0]
+    for n_iterations, words in ((10_000_000, ", the most for a fit on this server (30)"), (30, "")):
+        network.history = History()
+        state.n_iterations = n_iterations
+        state.start()
+        until(lambda state=state: state.word == "running")
+        network.train(31)
+        network.run.finish("all 30 iterations are done")
+        assert state.run.wait(30)
+        assert sentence(state) == "Finished: all 30 iterations are done" + words
+
+
+def test_a_paused_fit_does_not_hold_the_server():
+    state = TrainingState(PooledNetwork(ScriptedNetwork(), Pool(1, most_seconds=0.5)))
+    state.start()
+    until(lambda: state.word == "running")
+    state.pause()
+    assert state.word == "paused"
+    assert state.run.wait(30)
+    assert state.word == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("limits", "bounded"), [((None, 5), 30), ((7, None), 7), ((None, None), None)]
+)
+def test_a_fit_without_a_limit_gets_that_of_its_server(limits, bounded):
+    network = ScriptedNetwork()
+    state = TrainingState(PooledNetwork(network, Pool(1, most_iterations=30)))
+    state.n_iterations, state.patience = limits
+    state.start()
+    until(lambda: network.started)
+    assert network.started[0]["n_iterations"] == bounded
+    until(lambda: state.run.state == "running")
+    state.stop()
+    assert state.run.wait(30)
+
+
+def test_a_pool_that_closes_stops_what_runs_and_waits_for_it():
+    pool, network = Pool(1), ScriptedNetwork()
+    sessions = [LaboratorySession(pool) for _ in range(3)]
+    sessions[0].network = PooledNetwork(network, pool)
+    sessions[0].network.start(10)
+    until(lambda: sessions[0].network.run.state == "running")
+    sessions[1].build(lambda: pytest.fail("it never has its turn"))
+    until(lambda: sessions[1].position == 1)
+    assert pool.close(30)
+    assert network.run.state == "stopped"
+    assert [session.building.state for session in sessions] == ["idle", "stopped", "idle"]
+    sessions[2].build(lambda: pytest.fail("nothing begins any more"))
+    assert sessions[2].wait(30)
+    assert sessions[2].building.message == "cancelled while queued"
+
+
+def test_a_pool_that_closes_does_not_wait_for_ever():
+    pool, release = Pool(1), threading.Event()
+    session = LaboratorySession(pool)
+    session.build(lambda: release.wait(60))
+    until(lambda: session.building.is_running)
+    assert not pool.close(0.1)
+    release.set()
+    assert session.wait(30)
+
+
 def test_saved_results_are_shown_without_tensorflow(tmp_path):
     imnn = small_imnn()
     imnn.fit(3)
@@ -124,3 +272,38 @@ def test_files_without_results_are_rejected(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match=r"be a state\.npz .* Received one with x"):
         read_results(tmp_path / "other.npz")
+
+
+def test_who_guesses_passwords_waits_twice_as_long_each_time():
+    now = [0.0]
+    attempts, waits = Attempts(lambda: now[0]), []
+    for _ in range(12):
+        attempts.wrong("192.0.2.1")
+        waits.append(attempts.wait("192.0.2.1"))
+        now[0] += waits[-1]
+        assert attempts.wait("192.0.2.1") == 0, "it may try again"
+    assert waits == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert attempts.wait("192.0.2.2") == 0, "others do not wait"
+    attempts.wrong("192.0.2.1")
+    attempts.right("192.0.2.1")
+    assert attempts.wait("192.0.2.1") == 0
+    attempts.wrong("192.0.2.1")
+    assert attempts.wait("192.0.2.1") == 0, "it is forgotten"
+
+
+def test_wrong_logins_of_many_addresses_are_forgotten():
+    attempts = Attempts()
+    for i in range(2 * MOST_ADDRESSES):
+        for _ in range(5):
+            attempts.wrong(f"address {i}")
+    assert attempts.wait("address 0") == 0
+    assert attempts.wait(f"address {2 * MOST_ADDRESSES - 1}") > 0
+
+
+def test_passwords_let_in_who_knows_them():
+    one, each = PasswordLogin("a word "), PasswordLogin({"ada": "ø"})
+    assert one.lets_in("anybody", "a word ")
+    assert each.lets_in("ada", "ø")
+    for guard, name, word in ((one, "x", "a word"), (one, "x", ""), (each, "ada", ""),
+                              (each, "", ""), (each, "bob", ""), (each, "bob", "ø")):  # fmt: skip
+        assert not guard.lets_in(name, word)

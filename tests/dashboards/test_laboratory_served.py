@@ -1,9 +1,17 @@
 """The laboratory as ``imnn-lab serve`` and ``panel serve`` give it, in Chromium."""
 
+import contextlib
+import functools
+import re
+import threading
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlencode
+
 import numpy as np
 import pytest
 from dashboards import visitor
-from dashboards.serving import ROOT, served, until
+from dashboards.serving import ROOT, answer, launched, served, until
 from dashboards.visitor import button
 from playwright.sync_api import expect
 
@@ -52,8 +60,7 @@ RANGES = """() => [...Bokeh.documents[0]._all_models.values()]
 @pytest.mark.parametrize("width", [400, 1600])
 def test_build_train_infer_and_look_at_the_results(watched_page, address, width):
     page = opened(watched_page(width), address)
-    button(page, "Build the network").click()
-    expect(page.get_by_text("network is ready")).to_be_visible()
+    visitor.build(page)
     visitor.start(page, iterations=20)
     button(page, "Infer with this network").click()
     visitor.draw(page)
@@ -72,7 +79,7 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
 
 def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp_path):
     page = opened(watched_page(1400, 1000), address)
-    button(page, "Build the network").click()
+    visitor.build(page)
     visitor.start(page)
     visitor.steer(page)
     visitor.pause_resume_and_stop(page)
@@ -104,8 +111,7 @@ def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
 def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, serve):
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--max-fits", "1", "--grace", "1"])
     first, second = (opened(watched_page(), address) for _ in range(2))
-    button(first, "Build the network").click()
-    expect(first.get_by_text("network is ready")).to_be_visible()
+    visitor.build(first)
     visitor.start(first)
     button(second, "Build the network").click()
     expect(second.get_by_text("you are number 1 in the queue")).to_be_visible()
@@ -113,6 +119,31 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     assert second.get_by_text("network is ready").count() == 0
     first.close()  # its session ends half a minute later, and its fit with it
     expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
+
+
+def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve):
+    limits = ["--max-fits", "1", "--max-seconds", "8", "--grace", "1"]
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", *limits])
+    first, second = (opened(watched_page(), address) for _ in range(2))
+    visitor.build(first)
+    visitor.fill(first, "iterations", 10_000_000)
+    button(first, "Start").click()
+    expect(first.get_by_text(re.compile("Compiling|Running|Stopped after")).first).to_be_visible()
+    visitor.build(second)
+    visitor.words(first, "Stopped after 8 s, the most for a fit on this server")
+
+
+def test_a_server_that_is_terminated_ends_what_runs_first(browser):
+    command = ["imnn_lab.cli", "serve", "--port", "PORT"]
+    with launched(command) as (address, process):
+        page = browser.new_page()  # it will look for the server
+        opened(page, address)
+        visitor.build(page)
+        visitor.start(page)
+        page.goto("about:blank")
+        process.terminate()
+        assert process.wait(60) == 0, "neither the signal nor an abort ended it"
+        page.close()
 
 
 def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
@@ -128,3 +159,77 @@ def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
         if password == "a guess":
             expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
     expect(button(page, "Build the network")).to_be_enabled()
+
+
+def logged_in(address, password):
+    """Write a password into the login; return where it leads."""
+    body = urlencode({"username": "visitor", "password": password})
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    return answer(address, "/login", "POST", body, **form).headers["Location"]
+
+
+def test_who_guesses_passwords_has_to_wait(serve):
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"], "/login")
+    guesses = (logged_in(address, f"guess {i}") for i in range(100))
+    assert any("Too+many+wrong+logins" in where for where in guesses)
+    end = time.monotonic() + 100
+    while "error" in (where := logged_in(address, "word")):
+        assert "Too+many" in where, "the password is right, but has to wait"
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert where == "./"
+
+
+def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
+    command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"]
+    address = serve([*command, "--allow-websocket-origin", "*.example.org:80"], "/login")
+    for path in ("/", "/login", "/logout", "/static/js/bokeh.min.js", "/metadata", "/nowhere"):
+        headers = answer(address, path).headers
+        assert headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
+        for name in ("lab.example.com", "lab.example.org.evil.com", "evil-localhost", "192.0.2.1"):
+            refused = answer(address, path, Host=name)
+            assert (refused.status, "does not answer" in refused.text) == (403, True)
+    for name in ("localhost:5006", "LAB.example.org", "lab.example.org:80", "[::1]:1"):
+        assert answer(address, "/login", Host=name).status == 200
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
+               "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    own, foreign = "http://lab.example.org", "http://evil.example.com"
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+    same = {"Sec_Fetch_Site": "same-origin"}
+    ours = answer(address, "/ws", **upgrade, Origin=address, **same)
+    assert ours.status == 101, "the control"
+    for origin in (own, foreign):  # a name that its owner has pointed to this machine
+        host = origin.removeprefix("http://")
+        assert answer(address, "/ws", **upgrade, **same, Origin=origin, Host=host).status == 403
+
+
+@contextlib.contextmanager
+def pages_of(host, place):
+    """Serve the files of a directory; 127.0.0.2 is this machine, but no name of the laboratory."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=place)
+    with ThreadingHTTPServer((host, 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{host}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, serve, tmp_path):
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+    page = browser.new_page()
+    with pages_of("127.0.0.1", tmp_path) as own, pages_of("127.0.0.2", tmp_path) as foreign:
+        framed = {"ours": f"{address}/", "any": f"{own}/"}
+        for name, url in framed.items():
+            (tmp_path / f"{name}.html").write_text(f'<iframe src="{url}"></iframe>')
+        seen = {}
+        for host in (own, foreign):
+            for name in framed:
+                page.goto(f"{host}/{name}.html", wait_until="load", timeout=120_000)
+                seen[host, name] = page.frames[1].url
+        page.close()
+    assert seen.pop((foreign, "ours")) == "chrome-error://chromewebdata/"
+    assert all(url == framed[name] for (_, name), url in seen.items()), seen

@@ -1,4 +1,4 @@
-"""Private names of Panel, ipykernel and jupyter_bokeh: a test for each fails when one changes.
+"""Private names of Panel, Bokeh, ipykernel, jupyter_bokeh: a test of each fails when it changes.
 
 Every message says which upgrade breaks what. What the names are for stands in the modules
 ``imnn_lab/dashboards/host/*_private.py``.
@@ -12,6 +12,7 @@ import panel as pn
 import pytest
 from bokeh.document import Document
 from bokeh.models import Div
+from bokeh.server.tornado import BokehTornado
 from jupyter_bokeh import BokehModel
 from panel_material_ui import Page
 from pyviz_comms import JupyterComm, JupyterCommJS
@@ -107,6 +108,14 @@ def test_panel_local_dist():
     assert panel_private.local_resources().endswith("static/extensions/panel/"), broken(
         "panel", "LOCAL_DIST", "pages of slow browsers ask a host outside for style sheets"
     )
+
+
+def test_bokeh_tornado():
+    server = pn.serve(pn.Column(), address="127.0.0.1", show=False, start=False, verbose=False)
+    application = panel_private.application_of(server)
+    server.stop()
+    harm = "the laboratory answers foreign hosts, and other pages can frame it"
+    assert isinstance(application, BokehTornado), broken("bokeh", "BaseServer._tornado", harm)
 
 
 def test_panel_material_ui_follows_the_flag_of_activity_by_one_watcher():

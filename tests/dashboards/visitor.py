@@ -57,6 +57,12 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+def build(page):
+    """Build the network that is chosen; the first one of a server waits for TensorFlow."""
+    button(page, "Build the network").click()
+    expect(page.get_by_text("network is ready")).to_be_visible(timeout=240_000)
+
+
 def start(page, iterations=10_000_000):
     fill(page, "iterations", iterations)
     button(page, "Start").click()

@@ -1,7 +1,9 @@
 """The command line, run as a user runs it."""
 
 import csv
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ import pytest
 
 from imnn_lab import IMNN, __version__, cli
 from imnn_lab.inference import Posterior
+from imnn_lab.laboratory import server
 
 COMMAND = [sys.executable, "-m", "imnn_lab.cli"]
 
@@ -39,6 +42,76 @@ def test_an_unknown_problem_is_refused(capsys):
         cli.main(["demo", "sun"])
     assert end.value.code == 2
     assert "choose from" in capsys.readouterr().err
+
+
+BAD_OPTIONS = {
+    "serve --port": ["-1", "65536", "80.5", "http", ""],
+    "serve --address": ["", " ", "127.0.0.1:5006", "300.1.1.1", "192.0.2.1", "a" * 70],
+    "serve --allow-websocket-origin": ["", "http://lab", "lab:0", "lab:65536", "lab/x", "a:b"],
+    "serve --max-fits": ["0", "x", "1.5", "nan", ""],
+    "serve --max-iterations": ["0", "-5", "1e6"],
+    "serve --max-seconds": ["nan", "inf", "-1", "soon"],
+    "serve --grace": ["nan", "inf", "-inf", "-1", "1e300", "x", ""],
+    "serve --basic-auth": ["", "  ", "misspelt.json", "no/such/file", "./x"],
+    "serve --prefix": ["", "/", "a b", "/lab/../x", "http://lab/", "/lab(.*)", "/lab?x"],
+    "serve --root-path": ["", "//", "/lab#x"],
+    "demo --seed": ["-1", "x", "0.5", str(2**31)],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option in BAD_OPTIONS for value in BAD_OPTIONS[option]],
+)
+def test_wrong_options_are_refused_before_anything_starts(option, value, capsys, monkeypatch):
+    monkeypatch.setattr(server, "serve", lambda options: pytest.fail("it started"))
+    monkeypatch.setattr(cli, "_demo", lambda options: pytest.fail("it started"))
+    command, name = option.split()
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, f"{name}={value}"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert f"error: argument {name}: must" in said
+    assert "invalid" not in said, "argparse's words for what a type did not explain"
+
+
+def served_with(*options, monkeypatch):
+    """Return the options that the server would be started with."""
+    found = []
+    monkeypatch.setattr(server, "serve", lambda options: found.append(options) or 0)
+    assert cli.main(["serve", *options]) == 0
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"ada": ""}', '{"ada": 1}', '"a password"', "\xff"]
+)
+def test_a_file_that_holds_no_passwords_is_refused(content, tmp_path, capsys):
+    path = tmp_path / "users.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--basic-auth", str(path)])
+    assert "argument --basic-auth: must be a password or a JSON file" in capsys.readouterr().err
+
+
+def test_a_secret_is_a_password_or_the_passwords_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    users = {"ada": "one", "ruđer": "twø"}
+    for name in ("users.json", "users"):
+        (tmp_path / name).write_text(json.dumps(users), encoding="utf-8")
+        options = served_with("--basic-auth", name, monkeypatch=monkeypatch)
+        assert options.basic_auth == users
+    assert served_with("--basic-auth", "a word", monkeypatch=monkeypatch).basic_auth == "a word"
+    assert served_with(monkeypatch=monkeypatch).basic_auth is None
+
+
+def test_a_port_in_use_is_said_in_words(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert cli.main(["serve", "--port", str(port)]) == 2
+    assert f"cannot listen at 127.0.0.1, port {port}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("problem", ["nile", "gaussian"])

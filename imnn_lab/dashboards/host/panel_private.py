@@ -11,6 +11,8 @@ from typing import Any
 import panel as pn
 from bokeh.document import Document
 from bokeh.models import Model, UIElement
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
 from panel.io.notebook import patch_inline_stylesheets
 from panel.io.resources import LOCAL_DIST
 from panel.util import edit_readonly
@@ -92,6 +94,11 @@ def open_comms(view: pn.viewable.Viewable) -> list[Any]:
 def local_resources() -> str:
     """Return where this server serves Panel's style sheets (``LOCAL_DIST``)."""
     return f"{pn.state.rel_path}/{LOCAL_DIST}" if pn.state.rel_path else LOCAL_DIST
+
+
+def application_of(server: BaseServer) -> BokehTornado:
+    """Return what answers a server's requests (Bokeh's ``_tornado``), to be made more careful."""
+    return server._tornado
 
 
 def without_busy_link(page: Any) -> Any:
