@@ -25,6 +25,7 @@ from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
+from imnn_lab.sources.repeats import Fingerprints, refuse_shared, warn_of_repeats
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
 
@@ -65,7 +66,7 @@ def sources(
     parts = external_parts(external)
     if fiducial is None and derivative is None and not is_needed:
         return None, None
-    source = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    source, seen = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
     if validation_fiducial is None and validation_derivative is None:
         return source, None
     if (parts[0] is None) != (parts[2] is None):
@@ -74,9 +75,12 @@ def sources(
             f"Received {sum(part is not None for part in parts)} parts. Pass four parts: "
             f"({', '.join(NAMES)})."
         )
-    return source, as_source(
+    held_out, seen_as_well = as_source(
         *validation, settings, is_validation=True, external=parts[2:], map_fn=map_fn
     )
+    for prints, others in zip(seen, seen_as_well, strict=True):
+        refuse_shared(prints, others, is_random=source.augmentation is not None)
+    return source, held_out
 
 
 def as_source(
@@ -87,8 +91,8 @@ def as_source(
     is_validation: bool = False,
     external: tuple[Any, Any] = (None, None),
     map_fn: MapFunction | None = None,
-) -> Source:
-    """Return a source of the simulations that a user passed.
+) -> tuple[Source, list[Fingerprints]]:
+    """Return a source of the simulations that a user passed, and their fingerprints.
 
     Parameters
     ----------
@@ -122,15 +126,25 @@ def as_source(
     _check_numbers(*layouts, settings)
     cache = _cache(parts, settings)
     summaries = _external(external, layouts, settings)
+    prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
+    source: Source
     if cache == "disk":
-        return disk_source(parts, settings, summaries, augmentation)
-    if cache is None:
-        return streamed_source(parts, settings, summaries, augmentation)
-    x, d = (part.array() for part in parts)
-    check_derivatives(layouts[1].name, d, settings.is_exact)
-    return ArraySource(
-        x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
-    )
+        source = disk_source(parts, prints, settings, summaries, augmentation)
+    elif cache is None:
+        source = streamed_source(parts, prints, settings, summaries, augmentation)
+    else:
+        x, d = (part.array() for part in parts)
+        check_derivatives(layouts[1].name, d, settings.is_exact)
+        for each, array in zip(prints, (x, d), strict=True):
+            each.take_all(array)
+        source = ArraySource(
+            x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
+        )
+    simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
+    if augmentation is None:
+        for each in simulations:
+            warn_of_repeats(each)
+    return source, simulations
 
 
 def as_data(
@@ -158,6 +172,10 @@ def array_source(
     second = ArrayData(derivative, of_derivative, settings).checked()
     _check_numbers(first.layout, second.layout, settings)
     check_derivatives("derivative", second.value, settings.is_exact)
+    for part in (first,) if settings.is_exact else (first, second):
+        prints = Fingerprints(part.layout, settings)
+        prints.take_all(part.value)
+        warn_of_repeats(prints)
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)

@@ -23,6 +23,7 @@ from imnn_lab.sources.source import Rows, tangent
 
 MapFunction = Callable[..., Any]
 LARGEST_SEED = 2**31 - 1
+FIXED_STEP = -1  # of validation; training starts at 0 and must not have the same noise
 
 
 def is_augmentation(map_fn: MapFunction) -> bool:
@@ -123,7 +124,7 @@ class Augmentation:
 
     def __call__(self, rows: Rows, seeds: tf.Tensor, step: tf.Tensor) -> Rows:
         """Return the rows of an iteration; rows with equal `seeds` (k,) share random numbers."""
-        of_step = step_seed(self.seed, tf.zeros_like(step) if self.is_fixed else step)
+        of_step = step_seed(self.seed, tf.fill((), FIXED_STEP) if self.is_fixed else step)
         pairs = tf.stack([tf.fill(tf.shape(seeds), of_step[0]), seeds], axis=1)
 
         def augment(simulations: tf.Tensor) -> tf.Tensor:
