@@ -129,7 +129,8 @@ class IMNN:
     ------
     TypeError, ValueError
         If an argument is of the wrong type, shape, sign or range, before any work starts; or if
-        simulations are missing, duplicated, damaged or not finite; the message names index or file.
+        simulations are missing, duplicated, damaged, not finite, masked, marks of missing data,
+        all equal, or in training and validation as well; the message names index or file.
     FileNotFoundError, RuntimeError
         If a file of simulations is missing, or a function of them raises.
 
@@ -494,7 +495,9 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If the data have another shape, or `external` is missing or unexpected.
+            If the data have another shape or hold values that are no data (not finite, masked, or
+            marks of missing data as healpy's UNSEEN), or `external` is missing or unexpected. Of
+            several data, those too large for the dtype have an estimate of NaN, with a warning.
 
         Examples
         --------
@@ -522,7 +525,7 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If the simulations have other shapes or are not finite.
+            If the simulations have other shapes or hold values that are no data.
 
         Examples
         --------

@@ -17,7 +17,7 @@ from imnn_lab.sources.augmentation import (
     PreprocessedData,
     is_augmentation,
 )
-from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Layout
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
@@ -25,7 +25,12 @@ from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
-from imnn_lab.sources.repeats import Fingerprints, refuse_shared, warn_of_repeats
+from imnn_lab.sources.repeats import (
+    Fingerprints,
+    check_simulations,
+    refuse_shared,
+    warn_of_mixed_numbers,
+)
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
 
@@ -67,7 +72,10 @@ def sources(
     if fiducial is None and derivative is None and not is_needed:
         return None, None
     source, seen = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    is_random = source.augmentation is not None
     if validation_fiducial is None and validation_derivative is None:
+        if not is_random:
+            warn_of_mixed_numbers(seen)
         return source, None
     if (parts[0] is None) != (parts[2] is None):
         raise ValueError(
@@ -79,7 +87,9 @@ def sources(
         *validation, settings, is_validation=True, external=parts[2:], map_fn=map_fn
     )
     for prints, others in zip(seen, seen_as_well, strict=True):
-        refuse_shared(prints, others, is_random=source.augmentation is not None)
+        refuse_shared(prints, others, is_random)
+    if not is_random:
+        warn_of_mixed_numbers([*seen, *seen_as_well])
     return source, held_out
 
 
@@ -135,6 +145,7 @@ def as_source(
     else:
         x, d = (part.array() for part in parts)
         check_derivatives(layouts[1].name, d, settings.is_exact)
+        warn_of_offsets(layouts[0].name, x, settings.dtype)
         for each, array in zip(prints, (x, d), strict=True):
             each.take_all(array)
         source = ArraySource(
@@ -142,8 +153,7 @@ def as_source(
         )
     simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
     if augmentation is None:
-        for each in simulations:
-            warn_of_repeats(each)
+        check_simulations(simulations, settings.n_summaries, summaries is not None)
     return source, simulations
 
 
@@ -172,13 +182,16 @@ def array_source(
     second = ArrayData(derivative, of_derivative, settings).checked()
     _check_numbers(first.layout, second.layout, settings)
     check_derivatives("derivative", second.value, settings.is_exact)
-    for part in (first,) if settings.is_exact else (first, second):
-        prints = Fingerprints(part.layout, settings)
-        prints.take_all(part.value)
-        warn_of_repeats(prints)
+    warn_of_offsets("fiducial", first.value, settings.dtype)
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)
+    simulations = []
+    for part in (first,) if settings.is_exact else (first, second):
+        simulations.append(Fingerprints(part.layout, settings))
+        simulations[-1].take_all(part.value)
+    check_simulations(simulations, settings.n_summaries, summaries is not None)
+    warn_of_mixed_numbers(simulations)
     return ArraySource(
         first.value, second.value, settings.widths, settings.dtype, external=summaries
     )

@@ -85,11 +85,13 @@ def preprocess(
 
 def _call(map_fn: MapFunction, value: Any, context: str) -> np.ndarray:
     try:
-        return np.asarray(map_fn(value))
+        mapped = map_fn(value)
     except Exception as error:
         received = f"{type(error).__name__}: {error}"
         message = checks.wording(f"`map_fn`: {context}", "be mapped", received)
         raise RuntimeError(message) from error
+    checks.refuse_masked(f"`map_fn`: {context}", mapped)
+    return np.asarray(mapped)
 
 
 class Augmentation:

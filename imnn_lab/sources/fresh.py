@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import Augmentation, MapFunction, is_augmentation
-from imnn_lab.sources.checking import warn_of_unmatched_seeds
+from imnn_lab.sources.checking import warn_of_offsets, warn_of_unmatched_seeds
 from imnn_lab.sources.simulators import SimulationMaker, simulation_maker
 from imnn_lab.sources.source import ArraySource, Augment, MemoryFeed, Source
 
@@ -99,6 +99,7 @@ def simulator_sources(
     source = SimulatorSource(maker, settings, augmentations[0])
     n_s, n_d = settings.validation_n_s or settings.n_s, settings.validation_n_d or settings.n_d
     arrays = _arrays(maker, n_s, n_d, VALIDATION_STEP)
+    warn_of_offsets("simulator", arrays[0], settings.dtype)
     if not settings.is_exact:
         warn_of_unmatched_seeds("simulator", arrays[1])
     return source, _array_source(arrays, settings, augmentations[1])

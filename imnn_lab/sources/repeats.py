@@ -57,12 +57,16 @@ class Fingerprints:
 
     def take_all(self, array: np.ndarray) -> None:
         """Take all simulations, counts + input_shape."""
-        rows = array.reshape(self.layout.size, -1)
-        kept = [x.reshape(-1) for x in (self.digests, self.is_whole, self.is_constant)]
-        step = max(1, CHUNK_VALUES // rows.shape[1])
-        for i in range(0, len(rows), step):
-            for all_rows, some in zip(kept, _of_rows(rows[i : i + step], self._dtype), strict=True):
-                all_rows[i : i + step] = some
+        per_seed = self.layout.size // len(array)
+        step = max(1, CHUNK_VALUES // array[0].size)
+        for i in range(0, len(array), step):
+            some = array[i : i + step]
+            found = _of_rows(some.reshape(len(some) * per_seed, -1), self._dtype)
+            (
+                self.digests[i : i + step],
+                self.is_whole[i : i + step],
+                self.is_constant[i : i + step],
+            ) = (x.reshape(some.shape[: self.digests.ndim]) for x in found)
 
     def repeats(self) -> list[tuple[int, int]]:
         """Return pairs of positions: a simulation, and an equal one of an earlier seed."""
@@ -91,10 +95,80 @@ def _of_rows(rows: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray,
     return np.frombuffer(digests, np.uint64), is_whole, is_constant
 
 
-def warn_of_repeats(prints: Fingerprints) -> None:
-    """Warn of simulations that occur with several seeds of a set, unless they are whole numbers."""
-    if prints.is_whole.all():
-        return
+def check_simulations(
+    simulations: list[Fingerprints], n_summaries: int, has_external: bool
+) -> None:
+    """Refuse or warn of simulations that are equal where they should differ.
+
+    Parameters
+    ----------
+    simulations : list of Fingerprints
+        Of the fiducial simulations, and of those below and above θ_fid if there are any.
+    n_summaries : int
+        Number of summaries.
+    has_external : bool
+        Whether external summaries can tell what the simulations do not.
+
+    Raises
+    ------
+    ValueError
+        If so many are equal that F cannot be computed.
+    """
+    fiducial, *pairs = simulations
+    _refuse_few(fiducial, n_summaries)
+    for each in [] if has_external else pairs:
+        _refuse_unmoved(each)
+    for each in simulations:
+        if not each.is_whole.all():  # counts may be equal, or all zero
+            _warn_of_constant(each)
+            _warn_of_repeats(each)
+
+
+def warn_of_mixed_numbers(simulations: list[Fingerprints]) -> None:
+    """Warn of sets of whole numbers beside sets of others, which are in other units or rounded."""
+    whole = [each.layout.name for each in simulations if each.is_whole.all()]
+    other = [each.layout.name for each in simulations if each.is_whole.mean() < 0.5]
+    if whole and other:
+        checks.warn(
+            f"`{whole[0]}` holds whole numbers only, but `{other[0]}` does not. Are they in the "
+            "same units, and were they rounded alike? All simulations must be made in one way."
+        )
+
+
+def _refuse_few(prints: Fingerprints, n_summaries: int) -> None:
+    n_different = len(np.unique(prints.digests))
+    if n_different <= n_summaries:
+        expected = (
+            f"hold more than n_summaries = {n_summaries} simulations that differ, or C is singular"
+        )
+        received = f"{n_different} that differ, of {prints.layout.size}"
+        remedy = "Did the simulator get a new seed for each?"
+        raise ValueError(checks.wording(f"`{prints.layout.name}`", expected, received, remedy))
+
+
+def _refuse_unmoved(prints: Fingerprints) -> None:
+    lower, upper = prints.digests[:, 0], prints.digests[:, 1]
+    is_same = (lower == upper).all(axis=0)
+    if is_same.any():
+        received = (
+            f"simulations below and above that are all equal for parameter {is_same.argmax()}"
+        )
+        remedy = "Is δθ too small, or the parameter not used?"
+        name = f"`{prints.layout.name}`"
+        raise ValueError(checks.wording(name, "change with every parameter", received, remedy))
+
+
+def _warn_of_constant(prints: Fingerprints) -> None:
+    at = np.flatnonzero(prints.is_constant)
+    if len(at):
+        named = (prints.words(i) for i in at[:SHOWN])
+        checks.warn(
+            f"`{prints.layout.name}` holds {len(at)} simulations with one number everywhere "
+            f"({_listed(named, len(at))}). Did they fail? Repair or replace them."
+        )
+
+
+def _warn_of_repeats(prints: Fingerprints) -> None:
     pairs = prints.repeats()
     if pairs:
         named = (f"{prints.words(i)} is {prints.words(j)}" for i, j in pairs[:SHOWN])

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.settings import Settings
-from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Sample, collect
 from imnn_lab.sources.repeats import Fingerprints
 from imnn_lab.sources.source import Augment, Rows, Source, State, Step
@@ -181,6 +181,7 @@ def streamed_source(
         seen.sink = sample
         collect(part.simulations(), part.layout, settings, seen)
     check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, first.array, settings, external, augmentation)
 
 
@@ -201,6 +202,7 @@ def disk_source(
     check_derivatives(layout.name, pairs, settings.is_exact)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
+    warn_of_offsets(fiducial.layout.name, sample, settings.dtype)
     return StreamedSource((fiducial, derivative), sample, settings, external, augmentation)
 
 
