@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.settings import Settings
+from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
     MapFunction,
@@ -67,6 +67,9 @@ def sources(
     training, validation = (fiducial, derivative), (validation_fiducial, validation_derivative)
     if simulator is not None:
         _check_alone(*training, *validation, external)
+        _check_n_s("n_s", settings.n_s, settings)
+        if settings.validation_n_s is not None:
+            _check_n_s("validation_n_s", settings.validation_n_s, settings)
         return simulator_sources(simulator, settings, map_fn)
     parts = external_parts(external)
     if fiducial is None and derivative is None and not is_needed:
@@ -136,6 +139,8 @@ def as_source(
     _check_numbers(*layouts, settings)
     cache = _cache(parts, settings)
     summaries = _external(external, layouts, settings)
+    n_s_name = "validation_n_s" if is_validation else "n_s"
+    _check_n_s(n_s_name, layouts[0].counts[0], settings, summaries)
     prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
     source: Source
     if cache == "disk":
@@ -186,6 +191,7 @@ def array_source(
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)
+    check_enough("fiducial", first.layout.counts[0], settings.n_summaries + n_external)
     simulations = []
     for part in (first,) if settings.is_exact else (first, second):
         simulations.append(Fingerprints(part.layout, settings))
@@ -229,6 +235,12 @@ def _check_numbers(fiducial: Layout, derivative: Layout, settings: Settings) -> 
         expected = f"hold at most as many as `{fiducial.name}`, {n_s}"
         remedy = "Exact derivatives are those of the first n_d fiducial simulations."
         raise ValueError(checks.wording(f"`{derivative.name}`", expected, n_d, remedy))
+
+
+def _check_n_s(name: str, n_s: int, settings: Settings, external: np.ndarray | None = None) -> None:
+    n_summaries = settings.n_summaries + (0 if external is None else external.shape[1])
+    check_enough(name, n_s, n_summaries)
+    warn_of_few(name, n_s, n_summaries)
 
 
 def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:

@@ -190,7 +190,7 @@ def test_priors_draws_and_simulators_of_inference():
     with pytest.raises(TypeError, match="`draws` must hold data only"):
         abc().ABC(masked(np.zeros((4, 2))), predrawn=True)
     with pytest.raises(RuntimeError, match="`simulator` must hold data only"):
-        abc(simulator=masked, shape=(2,)).ABC(4)
+        abc(simulator=masked).ABC(4)
     with pytest.raises(TypeError, match="`get_estimate` must be an array of real numbers"):
         abc(get_estimate=lambda d: d + 0.1j * (len(d) > 1)).ABC(4)
 
