@@ -104,7 +104,7 @@ class IMNN:
         that is read in every iteration; None, nowhere: they are read from their files, or made by
         their function, in every iteration; "auto", memory for less than 1 GiB and otherwise None
         ("disk" for exact derivatives). Unless cached in memory, at most `at_once` simulations are
-        loaded at a time.
+        loaded at a time. Arrays are copied to memory whatever it is.
     external : tuple, optional
         External summaries of the same simulations, (fiducial, derivative, validation_fiducial,
         validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),

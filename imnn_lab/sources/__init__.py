@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from imnn_lab.sources.repeats import (
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
 
+MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
 __all__ = ["Source", "array_source", "as_data", "as_source", "sources"]
@@ -245,6 +247,8 @@ def _check_n_s(name: str, n_s: int, settings: Settings, external: np.ndarray | N
 
 def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
     """Return where simulations are kept: "memory", "disk", or None to read them every time."""
+    if settings.cache in ("disk", None):
+        _warn_of_large_arrays([part for part in parts if isinstance(part, ArrayData)], settings)
     size = sum(part.layout.size for part in parts if not isinstance(part, ArrayData))
     if not size or settings.cache == "memory":
         return "memory"
@@ -257,6 +261,27 @@ def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
         remedy = 'They are read together with their derivatives: use cache="disk".'
         raise ValueError(checks.wording("`cache`", expected, "None", remedy))
     return settings.cache
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that are free for use, None where Linux does not say."""
+    if not MEMORY.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
+    available = fields.get("MemAvailable", "").split()
+    return 1024 * int(available[0]) if available else None
+
+
+def _warn_of_large_arrays(arrays: list[ArrayData], settings: Settings) -> None:
+    size, free = sum(each.value.nbytes for each in arrays), free_memory()
+    if arrays and free is not None and size > free / 2:
+        names = " and ".join(f"`{each.layout.name}`" for each in arrays)
+        checks.warn(
+            f"`cache` = {settings.cache!r} has no effect on arrays: {names} of "
+            f"{size / 2**30:.2g} GiB will be copied to memory, of which {free / 2**30:.2g} GiB "
+            "are free. Pass a function that reads one simulation, "
+            "fiducial=lambda seed: array[seed], or TFRecord files.",
+        )
 
 
 def _check_alone(*data: Any) -> None:
