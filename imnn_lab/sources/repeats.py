@@ -142,7 +142,7 @@ def _refuse_few(prints: Fingerprints, n_summaries: int) -> None:
             f"hold more than n_summaries = {n_summaries} simulations that differ, or C is singular"
         )
         received = f"{n_different} that differ, of {prints.layout.size}"
-        remedy = "Did the simulator get a new seed for each?"
+        remedy = "Each needs random numbers of its own."
         raise ValueError(checks.wording(f"`{prints.layout.name}`", expected, received, remedy))
 
 

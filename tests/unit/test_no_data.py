@@ -286,3 +286,23 @@ def test_single_simulations_that_failed_are_named(name):
         pytest.warns(UserWarning, match=rf"`{name}` holds \d simulations that are equal.*seed 5"),
     ):
         read({name: failed})
+
+
+def same_noise(θ, seed):
+    return θ[:, :1] + np.sqrt(θ[:, 1:]) * np.random.default_rng(seed).normal(size=10)
+
+
+def without_variance(θ, seed):
+    return θ[:, :1] + np.random.default_rng(seed).normal(size=(len(θ), 10))
+
+
+@pytest.mark.parametrize(
+    ("simulator", "words"),
+    [
+        (same_noise, r"`simulator` must hold more than .* 1 that differ, of 200"),
+        (without_variance, "`simulator` must change .* all equal for parameter 1"),
+    ],
+)
+def test_simulators_that_make_equal_simulations_are_refused(simulator, words):
+    with pytest.raises(ValueError, match=words):
+        small_imnn(**dict.fromkeys(NAMES), simulator=simulator)
