@@ -22,6 +22,8 @@ import numpy as np
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
+HUGE = 1e20  # no smaller number is taken for one that stands for missing data
+FILL_VALUES = (-1.6375e30, 9.969209968386869e36)  # of healpy (UNSEEN) and netCDF
 
 
 def wording(context: str, expected: str, received: Any, remedy: str = "") -> str:
@@ -84,6 +86,7 @@ def number(
     """Return `value` as a finite float, strictly between `above` and `below` if they are set."""
     limits = [f"above {above}"] * (above is not None) + [f"below {below}"] * (below is not None)
     expected = " ".join(["be a finite number", *limits])
+    refuse_masked(f"`{name}`", value)
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise TypeError(wording(f"`{name}`", expected, describe(value), remedy))
@@ -129,13 +132,27 @@ def file_name(name: str, value: Any, remedy: str = "") -> str:
     return result
 
 
+def refuse_masked(context: str, value: Any) -> None:
+    """Refuse arrays with masked values, within lists and tuples as well."""
+    if _is_masked(value):
+        expected, received = "hold data only", "a masked array, whose mask would be lost"
+        remedy = "Fill or cut out what is masked: a number is needed everywhere."
+        raise TypeError(wording(context, expected, received, remedy))
+
+
+def _is_masked(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_masked, value))
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
 def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
     """Return `value` as an array of real numbers; text, objects, complex numbers are refused."""
+    refuse_masked(f"`{name}`", value)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
-        message = wording(f"`{name}`", "be an array of real numbers", describe(value), remedy)
-        raise TypeError(message) from None
+        array = np.asarray(None)
     if array.dtype.kind not in "iufb":
         message = wording(f"`{name}`", "be an array of real numbers", describe(value), remedy)
         raise TypeError(message)
@@ -144,20 +161,75 @@ def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
     """Return `array` if all its values are finite; otherwise name the first that is not."""
-    if array.dtype.kind != "f" or np.isfinite(_sum(array)):
+    if array.dtype.kind == "f" and not np.isfinite(_extremes(array)).all():
+        _refuse(
+            f"`{name}`", "contain finite numbers only", "non-finite", array, ~np.isfinite(array)
+        )
+    return array
+
+
+def data(context: str, array: np.ndarray, dtype: Any = None, *, guess: bool = True) -> np.ndarray:
+    """Return `array` if all its values are data: finite numbers, and none that stands for a gap.
+
+    Parameters
+    ----------
+    context : str
+        Start of an error's message.
+    array : ndarray
+        Real numbers.
+    dtype : str, optional
+        What the values are converted to; they must be finite in it as well.
+    guess : bool
+        Whether a huge number that is repeated among small ones stands for a gap; otherwise only
+        the numbers that healpy and netCDF use do.
+
+    Raises
+    ------
+    ValueError
+        If any is not; the message names the first.
+    """
+    if array.dtype.kind != "f":
         return array
-    bad = ~np.isfinite(array)
-    if not bad.any():  # the sum overflowed, but no value
-        return array
+    extremes = _extremes(array)
+    if not np.isfinite(extremes).all():
+        expected = "contain finite numbers only"
+        _refuse(context, expected, "non-finite", array, ~np.isfinite(array))
+    for value in extremes[np.abs(extremes) >= HUGE]:
+        if _is_fill_value(value, array, guess):
+            expected = "hold data only"
+            _refuse(context, expected, "equal and huge", array, array == value)
+        if dtype is not None and abs(value) > np.finfo(dtype).max:
+            expected = f"hold numbers below {np.finfo(dtype).max:.1e}, the largest of {dtype}"
+            _refuse(context, expected, "larger", array, np.abs(array) > np.finfo(dtype).max)
+    return array
+
+
+def _extremes(array: np.ndarray) -> np.ndarray:
+    """Return the least and the largest value, which are NaN if any is."""
+    with np.errstate(invalid="ignore"):
+        return np.array([array.min(), array.max()]) if array.size else np.zeros(2)
+
+
+def _is_fill_value(value: float, array: np.ndarray, guess: bool) -> bool:
+    if np.isclose(value, FILL_VALUES, rtol=1e-5).any():
+        return True
+    others = array[array != value]
+    is_repeated = 0 < len(others) < array.size - 1
+    return guess and is_repeated and float(np.abs(others).max()) < 1e-6 * abs(value)
+
+
+REMEDIES = {
+    "non-finite": "Remove or repair the simulations that failed.",
+    "equal and huge": "They look like marks of missing data: cut them out, or fill them.",
+    "larger": "Change the units, or use dtype='float64'.",
+}
+
+
+def _refuse(context: str, expected: str, what: str, array: np.ndarray, bad: np.ndarray) -> None:
     first = tuple(int(i) for i in np.argwhere(bad)[0])
-    received = f"{int(bad.sum())} non-finite values, the first ({array[first]}) at index {first}"
-    remedy = "Remove or repair the simulations that failed."
-    raise ValueError(wording(f"`{name}`", "contain finite numbers only", received, remedy))
-
-
-def _sum(array: np.ndarray) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sum(array, dtype=np.float64))
+    at = f" at index {first}" if first else ""
+    received = f"{int(bad.sum())} {what} values, the first ({array[first]}){at}"
+    raise ValueError(wording(context, expected, received, REMEDIES[what]))
 
 
 def vector(name: str, value: Any, length: int) -> np.ndarray:

@@ -170,13 +170,15 @@ class Estimator:
         Raises
         ------
         TypeError, ValueError
-            If they have other shapes, or `external` is missing or unexpected.
+            If they have other shapes, hold values that are no data (NaN, masked or marks of
+            missing data), or `external` is missing or unexpected.
         """
         if external is None and self.statistics.n_external and _is_pair(data):
             data, external = data
         batch, single = self._batch(data)
         summaries = self._with_external(self.summariser(batch), external)
         estimates = self.from_summaries(summaries)
+        estimates[self._too_large(batch)] = np.nan
         return estimates[0] if single else estimates
 
     def from_summaries(self, summaries: np.ndarray) -> np.ndarray:
@@ -210,6 +212,7 @@ class Estimator:
         if array.shape not in {(n, width)} | ({(width,)} if n == 1 else set()):
             expected = f"have shape (n, n_external) = {(n, width)}"
             raise ValueError(checks.wording("`external`", expected, f"shape {array.shape}"))
+        array = checks.finite("external", array)
         return np.concatenate([array.reshape(n, width), summaries], axis=1)
 
     def _batch(self, data: Any) -> tuple[np.ndarray, bool]:
@@ -219,14 +222,27 @@ class Estimator:
         if single or array.ndim == len(shape) + 1:
             batch = self._prepared(array[None] if single else array)
             if batch.shape[1:] == shape:
-                return batch, single
+                dtype = self.summariser.dtype if single else None
+                return checks.data("`data`", batch, dtype, guess=single), single
         expected = f"have shape input_shape = {shape} or (n,) + input_shape"
         raise ValueError(checks.wording("`data`", expected, f"shape {array.shape}"))
+
+    def _too_large(self, batch: np.ndarray) -> np.ndarray:
+        """Return which of several data the dtype cannot hold: one of them must not end a run."""
+        most = np.finfo(self.summariser.dtype).max
+        found = (np.abs(batch) > most).any(axis=tuple(range(1, batch.ndim)))
+        if found.any():
+            checks.warn(
+                f"`data` holds numbers above {most:.1e}, the largest of {self.summariser.dtype}, "
+                f"in {found.sum()} simulations, the first at index {found.argmax()}: their "
+                "estimates are NaN. Train in other units, or with dtype='float64'."
+            )
+        return found
 
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
-        mapped = np.array([np.asarray(self.preprocess(one)) for one in batch])
+        mapped = checks.real_array("map_fn(data)", [self.preprocess(one) for one in batch])
         shape = (len(batch), *self.input_shape)
         return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
 

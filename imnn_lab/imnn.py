@@ -114,7 +114,7 @@ class IMNN:
         that is read in every iteration; None, nowhere: they are read from their files, or made by
         their function, in every iteration; "auto", memory for less than 1 GiB and otherwise None
         ("disk" for exact derivatives). Unless cached in memory, at most `at_once` simulations are
-        loaded at a time.
+        loaded at a time. Arrays are copied to memory whatever it is.
     external : tuple, optional
         External summaries of the same simulations, (fiducial, derivative, validation_fiducial,
         validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),
@@ -141,7 +141,8 @@ class IMNN:
     ------
     TypeError, ValueError
         If an argument is of the wrong type, shape, sign or range, before any work starts; or if
-        simulations are missing, duplicated, damaged or not finite; the message names index or file.
+        simulations are missing, duplicated, damaged, not finite, masked, marks of missing data,
+        all equal, or in training and validation as well; the message names index or file.
     FileNotFoundError, RuntimeError
         If a file of simulations is missing, or a function of them raises.
 
@@ -524,7 +525,9 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If the data have another shape, or `external` is missing or unexpected.
+            If the data have another shape or hold values that are no data (not finite, masked, or
+            marks of missing data as healpy's UNSEEN), or `external` is missing or unexpected. Of
+            several data, those too large for the dtype have an estimate of NaN, with a warning.
 
         Examples
         --------
@@ -552,7 +555,7 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If the simulations have other shapes or are not finite.
+            If the simulations have other shapes or hold values that are no data.
 
         Examples
         --------

@@ -64,6 +64,25 @@ class FisherStatistics:
             return np.full((len(self.dμ_dθ),) * 2, np.nan)
         return whitened.T @ whitened
 
+    @property
+    def hartlap_factor(self) -> float:
+        """What makes C⁻¹ unbiased: (n_s − n_summaries − 2)/(n_s − 1), NaN if it is not above 0.
+
+        The inverse of a covariance that is estimated from n_s simulations of Gaussian summaries is
+        larger on average than that of their true covariance, and F with it (Hartlap, Simon &
+        Schneider 2007, A&A 464, 399, equation 17).
+        """
+        left = self.n_s - len(self.μ) - 2
+        return left / (self.n_s - 1) if left > 0 else float("nan")
+
+    @property
+    def F_hartlap(self) -> np.ndarray:
+        """F without the bias of few simulations: F times `hartlap_factor`, (n_params, n_params).
+
+        (Hartlap, Simon & Schneider 2007, A&A 464, 399.) NaN where the factor is.
+        """
+        return self.hartlap_factor * self.F
+
     @cached_property
     def Finv(self) -> np.ndarray:
         """Inverse Fisher information, the covariance of estimates, shape (n_params, n_params)."""

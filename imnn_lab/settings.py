@@ -13,6 +13,7 @@ from imnn_lab import checks
 DTYPES = ("float32", "float64")
 ITYPES = ("int32", "int64")
 FLAGS = ("check_shape", "verbose", "warm_start", "whiten")
+FEW = 10  # simulations for each summary, with fewer F is far too large
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,38 @@ def _check_counts(counts: dict[str, int], has_external: bool) -> None:
         expected = f"be at least n_params = {n_params}, or F is singular"
         remedy = "Usually n_summaries = n_params is enough; fewer need `external` summaries."
         raise ValueError(checks.wording("`n_summaries`", expected, n_summaries, remedy))
-    if n_s < n_summaries + 2:
-        expected = f"be at least n_summaries + 2 = {n_summaries + 2}, or C is singular"
-        raise ValueError(checks.wording("`n_s`", expected, n_s, "Make more simulations."))
+    check_enough("n_s", n_s, n_summaries)
+
+
+def check_enough(name: str, n_s: int, n_summaries: int) -> None:
+    """Refuse so few simulations that C is singular, or the mean of C⁻¹ does not exist.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument that the number belongs to.
+    n_s : int
+        Number of fiducial simulations.
+    n_summaries : int
+        Number of summaries, external ones included.
+    """
+    if n_s <= n_summaries + 2:
+        expected = (
+            f"be above n_summaries + 2 = {n_summaries + 2}, or C is singular or its inverse has no "
+            "mean"
+        )
+        raise ValueError(checks.wording(f"`{name}`", expected, n_s, "Make more simulations."))
+
+
+def warn_of_few(name: str, n_s: int, n_summaries: int) -> None:
+    """Warn where F of so few simulations is too large by more than a tenth or so; see above."""
+    if n_s < FEW * n_summaries:
+        factor = (n_s - 1) / (n_s - n_summaries - 2)
+        checks.warn(
+            f"`{name}` = {n_s} simulations are few for {n_summaries} summaries: F is too large by "
+            f"a factor of {factor:.2g} on average, more after training on them. Use at least "
+            f"{FEW * n_summaries}; `imnn.statistics.F_hartlap` is corrected for the bias.",
+        )
 
 
 def _check_counts_of_exact(prefix: str, n_s: int, n_d: int) -> None:

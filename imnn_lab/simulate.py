@@ -173,6 +173,7 @@ def _attempts(
 
 def _arrays(simulations: Any, n: int, shape: Shape | None) -> Simulations:
     """Return the simulator's output as arrays; refuse unexpected shapes."""
+    checks.refuse_masked("`simulator`", simulations)
     arrays = tuple(np.asarray(leaf) for leaf in leaves_of(simulations))
     result: Simulations = arrays if isinstance(simulations, tuple) else arrays[0]
     is_valid = all(array.ndim > 0 and len(array) == n for array in arrays)

@@ -72,7 +72,7 @@ def as_target_data(target_data: Any) -> Any:
     if array.size == 0:
         expected = "have shape (n_targets,) + input_shape with at least one target"
         raise ValueError(checks.wording("`target_data`", expected, f"shape {array.shape}"))
-    return checks.finite("target_data", array)
+    return checks.data("`target_data`", array)
 
 
 def as_grid(grid: Any, n_params: int) -> Grid:
@@ -92,6 +92,7 @@ def as_grid(grid: Any, n_params: int) -> Grid:
         For any other shape.
     """
     if isinstance(grid, list | tuple) and len(grid) == n_params:
+        checks.refuse_masked("`grid`", grid)
         pieces = [np.asarray(piece) for piece in grid]
         alike = all(p.ndim == n_params and p.shape == pieces[0].shape for p in pieces)
         if alike and (n_params > 1 or pieces[0].size > 1):

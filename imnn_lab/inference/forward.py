@@ -131,7 +131,7 @@ def as_estimates(estimates: Any, n: int, n_params: int) -> np.ndarray:
     ValueError
         If it has another shape.
     """
-    array = np.asarray(estimates, dtype=np.float64)
+    array = checks.real_array("get_estimate", estimates).astype(np.float64)
     if array.shape == (n,) and n_params == 1:
         return array[:, None]
     if array.shape != (n, n_params):

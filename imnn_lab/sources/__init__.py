@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.settings import Settings
+from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
     MapFunction,
     PreprocessedData,
     is_augmentation,
 )
-from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Layout
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
@@ -25,9 +26,16 @@ from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
+from imnn_lab.sources.repeats import (
+    Fingerprints,
+    check_simulations,
+    refuse_shared,
+    warn_of_mixed_numbers,
+)
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
 
+MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
 __all__ = ["Source", "array_source", "as_data", "as_source", "sources"]
@@ -61,12 +69,18 @@ def sources(
     training, validation = (fiducial, derivative), (validation_fiducial, validation_derivative)
     if simulator is not None:
         _check_alone(*training, *validation, external)
+        _check_n_s("n_s", settings.n_s, settings)
+        if settings.validation_n_s is not None:
+            _check_n_s("validation_n_s", settings.validation_n_s, settings)
         return simulator_sources(simulator, settings, map_fn)
     parts = external_parts(external)
     if fiducial is None and derivative is None and not is_needed:
         return None, None
-    source = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    source, seen = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    is_random = source.augmentation is not None
     if validation_fiducial is None and validation_derivative is None:
+        if not is_random:
+            warn_of_mixed_numbers(seen)
         return source, None
     if (parts[0] is None) != (parts[2] is None):
         raise ValueError(
@@ -74,9 +88,14 @@ def sources(
             f"Received {sum(part is not None for part in parts)} parts. Pass four parts: "
             f"({', '.join(NAMES)})."
         )
-    return source, as_source(
+    held_out, seen_as_well = as_source(
         *validation, settings, is_validation=True, external=parts[2:], map_fn=map_fn
     )
+    for prints, others in zip(seen, seen_as_well, strict=True):
+        refuse_shared(prints, others, is_random)
+    if not is_random:
+        warn_of_mixed_numbers([*seen, *seen_as_well])
+    return source, held_out
 
 
 def as_source(
@@ -87,8 +106,8 @@ def as_source(
     is_validation: bool = False,
     external: tuple[Any, Any] = (None, None),
     map_fn: MapFunction | None = None,
-) -> Source:
-    """Return a source of the simulations that a user passed.
+) -> tuple[Source, list[Fingerprints]]:
+    """Return a source of the simulations that a user passed, and their fingerprints.
 
     Parameters
     ----------
@@ -122,15 +141,27 @@ def as_source(
     _check_numbers(*layouts, settings)
     cache = _cache(parts, settings)
     summaries = _external(external, layouts, settings)
+    n_s_name = "validation_n_s" if is_validation else "n_s"
+    _check_n_s(n_s_name, layouts[0].counts[0], settings, summaries)
+    prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
+    source: Source
     if cache == "disk":
-        return disk_source(parts, settings, summaries, augmentation)
-    if cache is None:
-        return streamed_source(parts, settings, summaries, augmentation)
-    x, d = (part.array() for part in parts)
-    check_derivatives(layouts[1].name, d, settings.is_exact)
-    return ArraySource(
-        x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
-    )
+        source = disk_source(parts, prints, settings, summaries, augmentation)
+    elif cache is None:
+        source = streamed_source(parts, prints, settings, summaries, augmentation)
+    else:
+        x, d = (part.array() for part in parts)
+        check_derivatives(layouts[1].name, d, settings.is_exact)
+        warn_of_offsets(layouts[0].name, x, settings.dtype)
+        for each, array in zip(prints, (x, d), strict=True):
+            each.take_all(array)
+        source = ArraySource(
+            x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
+        )
+    simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
+    if augmentation is None:
+        check_simulations(simulations, settings.n_summaries, summaries is not None)
+    return source, simulations
 
 
 def as_data(
@@ -158,9 +189,17 @@ def array_source(
     second = ArrayData(derivative, of_derivative, settings).checked()
     _check_numbers(first.layout, second.layout, settings)
     check_derivatives("derivative", second.value, settings.is_exact)
+    warn_of_offsets("fiducial", first.value, settings.dtype)
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)
+    check_enough("fiducial", first.layout.counts[0], settings.n_summaries + n_external)
+    simulations = []
+    for part in (first,) if settings.is_exact else (first, second):
+        simulations.append(Fingerprints(part.layout, settings))
+        simulations[-1].take_all(part.value)
+    check_simulations(simulations, settings.n_summaries, summaries is not None)
+    warn_of_mixed_numbers(simulations)
     return ArraySource(
         first.value, second.value, settings.widths, settings.dtype, external=summaries
     )
@@ -200,8 +239,16 @@ def _check_numbers(fiducial: Layout, derivative: Layout, settings: Settings) -> 
         raise ValueError(checks.wording(f"`{derivative.name}`", expected, n_d, remedy))
 
 
+def _check_n_s(name: str, n_s: int, settings: Settings, external: np.ndarray | None = None) -> None:
+    n_summaries = settings.n_summaries + (0 if external is None else external.shape[1])
+    check_enough(name, n_s, n_summaries)
+    warn_of_few(name, n_s, n_summaries)
+
+
 def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
     """Return where simulations are kept: "memory", "disk", or None to read them every time."""
+    if settings.cache in ("disk", None):
+        _warn_of_large_arrays([part for part in parts if isinstance(part, ArrayData)], settings)
     size = sum(part.layout.size for part in parts if not isinstance(part, ArrayData))
     if not size or settings.cache == "memory":
         return "memory"
@@ -214,6 +261,27 @@ def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
         remedy = 'They are read together with their derivatives: use cache="disk".'
         raise ValueError(checks.wording("`cache`", expected, "None", remedy))
     return settings.cache
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that are free for use, None where Linux does not say."""
+    if not MEMORY.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
+    available = fields.get("MemAvailable", "").split()
+    return 1024 * int(available[0]) if available else None
+
+
+def _warn_of_large_arrays(arrays: list[ArrayData], settings: Settings) -> None:
+    size, free = sum(each.value.nbytes for each in arrays), free_memory()
+    if arrays and free is not None and size > free / 2:
+        names = " and ".join(f"`{each.layout.name}`" for each in arrays)
+        checks.warn(
+            f"`cache` = {settings.cache!r} has no effect on arrays: {names} of "
+            f"{size / 2**30:.2g} GiB will be copied to memory, of which {free / 2**30:.2g} GiB "
+            "are free. Pass a function that reads one simulation, "
+            "fiducial=lambda seed: array[seed], or TFRecord files.",
+        )
 
 
 def _check_alone(*data: Any) -> None:

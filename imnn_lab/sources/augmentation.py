@@ -23,6 +23,7 @@ from imnn_lab.sources.source import Rows, tangent
 
 MapFunction = Callable[..., Any]
 LARGEST_SEED = 2**31 - 1
+FIXED_STEP = -1  # of validation; training starts at 0 and must not have the same noise
 
 
 def is_augmentation(map_fn: MapFunction) -> bool:
@@ -84,11 +85,13 @@ def preprocess(
 
 def _call(map_fn: MapFunction, value: Any, context: str) -> np.ndarray:
     try:
-        return np.asarray(map_fn(value))
+        mapped = map_fn(value)
     except Exception as error:
         received = f"{type(error).__name__}: {error}"
         message = checks.wording(f"`map_fn`: {context}", "be mapped", received)
         raise RuntimeError(message) from error
+    checks.refuse_masked(f"`map_fn`: {context}", mapped)
+    return np.asarray(mapped)
 
 
 class Augmentation:
@@ -123,7 +126,7 @@ class Augmentation:
 
     def __call__(self, rows: Rows, seeds: tf.Tensor, step: tf.Tensor) -> Rows:
         """Return the rows of an iteration; rows with equal `seeds` (k,) share random numbers."""
-        of_step = step_seed(self.seed, tf.zeros_like(step) if self.is_fixed else step)
+        of_step = step_seed(self.seed, tf.fill((), FIXED_STEP) if self.is_fixed else step)
         pairs = tf.stack([tf.fill(tf.shape(seeds), of_step[0]), seeds], axis=1)
 
         def augment(simulations: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,8 @@ import numpy as np
 from imnn_lab import checks
 
 WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
+ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a warning
+ROUNDED_VALUES = 0.05  # part of the values of a simulation, that may be rounded further
 
 
 def check_derivatives(name: str, derivative: np.ndarray, is_exact: bool) -> None:
@@ -61,6 +63,36 @@ def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200
             f"difference is {share.max():.2f} of the sum of their variances). "
             "The derivative is then mostly noise and F is overestimated. "
             "Make each pair from the same seed.",
+        )
+
+
+def warn_of_offsets(
+    name: str, simulations: np.ndarray, dtype: str, sample: int = 200, max_values: int = 2**22
+) -> None:
+    """Warn when `dtype` rounds simulations so much that their scatter is lost.
+
+    Rounding to steps of s has an error of s/√12.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    simulations : ndarray, shape (n,) + input_shape
+        All or the first.
+    dtype : str
+        Type that the network takes.
+    """
+    n = min(sample, max(2, max_values // simulations[0].size))
+    x = simulations[:n].reshape(min(n, len(simulations)), -1).astype(np.float64)
+    σ, typical = x.std(axis=0), np.abs(x).max(axis=0)
+    step = np.maximum(np.spacing(typical.astype(dtype)), np.finfo(dtype).tiny).astype(np.float64)
+    is_lost = (step / np.sqrt(12) > ROUNDED * σ) & (σ > 0)
+    if is_lost.sum() > ROUNDED_VALUES * (σ > 0).sum():
+        i = int(is_lost.argmax())
+        checks.warn(
+            f"`{name}`: {dtype} rounds values such as {x[0, i]:.9g} to steps of {step[i]:.2g}, but "
+            f"they scatter by {σ[i]:.2g}, so that information is lost. Subtract a constant from "
+            "all simulations and data, or change their units, or use dtype='float64'.",
         )
 
 

@@ -135,7 +135,7 @@ class Data(abc.ABC):
                     arrays = [
                         checked_simulation(
                             layout.at(index, origin), value, settings.input_shape,
-                            settings.check_shape,
+                            settings.check_shape, settings.dtype,
                         ).astype(settings.dtype)
                         for index, value, origin in chunk
                     ]  # fmt: skip
@@ -163,6 +163,7 @@ def checked_simulation(
     value: Any,
     input_shape: tuple[int, ...] | None = None,
     check_shape: bool = True,
+    dtype: str | None = None,
 ) -> np.ndarray:
     """Return one simulation as an array of real, finite numbers.
 
@@ -176,12 +177,16 @@ def checked_simulation(
         The shape that it must have.
     check_shape : bool
         False reshapes a simulation of the right size.
+    dtype : str, optional
+        What it is converted to, which must hold its values.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not an array of numbers, one of them is not finite, or its shape is wrong.
+        If it is not an array of numbers, one of them is not finite or no data (see `checks.data`),
+        or its shape is wrong.
     """
+    checks.refuse_masked(context, value)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
@@ -195,6 +200,7 @@ def checked_simulation(
         received = f"{int((~is_finite).sum())} non-finite values, the first at index {first}"
         remedy = "Repair or replace the simulation."
         raise ValueError(checks.wording(context, "contain finite numbers only", received, remedy))
+    checks.data(context, array, dtype)
     if input_shape is None or array.shape == input_shape:
         return array
     if check_shape or array.size != math.prod(input_shape):
@@ -264,7 +270,7 @@ class Collection:
     """A set that is filled one simulation at a time."""
 
     def __init__(self, layout: Layout, settings: Settings, sink: Sink | None = None) -> None:
-        self.layout, self.check_shape = layout, settings.check_shape
+        self.layout, self.check_shape, self.dtype = layout, settings.check_shape, settings.dtype
         self.input_shape = layout.input_shape or settings.input_shape
         shape = (*layout.counts, *self.input_shape)
         self.sink: Sink = np.empty(shape, settings.dtype) if sink is None else sink
@@ -285,7 +291,7 @@ class Collection:
             self._is_present[index] = True
             context = self.layout.at(index, origin)
             self.sink[index] = checked_simulation(
-                context, value, self.input_shape, self.check_shape
+                context, value, self.input_shape, self.check_shape, self.dtype
             )
         if len(self._surplus) + len(self._duplicated) > self.layout.size:
             self.complete()

@@ -70,7 +70,7 @@ def _summaries(data: Data) -> np.ndarray:
         if array.ndim != len(layout.counts) + 1 or array.shape[:-1] != layout.counts:
             received = f"shape {array.shape}"
             raise ValueError(checks.wording(f"`{name}`", f"have shape {axes}", received))
-        return checks.finite(name, array)
+        return checks.data(f"`{name}`", array, data.settings.dtype)
     simulations = data.simulations()
     first = list(itertools.islice(simulations, 1))
     shape = np.shape(np.atleast_1d(first[0][1])) if first else (1,)

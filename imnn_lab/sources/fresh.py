@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import Augmentation, MapFunction, is_augmentation
-from imnn_lab.sources.checking import warn_of_unmatched_seeds
+from imnn_lab.sources.checking import warn_of_offsets, warn_of_unmatched_seeds
+from imnn_lab.sources.collection import Layout
+from imnn_lab.sources.repeats import Fingerprints, check_simulations
 from imnn_lab.sources.simulators import SimulationMaker, simulation_maker
 from imnn_lab.sources.source import ArraySource, Augment, MemoryFeed, Source
 
@@ -89,7 +91,8 @@ def simulator_sources(
     ------
     TypeError, ValueError, RuntimeError
         If the simulator is not callable, raises, returns something other than simulations, or does
-        not follow its seed; or if it lacks derivatives that are needed.
+        not follow its seed; if it lacks derivatives that are needed; or if simulations are equal
+        that should differ.
     """
     maker = simulation_maker(simulator, settings)
     augmentations: list[Augment | None] = [None, None]
@@ -99,6 +102,18 @@ def simulator_sources(
     source = SimulatorSource(maker, settings, augmentations[0])
     n_s, n_d = settings.validation_n_s or settings.n_s, settings.validation_n_d or settings.n_d
     arrays = _arrays(maker, n_s, n_d, VALIDATION_STEP)
+    warn_of_offsets("simulator", arrays[0], settings.dtype)
+    if augmentations[1] is None:
+        _check_simulations(arrays, settings)
     if not settings.is_exact:
         warn_of_unmatched_seeds("simulator", arrays[1])
     return source, _array_source(arrays, settings, augmentations[1])
+
+
+def _check_simulations(arrays: tuple[np.ndarray, np.ndarray], settings: Settings) -> None:
+    sets = []
+    axes = len(settings.input_shape)
+    for array in arrays[: 1 if settings.is_exact else 2]:
+        sets.append(Fingerprints(Layout("simulator", array.shape[: array.ndim - axes]), settings))
+        sets[-1].take_all(array)
+    check_simulations(sets, settings.n_summaries, has_external=False)

@@ -123,15 +123,16 @@ class NumpySimulator:
         shape = (n_d, 2, self.settings.n_params, *self.settings.input_shape)
         return [fiducial, np.stack(pairs, axis=1).reshape(shape)]
 
-    def raw(self, parameters: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    def raw(self, parameters: np.ndarray, seed: np.ndarray) -> Any:
         """Return the simulator's output, unchecked."""
-        return np.asarray(self.simulator(parameters, seed))
+        return self.simulator(parameters, seed)
 
     def simulate(self, parameters: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Return simulations (n,) + input_shape."""
-        simulations = self.raw(parameters, seed)
+        simulations = checks.real_array("simulator", self.raw(parameters, seed))
         _check_shape(simulations.shape, (len(parameters), *self.settings.input_shape))
-        return checks.finite("simulator", simulations.astype(self.settings.dtype))
+        dtype = self.settings.dtype
+        return checks.data("`simulator`", simulations, dtype).astype(dtype)
 
 
 def simulation_maker(simulator: Any, settings: Settings) -> SimulationMaker:
@@ -208,13 +209,14 @@ def _trial(
     maker: NumpySimulator | TensorFlowSimulator, θ: np.ndarray, seed: list[int]
 ) -> np.ndarray:
     try:
-        simulations = maker.raw(θ, np.array(seed, np.int32))
+        made = maker.raw(θ, np.array(seed, np.int32))
     except Exception as error:
         received = f"{type(error).__name__}: {error}"
         expected = f"work as {CONTRACT} for parameters of shape {θ.shape}"
         raise RuntimeError(checks.wording("`simulator`", expected, received)) from error
+    simulations = checks.real_array("simulator", made)
     _check_shape(simulations.shape, (len(θ), *maker.settings.input_shape))
-    return checks.finite("simulator", simulations)
+    return checks.data("`simulator`", simulations, maker.settings.dtype)
 
 
 def _check_shape(received: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.settings import Settings
-from imnn_lab.sources.checking import check_derivatives
+from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Sample, collect
+from imnn_lab.sources.repeats import Fingerprints
 from imnn_lab.sources.source import Augment, Rows, Source, State, Step
 
 AT_ONCE = 1000
@@ -165,6 +166,7 @@ class StreamedSource(Source):
 
 def streamed_source(
     parts: tuple[Data, Data],
+    prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
     augmentation: Augment | None,
@@ -175,27 +177,32 @@ def streamed_source(
         Sample(part.layout, settings, SAMPLE_VALUES, size)
         for part, size in zip(parts, sizes, strict=True)
     )
-    for part, sample in zip(parts, (first, pairs), strict=True):
-        collect(part.simulations(), part.layout, settings, sample)
+    for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
+        seen.sink = sample
+        collect(part.simulations(), part.layout, settings, seen)
     check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, first.array, settings, external, augmentation)
 
 
 def disk_source(
     parts: tuple[Data, Data],
+    prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
     augmentation: Augment | None,
 ) -> StreamedSource:
     """Write all simulations into temporary files, and return a source that reads these."""
-    fiducial = DiskStore(parts[0], settings)
-    derivative = DiskStore(parts[1], settings, fiducial.file if settings.is_exact else None)
+    fiducial = DiskStore(parts[0], prints[0], settings)
+    file = fiducial.file if settings.is_exact else None
+    derivative = DiskStore(parts[1], prints[1], settings, file)
     layout, inner = derivative.layout, derivative.layout.counts[1:]
     pairs = derivative.file.read(0, min(layout.counts[0], SAMPLE_PAIRS) * math.prod(inner))
     pairs = pairs.reshape(-1, *inner, *settings.input_shape)
     check_derivatives(layout.name, pairs, settings.is_exact)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
+    warn_of_offsets(fiducial.layout.name, sample, settings.dtype)
     return StreamedSource((fiducial, derivative), sample, settings, external, augmentation)
 
 
@@ -226,20 +233,29 @@ class DiskStore:
     ----------
     data : Data
         The simulations.
+    prints : Fingerprints
+        Takes what tells them apart.
     settings : Settings
         Shape and type of a simulation.
     fiducial : DiskFile, optional
         The fiducial simulations, if these are exact derivatives of them.
     """
 
-    def __init__(self, data: Data, settings: Settings, fiducial: DiskFile | None = None) -> None:
+    def __init__(
+        self,
+        data: Data,
+        prints: Fingerprints,
+        settings: Settings,
+        fiducial: DiskFile | None = None,
+    ) -> None:
         self.layout, self._fiducial = data.layout, fiducial
         self._directory = tempfile.TemporaryDirectory(prefix="imnn_lab-")
         path = Path(self._directory.name) / "simulations"
         self.file = DiskFile(path, settings.input_shape, np.dtype(settings.dtype))
         shape = (*self.layout.counts, *settings.input_shape)
         values = np.memmap(path, settings.dtype, "w+", shape=shape)
-        collect(data.simulations(), self.layout, settings, values)
+        prints.sink = values
+        collect(data.simulations(), self.layout, settings, prints)
         values.flush()
 
     def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:

@@ -90,6 +90,8 @@ def test_augmentation_is_fresh_every_iteration_and_shared_in_a_pair(kind, cache,
     difference = DATA["derivative"][:, 1] - DATA["derivative"][:, 0]
     np.testing.assert_allclose(d[:, 1] - d[:, 0], difference, atol=1e-5)
     np.testing.assert_array_equal(rows(validation, 0), rows(validation, 5))
+    held_out = split(validation, rows(validation))[0].numpy()
+    assert not (held_out == x).any(), "validation has noise of its own"
 
 
 def test_in_memory_and_streamed_augmentation_agree():
@@ -122,7 +124,8 @@ def test_exact_derivatives_go_through_augmentation():
 
     z = np.random.default_rng(1).normal(size=(SIZE, 10))
     tangents = np.stack([np.ones_like(z), z / 2], axis=1)
-    data = dict(zip(NAMES, (z, tangents, z, tangents), strict=True))
+    other = np.random.default_rng(2).normal(size=(SIZE, 10))
+    data = dict(zip(NAMES, (z, tangents, other, tangents), strict=True))
     training, _ = read(data, map_fn=stretched, δθ=None)
     fiducial, derivative = training.feed(tf.constant(0, tf.int64)).pieces
     mapped = fiducial.simulations.numpy()

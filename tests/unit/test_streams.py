@@ -1,6 +1,7 @@
 """Training from simulations that are read anew in every pass is training from arrays."""
 
 import gc
+import warnings
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from kinds_of_data import NAMES, dataset, plain, read, write
 from loaders import yielding
 from makers import SIZE, gaussian_data, small_imnn, small_network
 
+from imnn_lab import sources
 from imnn_lab.summaries import Compressor
 from imnn_lab.training.step import loss_gradient
 
@@ -131,3 +133,27 @@ def test_layers_that_need_all_simulations_together_are_refused(layer):
     model.add(keras.layers.Dense(2))
     with pytest.raises(ValueError, match="all simulations in the network at once"):
         small_imnn(fiducial=plain(DATA["fiducial"]), cache=None, model=model)
+
+
+@pytest.mark.parametrize("cache", [None, "disk", "memory", "auto"])
+@pytest.mark.parametrize("free", ["1", "1000000000"])
+def test_a_cache_that_arrays_do_not_use_is_warned_of_if_they_are_large(
+    cache, free, tmp_path, monkeypatch
+):
+    (tmp_path / "meminfo").write_text(f"MemTotal: 2000000000 kB\nMemAvailable: {free} kB\n")
+    monkeypatch.setattr(sources, "MEMORY", tmp_path / "meminfo")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read(cache=cache)
+        read({name: plain(array) for name, array in DATA.items()}, cache=cache)
+    found = [str(each.message) for each in caught if "has no effect on arrays" in str(each.message)]
+    is_expected = free == "1" and cache in (None, "disk")
+    assert len(found) == 2 * is_expected, "one for training and one for validation"
+    assert all("`fiducial` and `derivative`" in each or "validation" in each for each in found)
+
+
+def test_the_memory_that_is_free_is_unknown_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MEMORY", tmp_path / "none")
+    assert sources.free_memory() is None
+    (tmp_path / "none").write_text("MemTotal: 2 kB\n")
+    assert sources.free_memory() is None

@@ -33,7 +33,7 @@ class ArrayData(Data):
         Raises
         ------
         TypeError, ValueError
-            If it has the wrong type or shape, or is not finite.
+            If it has the wrong type or shape, or holds values that are no data.
         """
         name, counts = self.layout.name, self.layout.counts
         value = self.value if self.map_fn is None else _preprocessed(self, self.map_fn)
@@ -47,7 +47,7 @@ class ArrayData(Data):
             raise ValueError(checks.wording(f"`{name}`", expected, f"shape {array.shape}", remedy))
         if counts[0] < 2:
             raise ValueError(checks.wording(f"`{name}`", "hold at least 2 simulations", counts[0]))
-        array = checks.finite(name, array.reshape(shape))
+        array = checks.data(f"`{name}`", array.reshape(shape), self.settings.dtype)
         return ArrayData(array, replace(self.layout, counts=counts), self.settings)
 
     def simulations(self) -> LabelledSimulations:
@@ -67,6 +67,7 @@ class ArrayData(Data):
 
 def _preprocessed(data: ArrayData, map_fn: MapFunction) -> Any:
     """Map each simulation of an array whose last axes are those of `input_shape`."""
+    checks.refuse_masked(f"`{data.layout.name}`", data.value)
     array = np.asarray(data.value)
     counts = array.shape[: max(array.ndim - len(data.settings.input_shape), 0)]
     size = math.prod(counts) if counts else 0
