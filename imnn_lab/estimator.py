@@ -184,7 +184,7 @@ class Estimator:
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
-        mapped = np.array([np.asarray(self.preprocess(one)) for one in batch])
+        mapped = np.array([np.asarray(self.preprocess(one.copy())) for one in batch])
         shape = (len(batch), *self.input_shape)
         return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
 

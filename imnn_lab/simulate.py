@@ -160,7 +160,8 @@ def _attempts(
 ) -> Iterator[SimulatedBatch]:
     try:
         arguments = () if batch.seed is None else (batch.seed,)
-        simulations = _arrays(simulator(batch.parameters, *arguments), len(batch), shape)
+        own = batch.parameters.copy()  # a simulator may change its arguments
+        simulations = _arrays(simulator(own, *arguments), len(batch), shape)
     except Exception:
         if len(batch) == 1:
             yield _failed(batch, traceback.format_exc())
@@ -173,7 +174,8 @@ def _attempts(
 
 def _arrays(simulations: Any, n: int, shape: Shape | None) -> Simulations:
     """Return the simulator's output as arrays; refuse unexpected shapes."""
-    arrays = tuple(np.asarray(leaf) for leaf in leaves_of(simulations))
+    # copied: a simulator may fill the same array in each call, or return what it keeps
+    arrays = tuple(np.array(leaf) for leaf in leaves_of(simulations))
     result: Simulations = arrays if isinstance(simulations, tuple) else arrays[0]
     is_valid = all(array.ndim > 0 and len(array) == n for array in arrays)
     if is_valid and shape is not None:

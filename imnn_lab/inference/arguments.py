@@ -65,10 +65,10 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
 
 
 def as_target_data(target_data: Any) -> Any:
-    """Return observed data as a finite array, or a tuple of such arrays."""
+    """Return a copy of observed data as a finite array, or a tuple of such arrays."""
     if isinstance(target_data, tuple):
         return tuple(as_target_data(leaf) for leaf in target_data)
-    array = np.atleast_1d(checks.real_array("target_data", target_data))
+    array = np.atleast_1d(checks.real_array("target_data", target_data)).copy()
     if array.size == 0:
         expected = "have shape (n_targets,) + input_shape with at least one target"
         raise ValueError(checks.wording("`target_data`", expected, f"shape {array.shape}"))

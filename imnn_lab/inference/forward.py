@@ -131,7 +131,7 @@ def as_estimates(estimates: Any, n: int, n_params: int) -> np.ndarray:
     ValueError
         If it has another shape.
     """
-    array = np.asarray(estimates, dtype=np.float64)
+    array = np.array(estimates, dtype=np.float64)  # copied: it may be filled again by the next call
     if array.shape == (n,) and n_params == 1:
         return array[:, None]
     if array.shape != (n, n_params):

@@ -180,7 +180,9 @@ class Independent(Prior):
         """Return the sum of the parts' log densities, shape (n,)."""
         ends = np.cumsum([part.n_params for part in self.parts])[:-1]
         pieces = np.split(np.asarray(θ, dtype=np.float64), ends, axis=-1)
-        terms = [part.log_prob(piece) for part, piece in zip(self.parts, pieces, strict=True)]
+        terms = [
+            part.log_prob(piece.copy()) for part, piece in zip(self.parts, pieces, strict=True)
+        ]
         return np.sum(terms, axis=0)
 
 

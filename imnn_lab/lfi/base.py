@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
@@ -102,7 +103,7 @@ class Inference:
         """Return the targets' estimates (n_targets, n_params) and the shape of one datum."""
         data, p = self.target_data, self.n_params
         leaves = leaves_of(data)
-        estimates = np.asarray(self.get_estimate(data), np.float64)
+        estimates = np.array(self.get_estimate(copy.deepcopy(data)), np.float64)
         shapes_of_one = [(p,), (1, p)] if len(leaves[0]) != 1 else [(p,)] * (p > 1)
         if estimates.shape in shapes_of_one:  # one target without an axis of its own
             shapes = tuple(leaf.shape for leaf in leaves)

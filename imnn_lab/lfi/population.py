@@ -232,12 +232,12 @@ class PopulationMonteCarlo(SimulatedInference):
     @property
     def parameters(self) -> list[np.ndarray]:
         """Particles of each target, shape (draws, n_params)."""
-        return [population.parameters for population in self.populations]
+        return [population.parameters.copy() for population in self.populations]
 
     @property
     def estimates(self) -> list[np.ndarray]:
         """Their estimates, shape (draws, n_params)."""
-        return [population.estimates for population in self.populations]
+        return [population.estimates.copy() for population in self.populations]
 
     @property
     def differences(self) -> list[np.ndarray]:
@@ -247,7 +247,7 @@ class PopulationMonteCarlo(SimulatedInference):
     @property
     def distances(self) -> list[np.ndarray]:
         """Distances from the target, shape (draws,)."""
-        return [population.distances for population in self.populations]
+        return [population.distances.copy() for population in self.populations]
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -450,7 +450,7 @@ class PopulationMonteCarlo(SimulatedInference):
             bar.set_postfix(refresh=False, **shown)
             if population is not start:
                 self.iterations[i] = thinned([*self.iterations[i], population])
-            if schedule.callback is not None and schedule.callback(population, i):
+            if schedule.callback is not None and schedule.callback(population.copy(), i):
                 self._stop_requested = True
             self.stopped[i] = reason or ("asked" if self._stop_requested else "interrupted")
             if self._stop_requested:

@@ -308,12 +308,12 @@ class ApproximateBayesianComputation(SimulatedInference):
     @property
     def parameters(self) -> np.ndarray:
         """Parameters whose simulations succeeded, shape (n, n_params)."""
-        return self.draws.parameters
+        return self.draws.parameters.copy()
 
     @property
     def estimates(self) -> np.ndarray:
         """Their estimates, shape (n, n_params)."""
-        return self.draws.estimates
+        return self.draws.estimates.copy()
 
     @property
     def differences(self) -> np.ndarray:
@@ -338,7 +338,7 @@ class ApproximateBayesianComputation(SimulatedInference):
     @property
     def failed_parameters(self) -> np.ndarray:
         """Where simulations failed, shape (num_failed, n_params)."""
-        return self.draws.failed_parameters
+        return self.draws.failed_parameters.copy()
 
     @property
     def failure(self) -> str | None:

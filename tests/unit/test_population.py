@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import LFI
-from imnn_lab.inference import Moves, Uniform
+from imnn_lab.inference import Moves, Prior, Uniform
 from imnn_lab.inference.proposal import Proposal, kernel_mixture
 from imnn_lab.simulate import SimulationError
 
@@ -252,3 +252,49 @@ def test_saved_simulations(tmp_path):
             assert saved["parameters"].shape == saved["simulations"].shape
             total += len(saved["parameters"])
     assert total == PMC.num_draws[0]
+
+
+def test_functions_that_work_in_place_change_no_particles():
+    def squared(parameters, seed):
+        parameters[:] = simulator(parameters**2, seed)
+        return parameters
+
+    def doubled(data):
+        data *= 2
+        return data
+
+    class InPlace(Prior):
+        low, high = np.array([-4.0, -4.0]), np.array([4.0, 4.0])
+
+        def sample(self, n, rng=None):
+            return Uniform(self.low, self.high).sample(n, rng)
+
+        def log_prob(self, θ):
+            values = Uniform(self.low, self.high).log_prob(θ)
+            θ[:] = 0
+            return values
+
+    def zeroed(population, target):
+        population.parameters[:] = 0
+        population.weights[:] = 0
+
+    observed = np.array([[0.3, 0.2]])
+    changing = LFI.PopulationMonteCarlo(
+        observed, InPlace(), F, doubled, squared, seed=1, verbose=False
+    )
+    changing(100, 200, 0.2, callback=zeroed)
+    changing.parameters[0][:] = 0
+    changing.samples()[0].parameters[:] = 0
+    pure = LFI.PopulationMonteCarlo(
+        observed,
+        Uniform([-4, -4], [4, 4]),
+        F,
+        lambda d: 2 * d,
+        lambda parameters, seed: simulator(parameters**2, seed),
+        seed=1,
+        verbose=False,
+    )
+    pure(100, 200, 0.2)
+    np.testing.assert_array_equal(changing.parameters, pure.parameters)
+    np.testing.assert_array_equal(changing.weights, pure.weights)
+    np.testing.assert_array_equal(observed, [[0.3, 0.2]])

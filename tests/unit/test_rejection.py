@@ -321,3 +321,74 @@ def test_data_with_summaries_known_alongside():
     np.testing.assert_array_equal(ABC.target_estimates, [[0.3, -0.2], [1.0, 0.0]])
     assert ABC.num_failed == 0
     assert ABC.estimates.shape == (2000, 2)
+
+
+def in_place(parameters, seed):
+    """Change the units of the parameters where they stand."""
+    parameters[:, 1] = np.sqrt(parameters[:, 1])
+    return parameters
+
+
+def out_of_place(parameters, seed):
+    return np.column_stack([parameters[:, 0], np.sqrt(parameters[:, 1])])
+
+
+def doubled_in_place(data):
+    data *= 2
+    return data
+
+
+@pytest.mark.parametrize("predrawn", [False, True])
+def test_functions_that_work_in_place_change_no_draws(predrawn):
+    results, given, observed = [], np.full((40, 2), 2.0), np.array([[0.3, 0.2]])
+    prior = Uniform([0, 0], [4, 4])
+    for simulator, estimator in ((in_place, doubled_in_place), (out_of_place, lambda d: 2 * d)):
+        ABC = LFI.ApproximateBayesianComputation(
+            observed, prior, F, estimator, simulator, seed=1, verbose=False
+        )
+        ABC(given if predrawn else 400, predrawn=predrawn)
+        ABC.accept_reject(nearest=20)
+        results.append((ABC.parameters, ABC.estimates, ABC.samples()[0].mean))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(given, 2.0)
+    np.testing.assert_array_equal(observed, [[0.3, 0.2]])
+
+
+def test_a_predrawn_function_gives_what_it_keeps_away():
+    saved = np.ones((10, 2))
+    ABC = make(simulator=lambda _: saved)
+    ABC.get_estimate = doubled_in_place
+    ABC.target_estimates = 2 * ABC.target_estimates
+    ABC(np.ones((10, 2)), predrawn=True)
+    np.testing.assert_array_equal(saved, 1)
+
+
+def test_a_simulator_and_an_estimator_may_fill_one_array_again_and_again():
+    simulations, estimates = np.empty((10, 2)), np.empty((10, 2))
+
+    def filling(parameters):
+        simulations[: len(parameters)] = parameters
+        return simulations[: len(parameters)]
+
+    def estimator(data):
+        estimates[: len(data)] = data
+        return estimates[: len(data)]
+
+    prior = Uniform([-4, -4], [4, 4])
+    ABC = LFI.ApproximateBayesianComputation(
+        np.zeros((1, 2)), prior, F, estimator, filling, seed=1, verbose=False
+    )
+    for _ in range(2):
+        ABC(10, at_once=5)
+        np.testing.assert_array_equal(ABC.estimates, ABC.parameters)
+
+
+def test_what_is_read_from_abc_can_be_changed_without_changing_it():
+    ABC = make()
+    ABC(100)
+    ABC.accept_reject(nearest=10)
+    before = ABC.samples()[0].mean
+    ABC.parameters[:], ABC.estimates[:] = 0, 0
+    ABC.samples()[0].parameters[:] = 0
+    np.testing.assert_array_equal(ABC.samples()[0].mean, before)
