@@ -11,6 +11,8 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.inference.density import refuse_large_grid
 
+SCALE = 1e150  # beyond it the square of a number overflows in float64
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -44,6 +46,11 @@ def as_fisher(Fisher: Any) -> np.ndarray:
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         expected = "be a square matrix, shape (n_params, n_params)"
         raise ValueError(checks.wording("`Fisher`", expected, f"shape {array.shape}"))
+    diagonal = np.diag(array)
+    if np.abs(array).max() > SCALE or 0 < diagonal.min() < 1 / SCALE:
+        expected = f"have a diagonal from {1 / SCALE:g} to {SCALE:g}, as float64 needs"
+        remedy = "Choose other units for the parameters: F has their inverse square."
+        raise ValueError(checks.wording("`Fisher`", expected, diagonal.tolist(), remedy))
     symmetric = np.allclose(array, array.T, rtol=1e-4, atol=1e-6 * np.abs(array).max())
     if not symmetric or np.linalg.eigvalsh(array).min() <= 0:
         received = f"eigenvalues {np.linalg.eigvals(array).tolist()}"

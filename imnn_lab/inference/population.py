@@ -163,8 +163,18 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         What they were drawn from.
     keep : int
         How many to keep.
+
+    Raises
+    ------
+    ValueError
+        If all draws are equally far from the target.
     """
     distances = target.distances(draws.estimates)
+    if target.tells_nothing(draws):
+        received = f"{len(distances)} estimates at the same distance ρ = {distances[0]:.3g}"
+        expected = "depend on the simulation; otherwise the posterior is the prior"
+        remedy = "Look at its output, and at the network that it belongs to."
+        raise ValueError(checks.wording("`get_estimate`", expected, received, remedy))
     nearest = _nearest(distances, keep)
     log_prior = prior.log_prob(draws.parameters[nearest])
     return Population(

@@ -204,9 +204,14 @@ class ApproximateBayesianComputation(SimulatedInference):
         Raises
         ------
         ValueError
-            If not exactly one of the three is given.
+            If not exactly one of the three is given, or `nearest` exceeds the number of draws.
         RuntimeError
             If there are no draws yet.
+
+        Warns
+        -----
+        UserWarning
+            If a target accepts none of the draws, or all, or all are equally far from it.
         """
         if ε is not None:
             ε = checks.number("ε", ε, above=0)
@@ -214,10 +219,16 @@ class ApproximateBayesianComputation(SimulatedInference):
             quantile = checks.fraction("quantile", quantile)
         if nearest is not None:
             nearest = checks.integer("nearest", nearest, 1)
+            if nearest > len(self.draws.parameters):
+                expected = f"be at most {len(self.draws.parameters)}, the draws that succeeded"
+                remedy = "Draw more first."
+                raise ValueError(checks.wording("`nearest`", expected, nearest, remedy))
         self._acceptances = [
             accept(self.draws, target, ε=ε, quantile=quantile, nearest=nearest)
             for target in self.targets
         ]
+        for i, acceptance in enumerate(self._acceptances):
+            _warn_of_no_posterior(f"Target {i}" if self.n_targets > 1 else "ABC", acceptance)
         return self._acceptances
 
     @checks.greek_keywords
@@ -555,3 +566,23 @@ class ApproximateBayesianComputation(SimulatedInference):
             expected = f"be parameters of shape (n, {self.n_params}) when predrawn"
             raise ValueError(checks.wording("`draws`", expected, f"shape {array.shape}"))
         return checks.finite("draws", array)
+
+
+def _warn_of_no_posterior(name: str, acceptance: Acceptance) -> None:
+    """Warn if the accepted draws say nothing about the parameters."""
+    draws, ρ = acceptance.draws, acceptance.distances
+    if acceptance.target.tells_nothing(draws):
+        checks.warn(
+            f"{name}: all {len(ρ)} estimates are at the same distance ρ = {ρ[0]:.3g}, so that the "
+            "accepted draws are those of the prior. `get_estimate` does not depend on its data."
+        )
+    elif not acceptance.num_accepted and len(ρ):
+        checks.warn(
+            f"{name}: no draw is accepted within ε = {acceptance.ε:.3g}; the nearest of {len(ρ)} "
+            f"is at ρ = {ρ.min():.3g}. There is no posterior: raise ε, or draw more."
+        )
+    elif acceptance.num_accepted == len(ρ) > 1:
+        checks.warn(
+            f"{name}: all {len(ρ)} draws are accepted, so that they are those of the prior. "
+            "Accept fewer: a smaller ε, `nearest` or `quantile`."
+        )

@@ -298,3 +298,19 @@ def test_functions_that_work_in_place_change_no_particles():
     np.testing.assert_array_equal(changing.parameters, pure.parameters)
     np.testing.assert_array_equal(changing.weights, pure.weights)
     np.testing.assert_array_equal(observed, [[0.3, 0.2]])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_an_estimator_that_tells_nothing_is_refused(offset):
+    target = (0.3, -0.2)
+    PMC = LFI.PopulationMonteCarlo(
+        np.array([target]),
+        Uniform([-4, -4], [4, 4]),
+        F,
+        lambda d: np.full(d.shape, target) + offset * (len(d) > 1),
+        simulator,
+        seed=1,
+        verbose=False,
+    )
+    with pytest.raises(ValueError, match="200 estimates at the same distance"):
+        PMC(100, 200, 0.1)

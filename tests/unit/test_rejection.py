@@ -392,3 +392,53 @@ def test_what_is_read_from_abc_can_be_changed_without_changing_it():
     ABC.parameters[:], ABC.estimates[:] = 0, 0
     ABC.samples()[0].parameters[:] = 0
     np.testing.assert_array_equal(ABC.samples()[0].mean, before)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"ε": 1e-12}, "no draw is accepted within ε = 1e-12; the nearest of 400 is at ρ = "),
+        ({"ε": 1e9}, "all 400 draws are accepted"),
+        ({"quantile": 1.0}, "all 400 draws are accepted"),
+        ({"nearest": 400}, "all 400 draws are accepted"),
+    ],
+)
+def test_accepting_none_or_all_is_warned_of(choice, words):
+    ABC = make(targets=[(0.3, -0.2)])
+    ABC(400)
+    with pytest.warns(UserWarning, match=words):
+        ABC.accept_reject(**choice)
+
+
+def test_more_than_there_are_cannot_be_accepted():
+    ABC = make()
+    ABC(400)
+    with pytest.raises(ValueError, match="`nearest` must be at most 400, the draws that succeeded"):
+        ABC.accept_reject(nearest=10**9)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.7])
+def test_an_estimator_that_tells_nothing_is_warned_of(constant):
+    ABC = make(targets=[(0.3, -0.2)])
+    ABC.get_estimate = lambda d: np.full_like(d, constant)
+    ABC.target_estimates = np.zeros((1, 2)) + constant
+    ABC(400)
+    with pytest.warns(UserWarning, match="all 400 estimates are at the same distance"):
+        ABC.accept_reject(nearest=10)
+
+
+def test_few_accepted_draws_are_no_reason_to_warn(recwarn):
+    ABC = make(targets=[(0.3, -0.2)], simulator=lambda parameters: parameters)
+    ABC(np.full((10, 2), 0.3), predrawn=True)  # all alike, as the parameters are
+    ABC.accept_reject(nearest=5)
+    ABC(400)
+    ABC.accept_reject(nearest=20)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("Fisher", [1e308 * np.eye(2), np.diag([1, 1e-200]), 1e200 * np.eye(2)])
+def test_a_fisher_matrix_whose_distances_overflow_is_refused(Fisher):
+    with pytest.raises(ValueError, match="`Fisher` must have a diagonal from 1e-150 to 1e"):
+        LFI.ApproximateBayesianComputation(
+            np.zeros((1, 2)), Uniform([-4, -4], [4, 4]), Fisher, estimate, simulator
+        )
