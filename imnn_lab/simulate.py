@@ -18,14 +18,15 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
-from dataclasses import dataclass
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.executors import check_can_send
 from imnn_lab.progress import progress_bar
 
 __all__ = ["Batch", "SimulatedBatch", "SimulationError", "batches", "default_size", "simulate"]
@@ -86,6 +87,8 @@ class SimulatedBatch:
     failures : tuple of str
         The same for every call that failed: one per failed simulation if each has its own seed.
         Empty for a batch that failed as a whole, outside its calls.
+    is_lost : bool
+        Whether the executor broke before it returned the batch: none of its simulations failed.
     """
 
     batch: Batch
@@ -93,6 +96,7 @@ class SimulatedBatch:
     simulations: Simulations | None
     failure: str | None = None
     failures: tuple[str, ...] = ()
+    is_lost: bool = False
 
 
 def simulate_batch(
@@ -253,7 +257,15 @@ def simulate(
     Raises
     ------
     SimulationError
-        If the fraction of failures exceeds `max_failed`.
+        If the fraction of failures exceeds `max_failed`; or, after all that is finished, if the
+        executor broke because a worker died.
+    TypeError
+        If the simulator cannot be sent to a process pool or Dask.
+
+    Warns
+    -----
+    UserWarning
+        If workers are forked from a process in which TensorFlow is loaded, where they can hang.
 
     Examples
     --------
@@ -265,12 +277,14 @@ def simulate(
     >>> [batch.simulations.shape for batch in simulate(simulator, wanted)]
     [(50, 2), (50, 2)]
     """
+    if executor is not None:
+        check_can_send(simulator, executor)
     tally = _Tally(max_failed, total)
     run = partial(simulate_batch, simulator, shape=shape)
     with (bar or progress_bar(show=False))(total=total) as progress:
         for simulated in in_order(run, batches, executor=executor, in_flight=in_flight):
             progress.update(len(simulated.batch))
-            yield tally.count(simulated)
+            yield simulated if simulated.is_lost else tally.count(simulated)
     tally.judge()
 
 
@@ -281,25 +295,38 @@ def in_order(
     executor: Executor | None = None,
     in_flight: int = 256,
 ) -> Iterator[SimulatedBatch]:
-    """Map `function` over batches, lazily and in order; a worker that dies fails only its batch."""
+    """Map `function` over batches, lazily and in order; a worker that dies fails only its batch.
+
+    Raises
+    ------
+    SimulationError
+        If the executor breaks, as a process pool does when a worker dies; first it yields the
+        batches that were under way, of which some may be finished and the others are lost.
+    """
     if executor is None:
         yield from map(function, batches)
         return
     run, waiting = uuid.uuid4().hex, deque[tuple[Batch, Any]]()
-    numbered = enumerate(batches)
+    numbered, is_broken = enumerate(batches), False
     try:
         while True:
             for index, batch in itertools.islice(numbered, in_flight - len(waiting)):
                 # the label keeps executors that cache pure calls (Dask) from reusing an old result
-                waiting.append(
-                    (batch, executor.submit(_labelled, f"{run}-{index}", function, batch))
-                )
+                waiting.append((batch, _submit(executor, f"{run}-{index}", function, batch)))
             if not waiting:
-                return
-            yield _outcome(*waiting.popleft())
+                break
+            simulated = _outcome(*waiting.popleft())
+            if simulated.is_lost:
+                is_broken, numbered = True, enumerate([])
+            yield simulated
     finally:
         for _, future in waiting:
             future.cancel()
+    if is_broken:
+        expected = "survive the death of a worker, or be replaced after one"
+        received = "a pool that broke when a worker died, killed by the simulator or for its memory"
+        remedy = "Call again with a new one; a `directory` keeps what is finished."
+        raise SimulationError(checks.wording("`executor`", expected, received, remedy))
 
 
 def batches(
@@ -351,13 +378,21 @@ def _labelled(_: str, function: Callable[[Batch], SimulatedBatch], batch: Batch)
     return function(batch)
 
 
+def _submit(executor: Executor, *arguments: Any) -> Future[SimulatedBatch]:
+    try:
+        return executor.submit(_labelled, *arguments)
+    except BrokenExecutor as error:
+        lost: Future[SimulatedBatch] = Future()
+        lost.set_exception(error)
+        return lost
+
+
 def _outcome(batch: Batch, future: Future[SimulatedBatch]) -> SimulatedBatch:
     try:
         return future.result()
-    except (Exception, CancelledError):  # `simulate_batch` catches those of the simulator
-        return _failed(
-            batch, f"The worker died before it returned this batch.\n{traceback.format_exc()}"
-        )
+    except (Exception, CancelledError) as error:  # `simulate_batch` catches the simulator's own
+        words = f"The worker died before it returned this batch.\n{traceback.format_exc()}"
+        return replace(_failed(batch, words), is_lost=isinstance(error, BrokenExecutor))
 
 
 def _failed(batch: Batch, failure: str) -> SimulatedBatch:

@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,8 @@ def training_set(
     Raises
     ------
     TypeError, ValueError
-        If an argument cannot be used, or `directory` was made with other arguments.
+        If an argument cannot be used, the simulator cannot be sent to the executor, or `directory`
+        was made with other arguments.
     SimulationError
         If too many simulations fail, one still fails after the last replacement of its seed, or the
         executor breaks (as a process pool does if a simulation kills its process; Dask starts
@@ -164,14 +165,8 @@ class _Rounds:
             bar=progress_bar(self.show, desc="campaign" if attempt == 0 else f"again ({attempt})"),
             in_flight=IN_FLIGHT,
         )
-        try:
-            for rows, batch in zip(groups, simulated, strict=True):
-                ledger.add(rows, batch, attempt)
-        except BrokenExecutor as error:
-            expected = "survive the death of a worker, or be replaced after one"
-            remedy = "Call again with a new one; a `directory` keeps what is finished."
-            message = checks.wording("`executor`", expected, f"{error!r}", remedy)
-            raise SimulationError(message) from error
+        for rows, batch in zip(groups, simulated, strict=True):
+            ledger.add(rows, batch, attempt)
 
 
 def _check_complete(ledger: Ledger, replacements: int) -> None:

@@ -107,7 +107,7 @@ class Target:
         return np.sqrt(np.einsum("ni,ni->n", whitened, whitened))
 
     def tells_nothing(self, draws: Draws) -> bool:
-        """Tell whether all draws are equally far although they were made at different parameters.
+        """Return whether all draws are equally far though they were made at different parameters.
 
         Parameters
         ----------

@@ -95,7 +95,8 @@ class ForwardModel:
             total=len(parameters),
             bar=self.bar,
         )
-        parts = [self._estimated(group) for group in _gathered(simulated)]
+        finished = (part for part in simulated if not part.is_lost)
+        parts = [self._estimated(group) for group in _gathered(finished)]
         return Draws.joined([self._none(), *parts])
 
     def _estimated(self, group: list[SimulatedBatch]) -> Draws:

@@ -1,9 +1,12 @@
 """Approximate Bayesian computation: bookkeeping, budgets, failures, files."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pytest
 
-from imnn_lab import LFI
+from imnn_lab import LFI, problems
 from imnn_lab.inference import Posterior, Uniform
 from imnn_lab.simulate import SimulationError
 
@@ -442,3 +445,20 @@ def test_a_fisher_matrix_whose_distances_overflow_is_refused(Fisher):
         LFI.ApproximateBayesianComputation(
             np.zeros((1, 2)), Uniform([-4, -4], [4, 4]), Fisher, estimate, simulator
         )
+
+
+def test_a_process_pool_simulates_a_problem():
+    problem = problems.gaussian()
+    prior = Uniform([-3, 0.1], [3, 5])
+
+    def estimator(data):
+        return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+
+    arguments = (problem.simulations(1, 3), prior, problem.F, estimator, problem.simulator)
+    here = LFI.ApproximateBayesianComputation(*arguments, seed=1, verbose=False)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        there = LFI.ApproximateBayesianComputation(
+            *arguments, seed=1, verbose=False, executor=executor
+        )
+        np.testing.assert_array_equal(there(100).estimates, here(100).estimates)
+        assert there.num_failed == 0
