@@ -204,8 +204,8 @@ def _bounds(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
         np.atleast_1d(np.asarray(checks.real_array(name, value), np.float64))
         for name, value in (("low", low), ("high", high))
     )
-    if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+    if low.ndim != 1 or not low.size or low.shape != high.shape or not (low < high).all():
         received = f"low = {low.tolist()}, high = {high.tolist()}"
-        expected = "be vectors of one length with low < high for every parameter"
+        expected = "be vectors of one length, not empty, with low < high for every parameter"
         raise ValueError(checks.wording("The bounds of a prior", expected, received))
     return low, high

@@ -22,6 +22,7 @@ from imnn_lab.inference.arguments import (
 )
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
 from imnn_lab.inference.forward import as_estimates
+from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import leaves_of
 
@@ -58,8 +59,8 @@ class Inference:
     ) -> None:
         self.Fisher = as_fisher(Fisher)
         self.n_params = len(self.Fisher)
-        self.prior = as_prior(prior, self.n_params)
-        self.labels = as_labels(labels, self.n_params)
+        self.labels = as_labels(labels_of(prior, labels), self.n_params)
+        self.prior = as_prior(prior, self.n_params, self.labels)
         self.get_estimate = as_function("get_estimate", get_estimate, "data to estimates")
         self.target_data = as_target_data(target_data)
         self.target_estimates, self.input_shape = self._estimated_target()

@@ -31,7 +31,7 @@ from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.gaussian import GaussianPosterior
 from imnn_lab.inference.population import Population, Stopping
 from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.prior_adapters import as_prior
+from imnn_lab.inference.prior_adapters import as_prior, labels_of
 from imnn_lab.inference.rejection import Acceptance, accept
 from imnn_lab.regularisation import EPSILON
 
@@ -111,8 +111,8 @@ class InferenceState:
         seed: int | None = None,
     ) -> None:
         self.Fisher = as_fisher(Fisher)
-        self.prior = as_prior(prior, len(self.Fisher))
-        self.labels = as_labels(labels, len(self.Fisher))
+        self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
+        self.prior = as_prior(prior, len(self.Fisher), self.labels)
         self.get_estimate, self.simulator, self.exact = get_estimate, simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
