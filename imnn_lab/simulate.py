@@ -147,6 +147,13 @@ def takes_seed(simulator: Callable[..., Any]) -> bool:
         return False
 
 
+def name_of(simulator: Callable[..., Any]) -> str:
+    """Return the name without its module, which changes if the module is run as a script."""
+    if isinstance(simulator, partial):
+        return name_of(simulator.func)
+    return getattr(simulator, "__qualname__", type(simulator).__qualname__)
+
+
 def leaves_of(simulations: Simulations) -> tuple[np.ndarray, ...]:
     """Return the arrays of simulations: those of a tuple, or the only one."""
     return simulations if isinstance(simulations, tuple) else (simulations,)

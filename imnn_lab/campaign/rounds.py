@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from imnn_lab.campaign.design import Design
 from imnn_lab.campaign.ledger import Ledger, TrainingSet, from_arrays
 from imnn_lab.campaign.store import Store
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import SimulationError, simulate
+from imnn_lab.simulate import SimulationError, name_of, simulate
 
 ATTEMPTS = 2  # at each seed
 IN_FLIGHT = 1024  # batches: results are all kept, so only their number in the queue is bounded
@@ -207,11 +206,4 @@ def _checked_executor(executor: Any) -> Executor | None:
 
 def _store(directory: Any, design: Design, simulator: Callable[..., Any]) -> Store:
     path = Path(checks.text("directory", directory, "None stores no files."))
-    return Store(path, {"format": 1, "simulator": _name(simulator)} | design.as_dict())
-
-
-def _name(simulator: Callable[..., Any]) -> str:
-    """Return the name without its module, which changes if the module is run as a script."""
-    if isinstance(simulator, partial):
-        return _name(simulator.func)
-    return getattr(simulator, "__qualname__", type(simulator).__qualname__)
+    return Store(path, {"format": 1, "simulator": name_of(simulator)} | design.as_dict())

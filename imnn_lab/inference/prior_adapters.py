@@ -209,10 +209,10 @@ class SampledPrior(Prior):
         """Return the log density, shape (n,); NaN, as some give outside their support, is −∞."""
         θ = np.asarray(θ, np.float64)
         values = np.full(len(θ), -np.inf)
-        inside: np.ndarray = np.ones(len(θ), bool)
+        inside = np.ones(len(θ), bool)
         if self._support is not None:
             checked = _array(self._support(self._structured(θ)))
-            inside = checked.reshape(len(θ), -1 if len(θ) else 1).all(axis=1)
+            inside &= checked.reshape(len(θ), -1 if len(θ) else 1).all(axis=1)
         if inside.any():
             found = self.distribution.log_prob(self._structured(θ[inside]))
             values[inside] = _one_each(_array(found), int(inside.sum()))

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import abc
 import copy
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference import ForwardModel, GaussianPosterior, Posterior, Summary, Target, as_prior
+from imnn_lab.inference import (
+    Draws,
+    ForwardModel,
+    GaussianPosterior,
+    Posterior,
+    Summary,
+    Target,
+    as_prior,
+)
 from imnn_lab.inference.arguments import (
     as_fisher,
     as_labels,
@@ -22,9 +32,10 @@ from imnn_lab.inference.arguments import (
 )
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
 from imnn_lab.inference.forward import as_estimates
+from imnn_lab.inference.journal import Journal
 from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import leaves_of
+from imnn_lab.simulate import leaves_of, name_of
 
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 
@@ -147,6 +158,8 @@ class SimulatedInference(Inference, abc.ABC):
         Largest tolerated fraction of failed simulations.
     verbose : bool
         Show progress bars.
+    directory : str or path, optional
+        Keeps finished batches of draws; the same calls after a crash go on from them.
     """
 
     def __init__(
@@ -162,6 +175,7 @@ class SimulatedInference(Inference, abc.ABC):
         executor: Executor | None = None,
         max_failed: float = 0.5,
         verbose: bool = True,
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(target_data, prior, Fisher, get_estimate, labels, seed=seed)
         self.simulator = as_function("simulator", simulator, "parameters to simulations")
@@ -173,9 +187,28 @@ class SimulatedInference(Inference, abc.ABC):
         self.executor = executor
         self.max_failed = checks.fraction("max_failed", max_failed)
         self.verbose = checks.boolean("verbose", verbose)
+        self._journal = None if directory is None else self._journal_in(directory, seed)
+
+    def _journal_in(self, directory: Any, seed: int | None) -> Journal:
+        """Return the journal of a directory, and take its seed."""
+        about = {
+            "class": type(self).__name__,
+            "simulator": name_of(self.simulator),
+            "Fisher": self.Fisher.tolist(),
+            "target_estimates": self.target_estimates.tolist(),
+        }
+        path = Path(checks.text("directory", directory, "None keeps no files."))
+        journal = Journal(path, about, None if seed is None else int(seed))
+        self._entropy = journal.entropy
+        return journal
 
     def _model(
-        self, at_once: Any, save_sims: Any, tqdm_notebook: Any = None, show: bool = True
+        self,
+        at_once: Any,
+        save_sims: Any,
+        tqdm_notebook: Any = None,
+        show: bool = True,
+        keep: Callable[[Draws], Any] | None = None,
     ) -> ForwardModel:
         """Return the forward model with the options of one call."""
         if isinstance(at_once, bool | np.bool_):
@@ -192,6 +225,8 @@ class SimulatedInference(Inference, abc.ABC):
             max_failed=self.max_failed,
             save_sims=None if save_sims is None else checks.text("save_sims", save_sims),
             bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
+            keep=keep,
+            journal=self._journal,
         )
 
     @abc.abstractmethod

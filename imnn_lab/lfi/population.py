@@ -37,6 +37,8 @@ class Schedule:
 class PopulationMonteCarlo(SimulatedInference):
     """Move a population of weighted particles towards each target.
 
+    A run that is interrupted (Ctrl-C) keeps its last population, and `resume` goes on from there.
+
     The weights are those of the deterministic mixture (see `imnn_lab.inference.population`); what
     is read from the particles must use them, as `posterior`, `summary` and `sample` do.
 
@@ -44,7 +46,7 @@ class PopulationMonteCarlo(SimulatedInference):
     ----------
     target_data, prior, Fisher, get_estimate, simulator, labels
         As for `ApproximateBayesianComputation`.
-    seed, executor, max_failed, verbose
+    seed, executor, max_failed, verbose, directory
         As for `ApproximateBayesianComputation`, keyword only.
 
     Attributes
@@ -150,11 +152,15 @@ class PopulationMonteCarlo(SimulatedInference):
         self._refuse_changed_estimator()
         model = self._model(at_once, save_sims, show=False)
         schedule = Schedule(model, moves, self._next_seeds(), rules, callback)
-        shown = self._model(at_once, save_sims, tqdm_notebook)
-        starts = self._first_populations(
-            inference.prior_draws(shown, self.prior, initial, schedule.seeds), draws
-        )
-        self._schedule, self._populations = schedule, [[start] for start in starts]
+        parts: list[Draws] = []
+        shown = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+        try:
+            first = inference.prior_draws(shown, self.prior, initial, schedule.seeds)
+        except KeyboardInterrupt:
+            if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
+                self._begin(schedule, Draws.joined(parts), draws)
+            raise
+        self._begin(schedule, first, draws)
         return self._move(schedule, tqdm_notebook)
 
     __call__ = PMC
@@ -415,6 +421,12 @@ class PopulationMonteCarlo(SimulatedInference):
         if draws is not None:
             self.PMC(draws, *arguments, **running)
         return options
+
+    def _begin(self, schedule: Schedule, draws: Draws, keep: int) -> None:
+        """Start every target's population with the nearest of draws from the prior."""
+        starts = self._first_populations(draws, keep)
+        self._schedule, self._populations = schedule, [[start] for start in starts]
+        self._stopped = ["interrupted"] * self.n_targets
 
     def _first_populations(self, draws: Draws, keep: int) -> list[Population]:
         if len(draws.parameters) < self.n_params + 2:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,8 @@ of_rejected = partial(of_accepted, accepted=False)
 class ApproximateBayesianComputation(SimulatedInference):
     """Draw from the prior, simulate, and accept what lies within ε of the target.
 
-    Draws are kept: another ε costs no simulation.
+    Draws are kept: another ε costs no simulation. A call that is interrupted (Ctrl-C) keeps those
+    made so far.
 
     Parameters
     ----------
@@ -60,13 +62,17 @@ class ApproximateBayesianComputation(SimulatedInference):
         Largest tolerated fraction of failed simulations.
     verbose : bool, keyword only
         Show progress bars.
+    directory : str or path, optional, keyword only
+        Keeps the draws of finished batches. The same calls of an object with the same arguments
+        read them and go on, after a crash too; of the simulator only the name is compared. The
+        prior must follow its `rng`. Each batch is then estimated by itself.
 
     Attributes
     ----------
     target_estimates : ndarray, shape (n_targets, n_params)
         Estimates of the target data.
     stopped : str or None
-        Why `get_min_accepted` stopped: "accepted" or "max_draws".
+        Why `get_min_accepted` stopped: "accepted", "max_draws" or "interrupted".
 
     Raises
     ------
@@ -169,15 +175,17 @@ class ApproximateBayesianComputation(SimulatedInference):
         """
         self._refuse_changed_estimator()
         at_given_parameters = checks.boolean("predrawn", predrawn) or checks.boolean("PMC", PMC)
-        if at_given_parameters:
-            model = self._model(True, save_sims, tqdm_notebook)
-            result = model.draws(self._as_parameters(draws), self._next_seeds())
-        else:
-            model = self._model(at_once, save_sims, tqdm_notebook)
-            remedy = "Parameters to simulate at go with predrawn=True."
-            number = checks.integer("draws", draws, 1, remedy)
-            result = prior_draws(model, self.prior, number, self._next_seeds())
-        if checks.boolean("update", update):
+        update = checks.boolean("update", update)
+        with self._interruptible([], not at_given_parameters, update) as parts:
+            if at_given_parameters:
+                model = self._model(True, save_sims, tqdm_notebook, keep=parts.append)
+                result = model.draws(self._as_parameters(draws), self._next_seeds())
+            else:
+                model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+                remedy = "Parameters to simulate at go with predrawn=True."
+                number = checks.integer("draws", draws, 1, remedy)
+                result = prior_draws(model, self.prior, number, self._next_seeds())
+        if update:
             self._keep(result, from_prior=not at_given_parameters)
         return result
 
@@ -277,16 +285,14 @@ class ApproximateBayesianComputation(SimulatedInference):
         self._refuse_changed_estimator()
         ε = checks.number("ε", ε, above=0)
         size = checks.integer("min_draws", min_draws, 1)
-        model = self._model(at_once, save_sims, tqdm_notebook)
-        start = self._draws_from_prior
-        result, self.stopped = until_accepted(
-            rounds(model, self.prior, size, self._next_seeds()),
-            self.targets,
-            ε,
-            checks.integer("accepted", accepted, 1),
-            checks.integer("max_draws", max_draws, 1),
-            [] if start is None else [start],
-        )
+        wanted = checks.integer("accepted", accepted, 1)
+        most = checks.integer("max_draws", max_draws, 1)
+        start = [] if self._draws_from_prior is None else [self._draws_from_prior]
+        self.stopped = "interrupted"
+        with self._interruptible(start, from_prior=True) as parts:
+            model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+            arriving = rounds(model, self.prior, size, self._next_seeds())
+            result, self.stopped = until_accepted(arriving, self.targets, ε, wanted, most, start)
         self._keep(result, from_prior=True)
         return self.accept_reject(ε)
 
@@ -555,6 +561,19 @@ class ApproximateBayesianComputation(SimulatedInference):
     @property
     def _draws_from_prior(self) -> Draws | None:
         return self._draws if self._from_prior else None
+
+    @contextlib.contextmanager
+    def _interruptible(
+        self, start: list[Draws], from_prior: bool, update: bool = True
+    ) -> Iterator[list[Draws]]:
+        """Yield a list for the parts of draws; if the block raises, what it holds is kept."""
+        parts = [*start]
+        try:
+            yield parts
+        except BaseException:
+            if update and len(parts) > len(start):
+                self._keep(Draws.joined(parts), from_prior)
+            raise
 
     def _keep(self, draws: Draws, from_prior: bool) -> None:
         self._draws, self._from_prior, self._acceptances = draws, from_prior, None
