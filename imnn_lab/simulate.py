@@ -17,7 +17,7 @@ import itertools
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -139,12 +139,33 @@ def spawn_seeds(seed: int | np.ndarray | np.random.SeedSequence, n: int) -> np.n
 
 
 def takes_seed(simulator: Callable[..., Any]) -> bool:
-    """Whether a simulator has an argument `seed` that is not bound yet."""
+    """Whether a simulator has an argument `seed` that is not bound yet, or a second one to pass."""
     bound = simulator.keywords if isinstance(simulator, partial) else {}
+    arguments = _arguments(simulator)
+    if "seed" in arguments:
+        return "seed" not in bound
+    needed = [
+        one
+        for one in arguments.values()
+        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(needed) == 2
+
+
+def call_simulator(simulator: Callable[..., Any], parameters: np.ndarray, seed: Any) -> Any:
+    """Call a simulator with a seed: by position if it is the second argument, else by name."""
+    names = [*_arguments(simulator).values()]
+    second = len(names) > 1 and names[1].name == "seed" and names[1].kind != names[1].KEYWORD_ONLY
+    if second or "seed" not in {one.name for one in names}:
+        return simulator(parameters, seed)
+    return simulator(parameters, seed=seed)
+
+
+def _arguments(simulator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        return "seed" in inspect.signature(simulator).parameters and "seed" not in bound
+        return inspect.signature(simulator).parameters
     except (TypeError, ValueError):  # a built-in has no signature
-        return False
+        return {}
 
 
 def name_of(simulator: Callable[..., Any]) -> str:
@@ -170,9 +191,10 @@ def _attempts(
     simulator: Callable[..., Any], batch: Batch, shape: Shape | None
 ) -> Iterator[SimulatedBatch]:
     try:
-        arguments = () if batch.seed is None else (batch.seed,)
         own = batch.parameters.copy()  # a simulator may change its arguments
-        simulations = _arrays(simulator(own, *arguments), len(batch), shape)
+        is_seeded = batch.seed is not None
+        made = call_simulator(simulator, own, batch.seed) if is_seeded else simulator(own)
+        simulations = _arrays(made, len(batch), shape)
     except Exception:
         if len(batch) == 1:
             yield _failed(batch, traceback.format_exc())

@@ -187,8 +187,9 @@ def _checked_simulator(simulator: Any) -> Callable[..., Any]:
         raise TypeError(message)
     with contextlib.suppress(ValueError):  # a built-in has no signature
         signature = inspect.signature(simulator)
+        by_name = {"seed": 0} if "seed" in signature.parameters else {}
         try:
-            signature.bind(None, 0)
+            signature.bind(*((None,) if by_name else (None, 0)), **by_name)
         except TypeError:
             received = f"one with the signature {signature}"
             message = checks.wording("`simulator`", expected, received, remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,8 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
     """Return a label for each parameter: those given, or `checks.default_labels`."""
     if labels is None:
         return checks.default_labels(n_params)
-    entries = [labels] if isinstance(labels, str) else list(labels)
+    is_ordered = isinstance(labels, Sequence | np.ndarray | Mapping)
+    entries = [labels] if isinstance(labels, str) else list(labels) if is_ordered else []
     if len(entries) != n_params or not all(isinstance(label, str) for label in entries):
         expected = f"be {n_params} strings, one for each parameter"
         raise ValueError(checks.wording("`labels`", expected, checks.describe(labels)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import copy
+import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -265,6 +267,11 @@ class SimulatedInference(Inference, abc.ABC):
         """
         return self._edges(self.samples(), bins, ranges)
 
+    def _check_histogram(self, bins: Any, ranges: Any) -> None:
+        """Check what a histogram is asked for, before the simulations."""
+        as_sizes("bins", bins, self.n_params, 20)
+        as_ranges(ranges, self.n_params)
+
     def _edges(self, posteriors: list[Posterior], bins: Any, ranges: Any) -> list[np.ndarray]:
         sizes = as_sizes("bins", bins, self.n_params, 20)
         return bin_edges(sizes, common_ranges(posteriors, as_ranges(ranges, self.n_params)))
@@ -280,6 +287,28 @@ def as_function(name: str, value: Any, mapping: str) -> Callable[..., Any]:
         expected = f"be a function from {mapping}"
         raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(value)))
     return value
+
+
+def as_callback(value: Any) -> Callable[..., Any] | None:
+    """Return a function of a population and the index of its target, or None."""
+    if value is None:
+        return None
+    as_function("callback", value, "(population, target_index) to True to stop")
+    with contextlib.suppress(ValueError):  # a built-in has no signature
+        signature = inspect.signature(value)
+        try:
+            signature.bind(None, 0)
+        except TypeError:
+            expected = "be callable as callback(population, target_index)"
+            received = f"one with the signature {signature}"
+            raise TypeError(checks.wording("`callback`", expected, received)) from None
+    return value
+
+
+def refuse_together(function: str, options: Iterable[str], reason: str) -> None:
+    """Raise a TypeError if there are options that would be ignored."""
+    if names := ", ".join(map(repr, options)):
+        raise TypeError(f"`{function}` would ignore {names}: {reason}.")
 
 
 def pop_options(options: dict[str, Any], *names: str) -> dict[str, Any]:

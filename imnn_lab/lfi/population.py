@@ -10,10 +10,17 @@ import numpy as np
 
 from imnn_lab import checks, inference
 from imnn_lab.figures.clouds import Cloud
+from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
 from imnn_lab.inference.population import thinned
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
+from imnn_lab.lfi.base import (
+    SimulatedInference,
+    as_callback,
+    pop_options,
+    refuse_together,
+    refuse_unknown,
+)
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError
 
@@ -146,6 +153,7 @@ class PopulationMonteCarlo(SimulatedInference):
             percentile = checks.number("percentile", percentile, above=0, below=100, remedy=remedy)
         moves = Moves(percentile, scale)
         rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
+        callback = as_callback(callback)
         if max_simulations is not None and initial > max_simulations:
             expected = f"be at least initial_draws = {initial}"
             raise ValueError(checks.wording("`max_simulations`", expected, max_simulations))
@@ -202,6 +210,7 @@ class PopulationMonteCarlo(SimulatedInference):
         """
         if self._schedule is None:
             raise RuntimeError(f"No run to resume: {CALL}.")
+        callback = as_callback(callback)
         self._refuse_changed_estimator()
         schedule = self._schedule
         criterion = schedule.rules.criterion if criterion is None else criterion
@@ -324,9 +333,13 @@ class PopulationMonteCarlo(SimulatedInference):
         ------
         RuntimeError
             If `PMC` has not run yet.
+        TypeError
+            If a keyword is unknown, or would be ignored because `draws` is not given.
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
-        refuse_unknown("posterior", self._obtain(*run, **options))
+        refuse_unknown("posterior", {n: v for n, v in options.items() if n not in RUNNING})
+        self._check_histogram(bins, ranges)
+        self._obtain(*run, **options)
         return self._histograms(self.samples(), bins, ranges)
 
     def plot(
@@ -360,6 +373,7 @@ class PopulationMonteCarlo(SimulatedInference):
         matplotlib.figure.Figure
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        self._check_histogram(bins, ranges)
         kwargs = self._obtain(*run, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("PMC", self.samples(), self.labels, **kwargs)
@@ -392,6 +406,7 @@ class PopulationMonteCarlo(SimulatedInference):
         matplotlib.figure.Figure
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        check_axes(axes)
         kwargs = self._obtain(*run, **kwargs)
         clouds = [
             Cloud(p.parameters, p.estimates, p.distances, p.weights, series=i)
@@ -420,6 +435,10 @@ class PopulationMonteCarlo(SimulatedInference):
         running = pop_options(options, *RUNNING)
         if draws is not None:
             self.PMC(draws, *arguments, **running)
+        else:
+            named = dict(zip(("initial_draws", "criterion"), arguments, strict=False))
+            given = [name for name, value in named.items() if value is not None]
+            refuse_together("posterior", [*given, *running], "they go with `draws`")
         return options
 
     def _begin(self, schedule: Schedule, draws: Draws, keep: int) -> None:

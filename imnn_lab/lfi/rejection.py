@@ -11,10 +11,20 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud
+from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Acceptance, Draws, Posterior, accept, prior_draws, until_accepted
 from imnn_lab.inference.rejection import rounds
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
+from imnn_lab.lfi.base import (
+    SimulatedInference,
+    pop_options,
+    refuse_together,
+    refuse_unknown,
+)
+
+CHOOSING, DRAWING = ("quantile", "nearest"), ("predrawn", "PMC")
+BUDGET = ("min_draws", "max_draws")
+OPTIONS = (*CHOOSING, *DRAWING, *BUDGET)
 
 
 def of_accepted(name: str, accepted: bool = True) -> Any:
@@ -427,9 +437,13 @@ class ApproximateBayesianComputation(SimulatedInference):
         ------
         RuntimeError
             If nothing has been drawn, or accepted, yet.
+        TypeError
+            If a keyword is unknown, or would be ignored beside the others.
         """
-        options = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
-        refuse_unknown("posterior", options)
+        refuse_unknown("posterior", {n: v for n, v in options.items() if n not in OPTIONS})
+        self._check_histogram(bins, ranges)
+        adjust = checks.boolean("adjust", adjust)
+        self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
         return self._histograms(self.samples(adjust=adjust), bins, ranges)
 
     @checks.greek_keywords
@@ -464,6 +478,8 @@ class ApproximateBayesianComputation(SimulatedInference):
         -------
         matplotlib.figure.Figure
         """
+        self._check_histogram(bins, ranges)
+        adjust = checks.boolean("adjust", adjust)
         kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("ABC", self.samples(adjust=adjust), self.labels, **kwargs)
@@ -502,8 +518,9 @@ class ApproximateBayesianComputation(SimulatedInference):
         -------
         matplotlib.figure.Figure
         """
-        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         fraction = checks.fraction("rejected", rejected)
+        check_axes(axes)
+        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         clouds = []
         for i, acceptance in enumerate(self.acceptances):
             for is_accepted, part in ((False, fraction), (True, 1.0)):
@@ -544,9 +561,16 @@ class ApproximateBayesianComputation(SimulatedInference):
     ) -> dict[str, Any]:
         """Draw and accept as the arguments ask, and return the options that remain."""
         simulating = dict(zip(("at_once", "save_sims", "tqdm_notebook"), sampling, strict=True))
-        choosing = pop_options(options, "quantile", "nearest")
-        drawing = pop_options(options, "predrawn", "PMC")
-        budget = pop_options(options, "min_draws", "max_draws")
+        choosing = pop_options(options, *CHOOSING)
+        drawing = pop_options(options, *DRAWING)
+        budget = pop_options(options, *BUDGET)
+        if accepted is not None:
+            reason = "with `accepted`, draws of the prior are made until enough are within ε"
+            refuse_together("posterior", [*choosing, *drawing], reason)
+        else:
+            refuse_together("posterior", budget, "they go with `accepted`")
+        if draws is None:
+            refuse_together("posterior", drawing, "they go with `draws`")
         if accepted is not None:
             if draws is not None:
                 budget.setdefault("min_draws", draws)

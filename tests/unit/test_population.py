@@ -314,3 +314,33 @@ def test_an_estimator_that_tells_nothing_is_refused(offset):
     )
     with pytest.raises(ValueError, match="200 estimates at the same distance"):
         PMC(100, 200, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"callback": 3}, "`callback` must be a function"),
+        ({"callback": lambda population: None}, r"`callback` must be callable as callback\("),
+        ({"kernel_scala": 3}, "unexpected keyword 'kernel_scala'"),
+        ({"bins": (3, 3, 3)}, "`bins` must"),
+        ({"max_seconds": -1}, "`max_seconds` must"),
+    ],
+)
+def test_the_keywords_of_pmc_are_checked_before_the_draws(options, words):
+    counted = []
+    PMC = make(simulator=lambda parameters: counted.append(1) or parameters)
+    with pytest.raises((TypeError, ValueError), match=words):
+        PMC.posterior(draws=100, initial_draws=200, criterion=0.5, **options)
+    with pytest.raises(ValueError, match="`axes` must"):
+        PMC.scatter_plot("parameters", 100, 200, 0.5)
+    assert not counted
+
+
+def test_keywords_that_would_be_ignored_are_refused():
+    PMC = make()
+    PMC(50, 100, 0.5)
+    for options in ({"criterion": 0.1}, {"kernel_scale": 2.0}, {"initial_draws": 10}):
+        with pytest.raises(TypeError, match="would ignore"):
+            PMC.posterior(**options)
+    with pytest.raises(TypeError, match="`callback` must"):
+        PMC.resume(callback=3)

@@ -462,3 +462,34 @@ def test_a_process_pool_simulates_a_problem():
         )
         np.testing.assert_array_equal(there(100).estimates, here(100).estimates)
         assert there.num_failed == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"bans": 3}, "unexpected keyword 'bans'"),
+        ({"bins": (3, 3, 3)}, "`bins` must"),
+        ({"ranges": [(1, 0), (0, 1)]}, "`ranges` must"),
+        ({"adjust": "yes"}, "`adjust` must"),
+        ({"accepted": 5, "quantile": 0.1}, "would ignore 'quantile'"),
+        ({"accepted": 5, "nearest": 3}, "would ignore 'nearest'"),
+        ({"max_draws": 5}, "would ignore 'max_draws'"),
+    ],
+)
+def test_the_keywords_of_posterior_are_checked_before_the_draws(options, words):
+    counted = []
+    ABC = make(simulator=lambda parameters: counted.append(1) or parameters)
+    with pytest.raises((TypeError, ValueError), match=words):
+        ABC.posterior(ε=1.0, draws=100, **options)
+    if "bans" not in options and "adjust" not in options:
+        with pytest.raises((TypeError, ValueError), match=words):
+            ABC.plot(ε=1.0, draws=100, **options)
+    with pytest.raises(ValueError, match="`axes` must"):
+        ABC.scatter_plot("parameters", ε=1.0, draws=100)
+    assert not counted
+
+
+@pytest.mark.parametrize("labels", [3, {"a", "b"}, object(), [1, 2], "ab", ["a"], np.eye(2)])
+def test_labels_that_are_none_are_refused(labels):
+    with pytest.raises(ValueError, match="`labels` must be 2 strings"):
+        make(labels=labels)

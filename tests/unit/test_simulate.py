@@ -6,6 +6,7 @@ import sys
 import threading
 import types
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -310,3 +311,34 @@ def test_inference_loads_neither_tensorflow_nor_matplotlib():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
+
+
+def by_name_only(parameters, *, seed):
+    return noisy(parameters, seed)
+
+
+def third(parameters, scale=1.0, seed=None):
+    return scale * noisy(parameters, seed)
+
+
+def other_name(parameters, key):
+    return noisy(parameters, key)
+
+
+def scaled(parameters, scale, seed):
+    return scale * noisy(parameters, seed)
+
+
+@pytest.mark.parametrize(
+    "simulator", [by_name_only, third, other_name, partial(scaled, scale=1.0), noisy]
+)
+def test_a_seed_is_passed_by_position_or_by_name(simulator):
+    assert takes_seed(simulator)
+    here, _, _ = run(simulator, seeds=np.random.SeedSequence(5), max_failed=0.0)
+    expected, _, _ = run(noisy, seeds=np.random.SeedSequence(5))
+    np.testing.assert_array_equal(here, expected)
+
+
+def test_a_second_argument_with_a_default_is_no_seed():
+    assert not takes_seed(lambda parameters, scale=2.0: parameters)
+    assert not takes_seed(np.copy)
