@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -166,7 +167,8 @@ class PopulationMonteCarlo(SimulatedInference):
             first = inference.prior_draws(shown, self.prior, initial, schedule.seeds)
         except KeyboardInterrupt:
             if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
-                self._begin(schedule, Draws.joined(parts), draws)
+                with contextlib.suppress(ValueError):  # an estimator that tells nothing
+                    self._begin(schedule, Draws.joined(parts), draws)
             raise
         self._begin(schedule, first, draws)
         return self._move(schedule, tqdm_notebook)
