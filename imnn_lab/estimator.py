@@ -242,7 +242,7 @@ class Estimator:
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
-        mapped = checks.real_array("map_fn(data)", [self.preprocess(one) for one in batch])
+        mapped = checks.real_array("map_fn(data)", [self.preprocess(one.copy()) for one in batch])
         shape = (len(batch), *self.input_shape)
         return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from scipy import linalg, optimize
@@ -35,6 +37,7 @@ class Problem:
         Shape of one simulation.
     simulator : callable
         ``simulator(parameters, seed)``: parameters (n, n_params) to simulations (n,) + input_shape.
+        It can be pickled, and so sent to other processes.
     F : ndarray, shape (n_params, n_params)
         Exact Fisher information at θ_fid.
     log_likelihood : callable
@@ -120,16 +123,18 @@ def gaussian(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    return _problem("gaussian", ("μ", "Σ"), (0, 1), (0.1, 0.1), (n,),
+                    partial(_gaussian, n=n), np.diag([n, n / 2]),
+                    partial(_gaussian_likelihood, n=n), "deep_set")  # fmt: skip
 
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
-        return parameters[:, :1] + np.sqrt(parameters[:, 1:]) * noise
 
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        return _gaussian_log_likelihood(data - θ[0], np.eye(n) * θ[1])
+def _gaussian(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+    return parameters[:, :1] + np.sqrt(parameters[:, 1:]) * noise
 
-    return _problem("gaussian", ("μ", "Σ"), (0, 1), (0.1, 0.1), (n,), simulator,
-                    np.diag([n, n / 2]), log_likelihood, "deep_set")  # fmt: skip
+
+def _gaussian_likelihood(data: np.ndarray, θ: np.ndarray, *, n: int) -> float:
+    return _gaussian_log_likelihood(data - θ[0], np.eye(n) * θ[1])
 
 
 def variance(n: int = 10) -> Problem:
@@ -140,16 +145,18 @@ def variance(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    return _problem("variance", ("Σ",), (1,), (0.1,), (n,), partial(_variance, n=n),
+                    np.array([[n / 2]]), partial(_variance_likelihood, n=n),
+                    "deep_set")  # fmt: skip
 
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
-        return np.sqrt(parameters) * noise
 
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        return _gaussian_log_likelihood(data, np.eye(n) * θ[0])
+def _variance(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+    return np.sqrt(parameters) * noise
 
-    return _problem("variance", ("Σ",), (1,), (0.1,), (n,), simulator,
-                    np.array([[n / 2]]), log_likelihood, "deep_set")  # fmt: skip
+
+def _variance_likelihood(data: np.ndarray, θ: np.ndarray, *, n: int) -> float:
+    return _gaussian_log_likelihood(data, np.eye(n) * θ[0])
 
 
 def slope(n: int = 100) -> Problem:
@@ -161,15 +168,16 @@ def slope(n: int = 100) -> Problem:
         Number of points, from x = 0 to 10.
     """
     x = np.linspace(0, 10, n)
+    return _problem("slope", ("m",), (4,), (0.1,), (n,), partial(_slope, x=x),
+                    np.array([[x @ x]]), partial(_slope_likelihood, x=x))  # fmt: skip
 
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        return parameters * x + np.random.default_rng(seed).normal(size=(len(parameters), n))
 
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        return _gaussian_log_likelihood(data - θ[0] * x, np.eye(n))
+def _slope(parameters: np.ndarray, seed: int, *, x: np.ndarray) -> np.ndarray:
+    return parameters * x + np.random.default_rng(seed).normal(size=(len(parameters), len(x)))
 
-    return _problem("slope", ("m",), (4,), (0.1,), (n,), simulator,
-                    np.array([[x @ x]]), log_likelihood)  # fmt: skip
+
+def _slope_likelihood(data: np.ndarray, θ: np.ndarray, *, x: np.ndarray) -> float:
+    return _gaussian_log_likelihood(data - θ[0] * x, np.eye(len(x)))
 
 
 def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
@@ -183,18 +191,25 @@ def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
         Variance of the random slope, Gaussian of mean zero.
     """
     x = np.linspace(0, 10, n)
-
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        random = np.random.default_rng(seed)
-        ζ = np.sqrt(nuisance_variance) * random.normal(size=(len(parameters), 1))
-        return (parameters + ζ) * x + random.normal(size=(len(parameters), n))
-
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        covariance = np.eye(n) + nuisance_variance * np.outer(x, x)
-        return _gaussian_log_likelihood(data - θ[0] * x, covariance)
-
     F = np.array([[1 / (nuisance_variance + 1 / (x @ x))]])
-    return _problem("nuisance_slope", ("m",), (1,), (0.1,), (n,), simulator, F, log_likelihood)
+    known: dict[str, Any] = {"x": x, "nuisance_variance": nuisance_variance}
+    return _problem("nuisance_slope", ("m",), (1,), (0.1,), (n,), partial(_nuisance_slope, **known),
+                    F, partial(_nuisance_slope_likelihood, **known))  # fmt: skip
+
+
+def _nuisance_slope(
+    parameters: np.ndarray, seed: int, *, x: np.ndarray, nuisance_variance: float
+) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    ζ = np.sqrt(nuisance_variance) * random.normal(size=(len(parameters), 1))
+    return (parameters + ζ) * x + random.normal(size=(len(parameters), len(x)))
+
+
+def _nuisance_slope_likelihood(
+    data: np.ndarray, θ: np.ndarray, *, x: np.ndarray, nuisance_variance: float
+) -> float:
+    covariance = np.eye(len(x)) + nuisance_variance * np.outer(x, x)
+    return _gaussian_log_likelihood(data - θ[0] * x, covariance)
 
 
 def linear_gaussian(
@@ -213,17 +228,24 @@ def linear_gaussian(
     """
     A, covariance = np.asarray(A, float), np.asarray(covariance, float)
     L = linalg.cholesky(covariance, lower=True)
-
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(size=(len(parameters), len(A)))
-        return parameters @ A.T + noise @ L.T
-
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        return _gaussian_log_likelihood(data - A @ θ, covariance)
-
     F = A.T @ linalg.cho_solve((L, True), A)
     labels = checks.default_labels(A.shape[1])
-    return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),), simulator, F, log_likelihood)
+    return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),),
+                    partial(_linear_gaussian, A=A, L=L), F,
+                    partial(_linear_gaussian_likelihood, A=A, covariance=covariance))  # fmt: skip
+
+
+def _linear_gaussian(
+    parameters: np.ndarray, seed: int, *, A: np.ndarray, L: np.ndarray
+) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), len(A)))
+    return parameters @ A.T + noise @ L.T
+
+
+def _linear_gaussian_likelihood(
+    data: np.ndarray, θ: np.ndarray, *, A: np.ndarray, covariance: np.ndarray
+) -> float:
+    return _gaussian_log_likelihood(data - A @ θ, covariance)
 
 
 def exponential(n: int = 10) -> Problem:
@@ -234,15 +256,17 @@ def exponential(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    return _problem("exponential", ("scale",), (2,), (0.2,), (n,), partial(_exponential, n=n),
+                    np.array([[n / 4]]), partial(_exponential_likelihood, n=n),
+                    "deep_set")  # fmt: skip
 
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        return parameters * np.random.default_rng(seed).exponential(size=(len(parameters), n))
 
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        return float(-n * np.log(θ[0]) - data.sum() / θ[0]) if θ[0] > 0 else -np.inf
+def _exponential(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    return parameters * np.random.default_rng(seed).exponential(size=(len(parameters), n))
 
-    return _problem("exponential", ("scale",), (2,), (0.2,), (n,), simulator,
-                    np.array([[n / 4]]), log_likelihood, "deep_set")  # fmt: skip
+
+def _exponential_likelihood(data: np.ndarray, θ: np.ndarray, *, n: int) -> float:
+    return float(-n * np.log(θ[0]) - data.sum() / θ[0]) if θ[0] > 0 else -np.inf
 
 
 def field_2d(n: int = 16) -> Problem:
@@ -260,20 +284,23 @@ def field_2d(n: int = 16) -> Problem:
     k[0, 0] = 1  # arbitrary: this mode, the mean, has no power
     gradient = np.stack([np.ones(n * n - 1), -np.log(k.ravel()[1:])])
 
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(size=(len(parameters), n, n))
-        A, B = parameters.T[:, :, None, None]
-        amplitude = np.sqrt(A) * k ** (-B / 2)
-        amplitude[:, 0, 0] = 0
-        return np.fft.ifft2(np.fft.fft2(noise) * amplitude).real[..., None]
+    return _problem("field", ("A", "B"), (1, 0.5), (0.1, 0.1), (n, n, 1), partial(_field, k=k),
+                    0.5 * gradient @ gradient.T, partial(_field_likelihood, k=k),
+                    "convolutional")  # fmt: skip
 
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        power = (θ[0] * k ** -θ[1]).ravel()[1:]
-        observed = (np.abs(np.fft.fft2(data[..., 0])) ** 2).ravel()[1:] / n**2
-        return float(-0.5 * np.sum(np.log(2 * np.pi * power) + observed / power))
 
-    return _problem("field", ("A", "B"), (1, 0.5), (0.1, 0.1), (n, n, 1), simulator,
-                    0.5 * gradient @ gradient.T, log_likelihood, "convolutional")  # fmt: skip
+def _field(parameters: np.ndarray, seed: int, *, k: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), *k.shape))
+    A, B = parameters.T[:, :, None, None]
+    amplitude = np.sqrt(A) * k ** (-B / 2)
+    amplitude[:, 0, 0] = 0
+    return np.fft.ifft2(np.fft.fft2(noise) * amplitude).real[..., None]
+
+
+def _field_likelihood(data: np.ndarray, θ: np.ndarray, *, k: np.ndarray) -> float:
+    power = (θ[0] * k ** -θ[1]).ravel()[1:]
+    observed = (np.abs(np.fft.fft2(data[..., 0])) ** 2).ravel()[1:] / k.size
+    return float(-0.5 * np.sum(np.log(2 * np.pi * power) + observed / power))
 
 
 def autoregressive(
@@ -290,27 +317,29 @@ def autoregressive(
     n : int
         Length of the series.
     """
-
-    def simulator(parameters: np.ndarray, seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
-        mean, φ, σ = parameters.T
-        series = np.empty_like(noise)
-        series[:, 0] = noise[:, 0] / np.sqrt(1 - φ**2)
-        for t in range(1, n):
-            series[:, t] = φ * series[:, t - 1] + noise[:, t]
-        return (mean[:, None] + σ[:, None] * series)[..., None]
-
-    def log_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
-        mean, φ, σ = θ
-        if not (abs(φ) < 1 and σ > 0):
-            return -np.inf
-        z = (np.ravel(data) - mean) / σ
-        square = (1 - φ**2) * z[0] ** 2 + np.sum((z[1:] - φ * z[:-1]) ** 2)
-        return float(-0.5 * square - n * np.log(σ * np.sqrt(2 * np.pi)) + 0.5 * np.log(1 - φ**2))
-
     labels = ("mean", "φ", "innovation sd")
-    return _problem("autoregressive", labels, θ_fid, δθ, (n, 1), simulator,
-                    autoregressive_fisher(θ_fid, n), log_likelihood, "convolutional")  # fmt: skip
+    return _problem("autoregressive", labels, θ_fid, δθ, (n, 1), partial(_autoregressive, n=n),
+                    autoregressive_fisher(θ_fid, n), partial(_autoregressive_likelihood, n=n),
+                    "convolutional")  # fmt: skip
+
+
+def _autoregressive(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), n))
+    mean, φ, σ = parameters.T
+    series = np.empty_like(noise)
+    series[:, 0] = noise[:, 0] / np.sqrt(1 - φ**2)
+    for t in range(1, n):
+        series[:, t] = φ * series[:, t - 1] + noise[:, t]
+    return (mean[:, None] + σ[:, None] * series)[..., None]
+
+
+def _autoregressive_likelihood(data: np.ndarray, θ: np.ndarray, *, n: int) -> float:
+    mean, φ, σ = θ
+    if not (abs(φ) < 1 and σ > 0):
+        return -np.inf
+    z = (np.ravel(data) - mean) / σ
+    square = (1 - φ**2) * z[0] ** 2 + np.sum((z[1:] - φ * z[:-1]) ** 2)
+    return float(-0.5 * square - n * np.log(σ * np.sqrt(2 * np.pi)) + 0.5 * np.log(1 - φ**2))
 
 
 def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:

@@ -17,15 +17,16 @@ import itertools
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.executors import check_can_send
 from imnn_lab.progress import progress_bar
 
 __all__ = ["Batch", "SimulatedBatch", "SimulationError", "batches", "default_size", "simulate"]
@@ -86,6 +87,8 @@ class SimulatedBatch:
     failures : tuple of str
         The same for every call that failed: one per failed simulation if each has its own seed.
         Empty for a batch that failed as a whole, outside its calls.
+    is_lost : bool
+        Whether the executor broke before it returned the batch: none of its simulations failed.
     """
 
     batch: Batch
@@ -93,6 +96,7 @@ class SimulatedBatch:
     simulations: Simulations | None
     failure: str | None = None
     failures: tuple[str, ...] = ()
+    is_lost: bool = False
 
 
 def simulate_batch(
@@ -135,12 +139,40 @@ def spawn_seeds(seed: int | np.ndarray | np.random.SeedSequence, n: int) -> np.n
 
 
 def takes_seed(simulator: Callable[..., Any]) -> bool:
-    """Whether a simulator has an argument `seed` that is not bound yet."""
+    """Whether a simulator has an argument `seed` that is not bound yet, or a second one to pass."""
     bound = simulator.keywords if isinstance(simulator, partial) else {}
+    arguments = _arguments(simulator)
+    if "seed" in arguments:
+        return "seed" not in bound
+    needed = [
+        one
+        for one in arguments.values()
+        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(needed) == 2
+
+
+def call_simulator(simulator: Callable[..., Any], parameters: np.ndarray, seed: Any) -> Any:
+    """Call a simulator with a seed: by position if it is the second argument, else by name."""
+    names = [*_arguments(simulator).values()]
+    second = len(names) > 1 and names[1].name == "seed" and names[1].kind != names[1].KEYWORD_ONLY
+    if second or "seed" not in {one.name for one in names}:
+        return simulator(parameters, seed)
+    return simulator(parameters, seed=seed)
+
+
+def _arguments(simulator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        return "seed" in inspect.signature(simulator).parameters and "seed" not in bound
+        return inspect.signature(simulator).parameters
     except (TypeError, ValueError):  # a built-in has no signature
-        return False
+        return {}
+
+
+def name_of(simulator: Callable[..., Any]) -> str:
+    """Return the name without its module, which changes if the module is run as a script."""
+    if isinstance(simulator, partial):
+        return name_of(simulator.func)
+    return getattr(simulator, "__qualname__", type(simulator).__qualname__)
 
 
 def leaves_of(simulations: Simulations) -> tuple[np.ndarray, ...]:
@@ -159,8 +191,10 @@ def _attempts(
     simulator: Callable[..., Any], batch: Batch, shape: Shape | None
 ) -> Iterator[SimulatedBatch]:
     try:
-        arguments = () if batch.seed is None else (batch.seed,)
-        simulations = _arrays(simulator(batch.parameters, *arguments), len(batch), shape)
+        own = batch.parameters.copy()  # a simulator may change its arguments
+        is_seeded = batch.seed is not None
+        made = call_simulator(simulator, own, batch.seed) if is_seeded else simulator(own)
+        simulations = _arrays(made, len(batch), shape)
     except Exception:
         if len(batch) == 1:
             yield _failed(batch, traceback.format_exc())
@@ -174,7 +208,8 @@ def _attempts(
 def _arrays(simulations: Any, n: int, shape: Shape | None) -> Simulations:
     """Return the simulator's output as arrays; refuse unexpected shapes."""
     checks.refuse_masked("`simulator`", simulations)
-    arrays = tuple(np.asarray(leaf) for leaf in leaves_of(simulations))
+    # copied: a simulator may fill the same array in each call, or return what it keeps
+    arrays = tuple(np.array(leaf) for leaf in leaves_of(simulations))
     result: Simulations = arrays if isinstance(simulations, tuple) else arrays[0]
     is_valid = all(array.ndim > 0 and len(array) == n for array in arrays)
     if is_valid and shape is not None:
@@ -252,7 +287,15 @@ def simulate(
     Raises
     ------
     SimulationError
-        If the fraction of failures exceeds `max_failed`.
+        If the fraction of failures exceeds `max_failed`; or, after all that is finished, if the
+        executor broke because a worker died.
+    TypeError
+        If the simulator cannot be sent to a process pool or Dask.
+
+    Warns
+    -----
+    UserWarning
+        If workers are forked from a process in which TensorFlow is loaded, where they can hang.
 
     Examples
     --------
@@ -264,12 +307,14 @@ def simulate(
     >>> [batch.simulations.shape for batch in simulate(simulator, wanted)]
     [(50, 2), (50, 2)]
     """
+    if executor is not None:
+        check_can_send(simulator, executor)
     tally = _Tally(max_failed, total)
     run = partial(simulate_batch, simulator, shape=shape)
     with (bar or progress_bar(show=False))(total=total) as progress:
         for simulated in in_order(run, batches, executor=executor, in_flight=in_flight):
             progress.update(len(simulated.batch))
-            yield tally.count(simulated)
+            yield simulated if simulated.is_lost else tally.count(simulated)
     tally.judge()
 
 
@@ -280,25 +325,38 @@ def in_order(
     executor: Executor | None = None,
     in_flight: int = 256,
 ) -> Iterator[SimulatedBatch]:
-    """Map `function` over batches, lazily and in order; a worker that dies fails only its batch."""
+    """Map `function` over batches, lazily and in order; a worker that dies fails only its batch.
+
+    Raises
+    ------
+    SimulationError
+        If the executor breaks, as a process pool does when a worker dies; first it yields the
+        batches that were under way, of which some may be finished and the others are lost.
+    """
     if executor is None:
         yield from map(function, batches)
         return
     run, waiting = uuid.uuid4().hex, deque[tuple[Batch, Any]]()
-    numbered = enumerate(batches)
+    numbered, is_broken = enumerate(batches), False
     try:
         while True:
             for index, batch in itertools.islice(numbered, in_flight - len(waiting)):
                 # the label keeps executors that cache pure calls (Dask) from reusing an old result
-                waiting.append(
-                    (batch, executor.submit(_labelled, f"{run}-{index}", function, batch))
-                )
+                waiting.append((batch, _submit(executor, f"{run}-{index}", function, batch)))
             if not waiting:
-                return
-            yield _outcome(*waiting.popleft())
+                break
+            simulated = _outcome(*waiting.popleft())
+            if simulated.is_lost:
+                is_broken, numbered = True, enumerate([])
+            yield simulated
     finally:
         for _, future in waiting:
             future.cancel()
+    if is_broken:
+        expected = "survive the death of a worker, or be replaced after one"
+        received = "a pool that broke when a worker died, killed by the simulator or for its memory"
+        remedy = "Call again with a new one; a `directory` keeps what is finished."
+        raise SimulationError(checks.wording("`executor`", expected, received, remedy))
 
 
 def batches(
@@ -350,13 +408,21 @@ def _labelled(_: str, function: Callable[[Batch], SimulatedBatch], batch: Batch)
     return function(batch)
 
 
+def _submit(executor: Executor, *arguments: Any) -> Future[SimulatedBatch]:
+    try:
+        return executor.submit(_labelled, *arguments)
+    except BrokenExecutor as error:
+        lost: Future[SimulatedBatch] = Future()
+        lost.set_exception(error)
+        return lost
+
+
 def _outcome(batch: Batch, future: Future[SimulatedBatch]) -> SimulatedBatch:
     try:
         return future.result()
-    except (Exception, CancelledError):  # `simulate_batch` catches those of the simulator
-        return _failed(
-            batch, f"The worker died before it returned this batch.\n{traceback.format_exc()}"
-        )
+    except (Exception, CancelledError) as error:  # `simulate_batch` catches the simulator's own
+        words = f"The worker died before it returned this batch.\n{traceback.format_exc()}"
+        return replace(_failed(batch, words), is_lost=isinstance(error, BrokenExecutor))
 
 
 def _failed(batch: Batch, failure: str) -> SimulatedBatch:

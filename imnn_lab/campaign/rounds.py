@@ -12,9 +12,8 @@ import contextlib
 import inspect
 import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from imnn_lab.campaign.design import Design
 from imnn_lab.campaign.ledger import Ledger, TrainingSet, from_arrays
 from imnn_lab.campaign.store import Store
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import SimulationError, simulate
+from imnn_lab.simulate import SimulationError, name_of, simulate
 
 ATTEMPTS = 2  # at each seed
 IN_FLIGHT = 1024  # batches: results are all kept, so only their number in the queue is bounded
@@ -97,7 +96,8 @@ def training_set(
     Raises
     ------
     TypeError, ValueError
-        If an argument cannot be used, or `directory` was made with other arguments.
+        If an argument cannot be used, the simulator cannot be sent to the executor, or `directory`
+        was made with other arguments.
     SimulationError
         If too many simulations fail, one still fails after the last replacement of its seed, or the
         executor breaks (as a process pool does if a simulation kills its process; Dask starts
@@ -164,14 +164,8 @@ class _Rounds:
             bar=progress_bar(self.show, desc="campaign" if attempt == 0 else f"again ({attempt})"),
             in_flight=IN_FLIGHT,
         )
-        try:
-            for rows, batch in zip(groups, simulated, strict=True):
-                ledger.add(rows, batch, attempt)
-        except BrokenExecutor as error:
-            expected = "survive the death of a worker, or be replaced after one"
-            remedy = "Call again with a new one; a `directory` keeps what is finished."
-            message = checks.wording("`executor`", expected, f"{error!r}", remedy)
-            raise SimulationError(message) from error
+        for rows, batch in zip(groups, simulated, strict=True):
+            ledger.add(rows, batch, attempt)
 
 
 def _check_complete(ledger: Ledger, replacements: int) -> None:
@@ -193,8 +187,9 @@ def _checked_simulator(simulator: Any) -> Callable[..., Any]:
         raise TypeError(message)
     with contextlib.suppress(ValueError):  # a built-in has no signature
         signature = inspect.signature(simulator)
+        by_name = {"seed": 0} if "seed" in signature.parameters else {}
         try:
-            signature.bind(None, 0)
+            signature.bind(*((None,) if by_name else (None, 0)), **by_name)
         except TypeError:
             received = f"one with the signature {signature}"
             message = checks.wording("`simulator`", expected, received, remedy)
@@ -212,11 +207,4 @@ def _checked_executor(executor: Any) -> Executor | None:
 
 def _store(directory: Any, design: Design, simulator: Callable[..., Any]) -> Store:
     path = Path(checks.text("directory", directory, "None stores no files."))
-    return Store(path, {"format": 1, "simulator": _name(simulator)} | design.as_dict())
-
-
-def _name(simulator: Callable[..., Any]) -> str:
-    """Return the name without its module, which changes if the module is run as a script."""
-    if isinstance(simulator, partial):
-        return _name(simulator.func)
-    return getattr(simulator, "__qualname__", type(simulator).__qualname__)
+    return Store(path, {"format": 1, "simulator": name_of(simulator)} | design.as_dict())

@@ -13,6 +13,13 @@ from imnn_lab.figures.data import Panel, Panels
 AXES = ("parameter_estimate", "parameter_parameter", "estimate_estimate")
 
 
+def check_axes(axes: str) -> None:
+    """Raise a ValueError if `axes` is none of the three."""
+    if axes not in AXES:
+        expected = f"be one of {', '.join(AXES)}"
+        raise ValueError(checks.wording("`axes`", expected, checks.describe(axes)))
+
+
 def scatter(
     clouds: Sequence[Cloud],
     series: Sequence[str],
@@ -44,9 +51,7 @@ def scatter(
     ValueError
         If `axes` is none of the three.
     """
-    if axes not in AXES:
-        expected = f"be one of {', '.join(AXES)}"
-        raise ValueError(checks.wording("`axes`", expected, checks.describe(axes)))
+    check_axes(axes)
     horizontal, vertical = axes.split("_")
     marks = {"parameter": truths, "estimate": targets}
     columns = column_names(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.inference.density import refuse_large_grid
+
+SCALE = 1e150  # beyond it the square of a number overflows in float64
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ def as_fisher(Fisher: Any) -> np.ndarray:
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         expected = "be a square matrix, shape (n_params, n_params)"
         raise ValueError(checks.wording("`Fisher`", expected, f"shape {array.shape}"))
+    diagonal = np.diag(array)
+    if np.abs(array).max() > SCALE or 0 < diagonal.min() < 1 / SCALE:
+        expected = f"have a diagonal from {1 / SCALE:g} to {SCALE:g}, as float64 needs"
+        remedy = "Choose other units for the parameters: F has their inverse square."
+        raise ValueError(checks.wording("`Fisher`", expected, diagonal.tolist(), remedy))
     symmetric = np.allclose(array, array.T, rtol=1e-4, atol=1e-6 * np.abs(array).max())
     if not symmetric or np.linalg.eigvalsh(array).min() <= 0:
         received = f"eigenvalues {np.linalg.eigvals(array).tolist()}"
@@ -57,7 +64,8 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
     """Return a label for each parameter: those given, or `checks.default_labels`."""
     if labels is None:
         return checks.default_labels(n_params)
-    entries = [labels] if isinstance(labels, str) else list(labels)
+    is_ordered = isinstance(labels, Sequence | np.ndarray | Mapping)
+    entries = [labels] if isinstance(labels, str) else list(labels) if is_ordered else []
     if len(entries) != n_params or not all(isinstance(label, str) for label in entries):
         expected = f"be {n_params} strings, one for each parameter"
         raise ValueError(checks.wording("`labels`", expected, checks.describe(labels)))
@@ -65,10 +73,10 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
 
 
 def as_target_data(target_data: Any) -> Any:
-    """Return observed data as a finite array, or a tuple of such arrays."""
+    """Return a copy of observed data as a finite array, or a tuple of such arrays."""
     if isinstance(target_data, tuple):
         return tuple(as_target_data(leaf) for leaf in target_data)
-    array = np.atleast_1d(checks.real_array("target_data", target_data))
+    array = np.atleast_1d(checks.real_array("target_data", target_data)).copy()
     if array.size == 0:
         expected = "have shape (n_targets,) + input_shape with at least one target"
         raise ValueError(checks.wording("`target_data`", expected, f"shape {array.shape}"))

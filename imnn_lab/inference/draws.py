@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SAME = 1e-6  # standard deviations of an estimate, within which distances are equal
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -103,3 +105,15 @@ class Target:
         """
         whitened = self.differences(estimates) @ np.linalg.cholesky(self.Fisher)
         return np.sqrt(np.einsum("ni,ni->n", whitened, whitened))
+
+    def tells_nothing(self, draws: Draws) -> bool:
+        """Return whether all draws are equally far though they were made at different parameters.
+
+        Parameters
+        ----------
+        draws : Draws
+            Of which at least two must have succeeded to tell.
+        """
+        if len(draws.parameters) < 2 or not np.ptp(draws.parameters, axis=0).any():
+            return False
+        return bool(np.ptp(self.distances(draws.estimates)) < SAME)

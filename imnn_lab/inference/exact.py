@@ -50,7 +50,7 @@ def exact_posterior(
 
     def log_density(points: np.ndarray) -> np.ndarray:
         values = np.array([problem.log_likelihood(observation, θ) for θ in points])
-        return values + prior.log_prob(points)
+        return values + prior.log_prob(points.copy())
 
     centre = maximum_likelihood(problem, observation)
     sd = np.sqrt(np.diag(np.linalg.inv(problem.F)))

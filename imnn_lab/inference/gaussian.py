@@ -86,7 +86,7 @@ class GaussianPosterior:
         θ : ndarray, shape (n, n_params)
             Where to evaluate it.
         """
-        return self.log_likelihood(θ) + self.prior.log_prob(θ)
+        return self.log_likelihood(θ) + self.prior.log_prob(θ.copy())
 
     def log_prob(self, θ: np.ndarray) -> np.ndarray:
         """Return the log posterior density, shape (n,).
@@ -226,7 +226,7 @@ class GaussianPosterior:
         """
         root = np.linalg.cholesky(self.likelihood_covariance)
         near = self.estimate + rng.standard_normal((n, self.n_params)) @ root.T
-        candidates = [(near, self.prior.log_prob(near))]
+        candidates = [(near, self.prior.log_prob(near.copy()))]
         if _effective_fraction(candidates[0][1]) < 0.2:
             θ = self.prior.sample(n, rng)
             candidates.append((θ, self.log_likelihood(θ)))

@@ -94,6 +94,11 @@ class Population:
         """Effective sample size 1/ΣW²."""
         return float(1 / np.sum(self.weights**2)) if len(self.distances) else 0.0
 
+    def copy(self) -> Population:
+        """Return a population whose particles can be changed without changing this one."""
+        names = ("parameters", "estimates", "distances", "log_prior", "mixture", "latest")
+        return replace(self, **{name: getattr(self, name).copy() for name in names})
+
     def posterior(self, labels: tuple[str, ...], prior: Prior | None = None) -> Posterior:
         """Return the particles as weighted samples of the posterior.
 
@@ -112,7 +117,7 @@ class Population:
             "failed": self.failed,
         }
         bounds = None if prior is None else prior.bounds
-        return Posterior(self.parameters, self.weights, labels, bounds, properties)
+        return Posterior(self.parameters.copy(), self.weights, labels, bounds, properties)
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,18 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         What they were drawn from.
     keep : int
         How many to keep.
+
+    Raises
+    ------
+    ValueError
+        If all draws are equally far from the target.
     """
     distances = target.distances(draws.estimates)
+    if target.tells_nothing(draws):
+        received = f"{len(distances)} estimates at the same distance ρ = {distances[0]:.3g}"
+        expected = "depend on the simulation; otherwise the posterior is the prior"
+        remedy = "Look at its output, and at the network that it belongs to."
+        raise ValueError(checks.wording("`get_estimate`", expected, received, remedy))
     nearest = _nearest(distances, keep)
     log_prior = prior.log_prob(draws.parameters[nearest])
     return Population(
@@ -243,7 +258,7 @@ def population_monte_carlo(
         population = _with_proposal(population, rng, moves.kernel_scale)
         count = moves.proposals(population.size)
         proposed = population.proposals[-1].sample(count, rng)
-        inside = np.isfinite(prior.log_prob(proposed))
+        inside = np.isfinite(prior.log_prob(proposed.copy()))
         draws = model.draws(proposed[inside], for_simulations)
         population = _pooled(_counted(population, count), draws, target, prior)
         yield population
@@ -279,7 +294,7 @@ def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) 
     distances = target.distances(draws.estimates)
     nearer = distances < population.ε
     parameters = draws.parameters[nearer]
-    log_prior = prior.log_prob(parameters)
+    log_prior = prior.log_prob(parameters.copy())
     densities = [proposal.density(parameters) for proposal in population.proposals]
     mixture = population.prior_draws * np.exp(log_prior)
     for proposal, density in zip(population.proposals, densities, strict=True):

@@ -180,7 +180,9 @@ class Independent(Prior):
         """Return the sum of the parts' log densities, shape (n,)."""
         ends = np.cumsum([part.n_params for part in self.parts])[:-1]
         pieces = np.split(np.asarray(θ, dtype=np.float64), ends, axis=-1)
-        terms = [part.log_prob(piece) for part, piece in zip(self.parts, pieces, strict=True)]
+        terms = [
+            part.log_prob(piece.copy()) for part, piece in zip(self.parts, pieces, strict=True)
+        ]
         return np.sum(terms, axis=0)
 
 
@@ -202,8 +204,8 @@ def _bounds(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
         np.atleast_1d(np.asarray(checks.real_array(name, value), np.float64))
         for name, value in (("low", low), ("high", high))
     )
-    if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+    if low.ndim != 1 or not low.size or low.shape != high.shape or not (low < high).all():
         received = f"low = {low.tolist()}, high = {high.tolist()}"
-        expected = "be vectors of one length with low < high for every parameter"
+        expected = "be vectors of one length, not empty, with low < high for every parameter"
         raise ValueError(checks.wording("The bounds of a prior", expected, received))
     return low, high

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import copy
+import inspect
+import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference import ForwardModel, GaussianPosterior, Posterior, Summary, Target, as_prior
+from imnn_lab.inference import (
+    Draws,
+    ForwardModel,
+    GaussianPosterior,
+    Posterior,
+    Summary,
+    Target,
+    as_prior,
+)
 from imnn_lab.inference.arguments import (
     as_fisher,
     as_labels,
@@ -23,8 +35,10 @@ from imnn_lab.inference.arguments import (
 )
 from imnn_lab.inference.density import bin_edges, common_ranges, histogram
 from imnn_lab.inference.forward import as_estimates
+from imnn_lab.inference.journal import Journal
+from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import leaves_of
+from imnn_lab.simulate import leaves_of, name_of
 
 NOT_COPIED = ("get_estimate", "simulator", "prior", "executor")
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
@@ -60,8 +74,8 @@ class Inference:
     ) -> None:
         self.Fisher = as_fisher(Fisher)
         self.n_params = len(self.Fisher)
-        self.prior = as_prior(prior, self.n_params)
-        self.labels = as_labels(labels, self.n_params)
+        self.labels = as_labels(labels_of(prior, labels), self.n_params)
+        self.prior = as_prior(prior, self.n_params, self.labels)
         self.get_estimate = as_function("get_estimate", get_estimate, "data to estimates")
         self.target_data = as_target_data(target_data)
         self.target_estimates, self.input_shape = self._estimated_target()
@@ -131,7 +145,8 @@ class Inference:
         """Return the targets' estimates (n_targets, n_params) and the shape of one datum."""
         data, p = self.target_data, self.n_params
         leaves = leaves_of(data)
-        estimates = checks.real_array("get_estimate", self.get_estimate(data)).astype(np.float64)
+        found = checks.real_array("get_estimate", self.get_estimate(copy.deepcopy(data)))
+        estimates = np.array(found, np.float64)
         shapes_of_one = [(p,), (1, p)] if len(leaves[0]) != 1 else [(p,)] * (p > 1)
         if estimates.shape in shapes_of_one:  # one target without an axis of its own
             shapes = tuple(leaf.shape for leaf in leaves)
@@ -174,6 +189,8 @@ class SimulatedInference(Inference, abc.ABC):
         Largest tolerated fraction of failed simulations.
     verbose : bool
         Show progress bars.
+    directory : str or path, optional
+        Keeps finished batches of draws; the same calls after a crash go on from them.
     """
 
     def __init__(
@@ -189,6 +206,7 @@ class SimulatedInference(Inference, abc.ABC):
         executor: Executor | None = None,
         max_failed: float = 0.5,
         verbose: bool = True,
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(target_data, prior, Fisher, get_estimate, labels, seed=seed)
         self.simulator = as_function("simulator", simulator, "parameters to simulations")
@@ -200,9 +218,28 @@ class SimulatedInference(Inference, abc.ABC):
         self.executor = executor
         self.max_failed = checks.fraction("max_failed", max_failed)
         self.verbose = checks.boolean("verbose", verbose)
+        self._journal = None if directory is None else self._journal_in(directory, seed)
+
+    def _journal_in(self, directory: Any, seed: int | None) -> Journal:
+        """Return the journal of a directory, and take its seed."""
+        about = {
+            "class": type(self).__name__,
+            "simulator": name_of(self.simulator),
+            "Fisher": self.Fisher.tolist(),
+            "target_estimates": self.target_estimates.tolist(),
+        }
+        path = Path(checks.text("directory", directory, "None keeps no files."))
+        journal = Journal(path, about, None if seed is None else int(seed))
+        self._entropy = journal.entropy
+        return journal
 
     def _model(
-        self, at_once: Any, save_sims: Any, tqdm_notebook: Any = None, show: bool = True
+        self,
+        at_once: Any,
+        save_sims: Any,
+        tqdm_notebook: Any = None,
+        show: bool = True,
+        keep: Callable[[Draws], Any] | None = None,
     ) -> ForwardModel:
         """Return the forward model with the options of one call."""
         if isinstance(at_once, bool | np.bool_):
@@ -219,6 +256,8 @@ class SimulatedInference(Inference, abc.ABC):
             max_failed=self.max_failed,
             save_sims=None if save_sims is None else checks.text("save_sims", save_sims),
             bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
+            keep=keep,
+            journal=self._journal,
         )
 
     @abc.abstractmethod
@@ -257,6 +296,11 @@ class SimulatedInference(Inference, abc.ABC):
         """
         return self._edges(self.samples(), bins, ranges)
 
+    def _check_histogram(self, bins: Any, ranges: Any) -> None:
+        """Check what a histogram is asked for, before the simulations."""
+        as_sizes("bins", bins, self.n_params, 20)
+        as_ranges(ranges, self.n_params)
+
     def _edges(self, posteriors: list[Posterior], bins: Any, ranges: Any) -> list[np.ndarray]:
         sizes = as_sizes("bins", bins, self.n_params, 20)
         return bin_edges(sizes, common_ranges(posteriors, as_ranges(ranges, self.n_params)))
@@ -272,6 +316,28 @@ def as_function(name: str, value: Any, mapping: str) -> Callable[..., Any]:
         expected = f"be a function from {mapping}"
         raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(value)))
     return value
+
+
+def as_callback(value: Any) -> Callable[..., Any] | None:
+    """Return a function of a population and the index of its target, or None."""
+    if value is None:
+        return None
+    as_function("callback", value, "(population, target_index) to True to stop")
+    with contextlib.suppress(ValueError):  # a built-in has no signature
+        signature = inspect.signature(value)
+        try:
+            signature.bind(None, 0)
+        except TypeError:
+            expected = "be callable as callback(population, target_index)"
+            received = f"one with the signature {signature}"
+            raise TypeError(checks.wording("`callback`", expected, received)) from None
+    return value
+
+
+def refuse_together(function: str, options: Iterable[str], reason: str) -> None:
+    """Raise a TypeError if there are options that would be ignored."""
+    if names := ", ".join(map(repr, options)):
+        raise TypeError(f"`{function}` would ignore {names}: {reason}.")
 
 
 def pop_options(options: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,10 +11,17 @@ import numpy as np
 
 from imnn_lab import checks, inference
 from imnn_lab.figures.clouds import Cloud
+from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
 from imnn_lab.inference.population import thinned
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
+from imnn_lab.lfi.base import (
+    SimulatedInference,
+    as_callback,
+    pop_options,
+    refuse_together,
+    refuse_unknown,
+)
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError
 
@@ -37,6 +45,8 @@ class Schedule:
 class PopulationMonteCarlo(SimulatedInference):
     """Move a population of weighted particles towards each target.
 
+    A run that is interrupted (Ctrl-C) keeps its last population, and `resume` goes on from there.
+
     The weights are those of the deterministic mixture (see `imnn_lab.inference.population`); what
     is read from the particles must use them, as `posterior`, `summary` and `sample` do.
 
@@ -44,7 +54,7 @@ class PopulationMonteCarlo(SimulatedInference):
     ----------
     target_data, prior, Fisher, get_estimate, simulator, labels
         As for `ApproximateBayesianComputation`.
-    seed, executor, max_failed, verbose
+    seed, executor, max_failed, verbose, directory
         As for `ApproximateBayesianComputation`, keyword only.
 
     Attributes
@@ -144,17 +154,23 @@ class PopulationMonteCarlo(SimulatedInference):
             percentile = checks.number("percentile", percentile, above=0, below=100, remedy=remedy)
         moves = Moves(percentile, scale)
         rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
+        callback = as_callback(callback)
         if max_simulations is not None and initial > max_simulations:
             expected = f"be at least initial_draws = {initial}"
             raise ValueError(checks.wording("`max_simulations`", expected, max_simulations))
         self._refuse_changed_estimator()
         model = self._model(at_once, save_sims, show=False)
         schedule = Schedule(model, moves, self._next_seeds(), rules, callback)
-        shown = self._model(at_once, save_sims, tqdm_notebook)
-        starts = self._first_populations(
-            inference.prior_draws(shown, self.prior, initial, schedule.seeds), draws
-        )
-        self._schedule, self._populations = schedule, [[start] for start in starts]
+        parts: list[Draws] = []
+        shown = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+        try:
+            first = inference.prior_draws(shown, self.prior, initial, schedule.seeds)
+        except KeyboardInterrupt:
+            if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
+                with contextlib.suppress(ValueError):  # an estimator that tells nothing
+                    self._begin(schedule, Draws.joined(parts), draws)
+            raise
+        self._begin(schedule, first, draws)
         return self._move(schedule, tqdm_notebook)
 
     __call__ = PMC
@@ -196,6 +212,7 @@ class PopulationMonteCarlo(SimulatedInference):
         """
         if self._schedule is None:
             raise RuntimeError(f"No run to resume: {CALL}.")
+        callback = as_callback(callback)
         self._refuse_changed_estimator()
         schedule = self._schedule
         criterion = schedule.rules.criterion if criterion is None else criterion
@@ -232,12 +249,12 @@ class PopulationMonteCarlo(SimulatedInference):
     @property
     def parameters(self) -> list[np.ndarray]:
         """Particles of each target, shape (draws, n_params)."""
-        return [population.parameters for population in self.populations]
+        return [population.parameters.copy() for population in self.populations]
 
     @property
     def estimates(self) -> list[np.ndarray]:
         """Their estimates, shape (draws, n_params)."""
-        return [population.estimates for population in self.populations]
+        return [population.estimates.copy() for population in self.populations]
 
     @property
     def differences(self) -> list[np.ndarray]:
@@ -247,7 +264,7 @@ class PopulationMonteCarlo(SimulatedInference):
     @property
     def distances(self) -> list[np.ndarray]:
         """Distances from the target, shape (draws,)."""
-        return [population.distances for population in self.populations]
+        return [population.distances.copy() for population in self.populations]
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -318,9 +335,13 @@ class PopulationMonteCarlo(SimulatedInference):
         ------
         RuntimeError
             If `PMC` has not run yet.
+        TypeError
+            If a keyword is unknown, or would be ignored because `draws` is not given.
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
-        refuse_unknown("posterior", self._obtain(*run, **options))
+        refuse_unknown("posterior", {n: v for n, v in options.items() if n not in RUNNING})
+        self._check_histogram(bins, ranges)
+        self._obtain(*run, **options)
         return self._histograms(self.samples(), bins, ranges)
 
     def plot(
@@ -354,6 +375,7 @@ class PopulationMonteCarlo(SimulatedInference):
         matplotlib.figure.Figure
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        self._check_histogram(bins, ranges)
         kwargs = self._obtain(*run, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("PMC", self.samples(), self.labels, **kwargs)
@@ -386,6 +408,7 @@ class PopulationMonteCarlo(SimulatedInference):
         matplotlib.figure.Figure
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
+        check_axes(axes)
         kwargs = self._obtain(*run, **kwargs)
         clouds = [
             Cloud(p.parameters, p.estimates, p.distances, p.weights, series=i)
@@ -414,7 +437,17 @@ class PopulationMonteCarlo(SimulatedInference):
         running = pop_options(options, *RUNNING)
         if draws is not None:
             self.PMC(draws, *arguments, **running)
+        else:
+            named = dict(zip(("initial_draws", "criterion"), arguments, strict=False))
+            given = [name for name, value in named.items() if value is not None]
+            refuse_together("posterior", [*given, *running], "they go with `draws`")
         return options
+
+    def _begin(self, schedule: Schedule, draws: Draws, keep: int) -> None:
+        """Start every target's population with the nearest of draws from the prior."""
+        starts = self._first_populations(draws, keep)
+        self._schedule, self._populations = schedule, [[start] for start in starts]
+        self._stopped = ["interrupted"] * self.n_targets
 
     def _first_populations(self, draws: Draws, keep: int) -> list[Population]:
         if len(draws.parameters) < self.n_params + 2:
@@ -450,7 +483,7 @@ class PopulationMonteCarlo(SimulatedInference):
             bar.set_postfix(refresh=False, **shown)
             if population is not start:
                 self.iterations[i] = thinned([*self.iterations[i], population])
-            if schedule.callback is not None and schedule.callback(population, i):
+            if schedule.callback is not None and schedule.callback(population.copy(), i):
                 self._stop_requested = True
             self.stopped[i] = reason or ("asked" if self._stop_requested else "interrupted")
             if self._stop_requested:

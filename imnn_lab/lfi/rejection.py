@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,20 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud
+from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Acceptance, Draws, Posterior, accept, prior_draws, until_accepted
 from imnn_lab.inference.rejection import rounds
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import SimulatedInference, pop_options, refuse_unknown
+from imnn_lab.lfi.base import (
+    SimulatedInference,
+    pop_options,
+    refuse_together,
+    refuse_unknown,
+)
+
+CHOOSING, DRAWING = ("quantile", "nearest"), ("predrawn", "PMC")
+BUDGET = ("min_draws", "max_draws")
+OPTIONS = (*CHOOSING, *DRAWING, *BUDGET)
 
 
 def of_accepted(name: str, accepted: bool = True) -> Any:
@@ -35,7 +46,8 @@ of_rejected = partial(of_accepted, accepted=False)
 class ApproximateBayesianComputation(SimulatedInference):
     """Draw from the prior, simulate, and accept what lies within ε of the target.
 
-    Draws are kept: another ε costs no simulation.
+    Draws are kept: another ε costs no simulation. A call that is interrupted (Ctrl-C) keeps those
+    made so far.
 
     Parameters
     ----------
@@ -60,13 +72,17 @@ class ApproximateBayesianComputation(SimulatedInference):
         Largest tolerated fraction of failed simulations.
     verbose : bool, keyword only
         Show progress bars.
+    directory : str or path, optional, keyword only
+        Keeps the draws of finished batches. The same calls of an object with the same arguments
+        read them and go on, after a crash too; of the simulator only the name is compared. The
+        prior must follow its `rng`. Each batch is then estimated by itself.
 
     Attributes
     ----------
     target_estimates : ndarray, shape (n_targets, n_params)
         Estimates of the target data.
     stopped : str or None
-        Why `get_min_accepted` stopped: "accepted" or "max_draws".
+        Why `get_min_accepted` stopped: "accepted", "max_draws" or "interrupted".
 
     Raises
     ------
@@ -169,15 +185,17 @@ class ApproximateBayesianComputation(SimulatedInference):
         """
         self._refuse_changed_estimator()
         at_given_parameters = checks.boolean("predrawn", predrawn) or checks.boolean("PMC", PMC)
-        if at_given_parameters:
-            model = self._model(True, save_sims, tqdm_notebook)
-            result = model.draws(self._as_parameters(draws), self._next_seeds())
-        else:
-            model = self._model(at_once, save_sims, tqdm_notebook)
-            remedy = "Parameters to simulate at go with predrawn=True."
-            number = checks.integer("draws", draws, 1, remedy)
-            result = prior_draws(model, self.prior, number, self._next_seeds())
-        if checks.boolean("update", update):
+        update = checks.boolean("update", update)
+        with self._interruptible([], not at_given_parameters, update) as parts:
+            if at_given_parameters:
+                model = self._model(True, save_sims, tqdm_notebook, keep=parts.append)
+                result = model.draws(self._as_parameters(draws), self._next_seeds())
+            else:
+                model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+                remedy = "Parameters to simulate at go with predrawn=True."
+                number = checks.integer("draws", draws, 1, remedy)
+                result = prior_draws(model, self.prior, number, self._next_seeds())
+        if update:
             self._keep(result, from_prior=not at_given_parameters)
         return result
 
@@ -204,9 +222,14 @@ class ApproximateBayesianComputation(SimulatedInference):
         Raises
         ------
         ValueError
-            If not exactly one of the three is given.
+            If not exactly one of the three is given, or `nearest` exceeds the number of draws.
         RuntimeError
             If there are no draws yet.
+
+        Warns
+        -----
+        UserWarning
+            If a target accepts none of the draws, or all, or all are equally far from it.
         """
         if ε is not None:
             ε = checks.number("ε", ε, above=0)
@@ -214,10 +237,16 @@ class ApproximateBayesianComputation(SimulatedInference):
             quantile = checks.fraction("quantile", quantile)
         if nearest is not None:
             nearest = checks.integer("nearest", nearest, 1)
+            if nearest > len(self.draws.parameters):
+                expected = f"be at most {len(self.draws.parameters)}, the draws that succeeded"
+                remedy = "Draw more first."
+                raise ValueError(checks.wording("`nearest`", expected, nearest, remedy))
         self._acceptances = [
             accept(self.draws, target, ε=ε, quantile=quantile, nearest=nearest)
             for target in self.targets
         ]
+        for i, acceptance in enumerate(self._acceptances):
+            _warn_of_no_posterior(f"Target {i}" if self.n_targets > 1 else "ABC", acceptance)
         return self._acceptances
 
     @checks.greek_keywords
@@ -266,16 +295,14 @@ class ApproximateBayesianComputation(SimulatedInference):
         self._refuse_changed_estimator()
         ε = checks.number("ε", ε, above=0)
         size = checks.integer("min_draws", min_draws, 1)
-        model = self._model(at_once, save_sims, tqdm_notebook)
-        start = self._draws_from_prior
-        result, self.stopped = until_accepted(
-            rounds(model, self.prior, size, self._next_seeds()),
-            self.targets,
-            ε,
-            checks.integer("accepted", accepted, 1),
-            checks.integer("max_draws", max_draws, 1),
-            [] if start is None else [start],
-        )
+        wanted = checks.integer("accepted", accepted, 1)
+        most = checks.integer("max_draws", max_draws, 1)
+        start = [] if self._draws_from_prior is None else [self._draws_from_prior]
+        self.stopped = "interrupted"
+        with self._interruptible(start, from_prior=True) as parts:
+            model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+            arriving = rounds(model, self.prior, size, self._next_seeds())
+            result, self.stopped = until_accepted(arriving, self.targets, ε, wanted, most, start)
         self._keep(result, from_prior=True)
         return self.accept_reject(ε)
 
@@ -308,12 +335,12 @@ class ApproximateBayesianComputation(SimulatedInference):
     @property
     def parameters(self) -> np.ndarray:
         """Parameters whose simulations succeeded, shape (n, n_params)."""
-        return self.draws.parameters
+        return self.draws.parameters.copy()
 
     @property
     def estimates(self) -> np.ndarray:
         """Their estimates, shape (n, n_params)."""
-        return self.draws.estimates
+        return self.draws.estimates.copy()
 
     @property
     def differences(self) -> np.ndarray:
@@ -338,7 +365,7 @@ class ApproximateBayesianComputation(SimulatedInference):
     @property
     def failed_parameters(self) -> np.ndarray:
         """Where simulations failed, shape (num_failed, n_params)."""
-        return self.draws.failed_parameters
+        return self.draws.failed_parameters.copy()
 
     @property
     def failure(self) -> str | None:
@@ -410,9 +437,13 @@ class ApproximateBayesianComputation(SimulatedInference):
         ------
         RuntimeError
             If nothing has been drawn, or accepted, yet.
+        TypeError
+            If a keyword is unknown, or would be ignored beside the others.
         """
-        options = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
-        refuse_unknown("posterior", options)
+        refuse_unknown("posterior", {n: v for n, v in options.items() if n not in OPTIONS})
+        self._check_histogram(bins, ranges)
+        adjust = checks.boolean("adjust", adjust)
+        self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
         return self._histograms(self.samples(adjust=adjust), bins, ranges)
 
     @checks.greek_keywords
@@ -447,6 +478,8 @@ class ApproximateBayesianComputation(SimulatedInference):
         -------
         matplotlib.figure.Figure
         """
+        self._check_histogram(bins, ranges)
+        adjust = checks.boolean("adjust", adjust)
         kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("ABC", self.samples(adjust=adjust), self.labels, **kwargs)
@@ -485,8 +518,9 @@ class ApproximateBayesianComputation(SimulatedInference):
         -------
         matplotlib.figure.Figure
         """
-        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         fraction = checks.fraction("rejected", rejected)
+        check_axes(axes)
+        kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         clouds = []
         for i, acceptance in enumerate(self.acceptances):
             for is_accepted, part in ((False, fraction), (True, 1.0)):
@@ -527,9 +561,16 @@ class ApproximateBayesianComputation(SimulatedInference):
     ) -> dict[str, Any]:
         """Draw and accept as the arguments ask, and return the options that remain."""
         simulating = dict(zip(("at_once", "save_sims", "tqdm_notebook"), sampling, strict=True))
-        choosing = pop_options(options, "quantile", "nearest")
-        drawing = pop_options(options, "predrawn", "PMC")
-        budget = pop_options(options, "min_draws", "max_draws")
+        choosing = pop_options(options, *CHOOSING)
+        drawing = pop_options(options, *DRAWING)
+        budget = pop_options(options, *BUDGET)
+        if accepted is not None:
+            reason = "with `accepted`, draws of the prior are made until enough are within ε"
+            refuse_together("posterior", [*choosing, *drawing], reason)
+        else:
+            refuse_together("posterior", budget, "they go with `accepted`")
+        if draws is None:
+            refuse_together("posterior", drawing, "they go with `draws`")
         if accepted is not None:
             if draws is not None:
                 budget.setdefault("min_draws", draws)
@@ -545,6 +586,19 @@ class ApproximateBayesianComputation(SimulatedInference):
     def _draws_from_prior(self) -> Draws | None:
         return self._draws if self._from_prior else None
 
+    @contextlib.contextmanager
+    def _interruptible(
+        self, start: list[Draws], from_prior: bool, update: bool = True
+    ) -> Iterator[list[Draws]]:
+        """Yield a list for the parts of draws; if the block raises, what it holds is kept."""
+        parts = [*start]
+        try:
+            yield parts
+        except BaseException:
+            if update and len(parts) > len(start):
+                self._keep(Draws.joined(parts), from_prior)
+            raise
+
     def _keep(self, draws: Draws, from_prior: bool) -> None:
         self._draws, self._from_prior, self._acceptances = draws, from_prior, None
 
@@ -555,3 +609,23 @@ class ApproximateBayesianComputation(SimulatedInference):
             expected = f"be parameters of shape (n, {self.n_params}) when predrawn"
             raise ValueError(checks.wording("`draws`", expected, f"shape {array.shape}"))
         return checks.finite("draws", array)
+
+
+def _warn_of_no_posterior(name: str, acceptance: Acceptance) -> None:
+    """Warn if the accepted draws say nothing about the parameters."""
+    draws, ρ = acceptance.draws, acceptance.distances
+    if acceptance.target.tells_nothing(draws):
+        checks.warn(
+            f"{name}: all {len(ρ)} estimates are at the same distance ρ = {ρ[0]:.3g}, so that the "
+            "accepted draws are those of the prior. `get_estimate` does not depend on its data."
+        )
+    elif not acceptance.num_accepted and len(ρ):
+        checks.warn(
+            f"{name}: no draw is accepted within ε = {acceptance.ε:.3g}; the nearest of {len(ρ)} "
+            f"is at ρ = {ρ.min():.3g}. There is no posterior: raise ε, or draw more."
+        )
+    elif acceptance.num_accepted == len(ρ) > 1:
+        checks.warn(
+            f"{name}: all {len(ρ)} draws are accepted, so that they are those of the prior. "
+            "Accept fewer: a smaller ε, `nearest` or `quantile`."
+        )

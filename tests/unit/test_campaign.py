@@ -437,3 +437,15 @@ def test_progress_is_shown(capsys):
     assert "campaign" in capsys.readouterr().err
     make(noisy, **ARGUMENTS)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_seed_is_passed_by_name_where_it_is_not_second():
+    def by_name(parameters, *, seed):
+        return noisy(parameters, seed)
+
+    def third(parameters, scale=1.0, seed=None):
+        return scale * noisy(parameters, seed)
+
+    expected = make(noisy, **ARGUMENTS)
+    for simulator in (by_name, third):
+        assert_same(make(simulator, **ARGUMENTS), expected)

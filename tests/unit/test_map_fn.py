@@ -160,3 +160,16 @@ def test_unusable_map_functions_are_rejected(map_fn, error, words, kind):
 def test_an_augmentation_that_changes_the_shape_is_refused():
     with pytest.raises(ValueError, match="`map_fn` must"):
         small_imnn(map_fn=lambda x, seed: x[:4])
+
+
+def test_preprocessing_in_place_leaves_the_data_as_they_are(tmp_path):
+    def doubled_in_place(simulation):
+        simulation *= 2
+        return simulation
+
+    small_imnn(map_fn=doubled).save(tmp_path / "one")
+    loaded = IMNN.load(tmp_path / "one", map_fn=doubled_in_place)
+    data = DATA["fiducial"][:3].copy()
+    first = loaded.get_estimate(data)
+    np.testing.assert_array_equal(loaded.get_estimate(data), first)
+    np.testing.assert_array_equal(data, DATA["fiducial"][:3])

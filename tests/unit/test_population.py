@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import LFI
-from imnn_lab.inference import Moves, Uniform
+from imnn_lab.inference import Moves, Prior, Uniform
 from imnn_lab.inference.proposal import Proposal, kernel_mixture
 from imnn_lab.simulate import SimulationError
 
@@ -252,3 +252,95 @@ def test_saved_simulations(tmp_path):
             assert saved["parameters"].shape == saved["simulations"].shape
             total += len(saved["parameters"])
     assert total == PMC.num_draws[0]
+
+
+def test_functions_that_work_in_place_change_no_particles():
+    def squared(parameters, seed):
+        parameters[:] = simulator(parameters**2, seed)
+        return parameters
+
+    def doubled(data):
+        data *= 2
+        return data
+
+    class InPlace(Prior):
+        low, high = np.array([-4.0, -4.0]), np.array([4.0, 4.0])
+
+        def sample(self, n, rng=None):
+            return Uniform(self.low, self.high).sample(n, rng)
+
+        def log_prob(self, θ):
+            values = Uniform(self.low, self.high).log_prob(θ)
+            θ[:] = 0
+            return values
+
+    def zeroed(population, target):
+        population.parameters[:] = 0
+        population.weights[:] = 0
+
+    observed = np.array([[0.3, 0.2]])
+    changing = LFI.PopulationMonteCarlo(
+        observed, InPlace(), F, doubled, squared, seed=1, verbose=False
+    )
+    changing(100, 200, 0.2, callback=zeroed)
+    changing.parameters[0][:] = 0
+    changing.samples()[0].parameters[:] = 0
+    pure = LFI.PopulationMonteCarlo(
+        observed,
+        Uniform([-4, -4], [4, 4]),
+        F,
+        lambda d: 2 * d,
+        lambda parameters, seed: simulator(parameters**2, seed),
+        seed=1,
+        verbose=False,
+    )
+    pure(100, 200, 0.2)
+    np.testing.assert_array_equal(changing.parameters, pure.parameters)
+    np.testing.assert_array_equal(changing.weights, pure.weights)
+    np.testing.assert_array_equal(observed, [[0.3, 0.2]])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_an_estimator_that_tells_nothing_is_refused(offset):
+    target = (0.3, -0.2)
+    PMC = LFI.PopulationMonteCarlo(
+        np.array([target]),
+        Uniform([-4, -4], [4, 4]),
+        F,
+        lambda d: np.full(d.shape, target) + offset * (len(d) > 1),
+        simulator,
+        seed=1,
+        verbose=False,
+    )
+    with pytest.raises(ValueError, match="200 estimates at the same distance"):
+        PMC(100, 200, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"callback": 3}, "`callback` must be a function"),
+        ({"callback": lambda population: None}, r"`callback` must be callable as callback\("),
+        ({"kernel_scala": 3}, "unexpected keyword 'kernel_scala'"),
+        ({"bins": (3, 3, 3)}, "`bins` must"),
+        ({"max_seconds": -1}, "`max_seconds` must"),
+    ],
+)
+def test_the_keywords_of_pmc_are_checked_before_the_draws(options, words):
+    counted = []
+    PMC = make(simulator=lambda parameters: counted.append(1) or parameters)
+    with pytest.raises((TypeError, ValueError), match=words):
+        PMC.posterior(draws=100, initial_draws=200, criterion=0.5, **options)
+    with pytest.raises(ValueError, match="`axes` must"):
+        PMC.scatter_plot("parameters", 100, 200, 0.5)
+    assert not counted
+
+
+def test_keywords_that_would_be_ignored_are_refused():
+    PMC = make()
+    PMC(50, 100, 0.5)
+    for options in ({"criterion": 0.1}, {"kernel_scale": 2.0}, {"initial_draws": 10}):
+        with pytest.raises(TypeError, match="would ignore"):
+            PMC.posterior(**options)
+    with pytest.raises(TypeError, match="`callback` must"):
+        PMC.resume(callback=3)

@@ -1,9 +1,14 @@
 """Priors of every kind give the same numbers as their own libraries."""
 
+import contextlib
+import sys
+import types
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from imnn_lab import LFI
 from imnn_lab.inference import (
     Independent,
     TruncatedNormal,
@@ -58,6 +63,212 @@ def test_scipy_distributions_are_priors(case):
     np.testing.assert_array_equal((prior.low, prior.high), bounds)
     np.testing.assert_array_equal(prior.sample(5, 3), prior.sample(5, 3))
     assert prior.sample(5, 3).shape == (5, 2)
+
+
+NEW = stats.__dict__.get("Normal") is None and "SciPy before 1.15 has none"
+
+
+@pytest.mark.skipif(bool(NEW), reason=str(NEW))
+@pytest.mark.parametrize(
+    ("make", "expected", "bounds"),
+    [
+        (lambda: stats.Uniform(a=0.0, b=2.0), stats.uniform(0, 2), (0, 2)),
+        (lambda: stats.Normal(mu=1.0, sigma=2.0), stats.norm(1, 2), (-np.inf, np.inf)),
+        (
+            lambda: stats.truncate(stats.Normal(mu=0.0, sigma=1.0), lb=-1, ub=1),
+            stats.truncnorm(-1, 1),
+            (-1, 1),
+        ),
+        (
+            lambda: stats.Mixture([stats.Normal(mu=0.0, sigma=1.0)] * 2),
+            stats.norm(0, 1),
+            (-np.inf, np.inf),
+        ),
+    ],
+)
+def test_new_scipy_distributions_are_priors(make, expected, bounds):
+    prior = as_prior([make(), make()], 2)
+    np.testing.assert_allclose(prior.log_prob(θ), expected.logpdf(θ).sum(axis=1))
+    np.testing.assert_array_equal((prior.low, prior.high), np.repeat(bounds, 2).reshape(2, 2))
+    np.testing.assert_array_equal(prior.sample(5, 3), prior.sample(5, 3))
+    assert not np.array_equal(prior.sample(5, 3), prior.sample(5, 4))
+    assert as_prior(make(), 1).sample(5, 3).shape == (5, 1)
+
+
+@pytest.mark.skipif(bool(NEW), reason=str(NEW))
+def test_new_scipy_distributions_with_arrays_are_priors():
+    prior = as_prior(stats.Uniform(a=[-1.0, -2.0], b=[1.0, 2.0]), 2)
+    np.testing.assert_allclose(prior.log_prob(θ), np.full(3, -np.log(8.0)))
+    np.testing.assert_array_equal((prior.low, prior.high), ([-1, -2], [1, 2]))
+    assert prior.sample(7, 3).shape == (7, 2)
+
+
+class Tensor:
+    """What is used of a tensor of PyTorch; it is no array and does not mix with them."""
+
+    def __init__(self, values, dtype=np.float32):
+        self.values = np.asarray(values, dtype)
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def new_tensor(self, values):
+        return Tensor(values, self.values.dtype)
+
+
+class Torch(types.ModuleType):
+    """The random numbers of PyTorch: global ones."""
+
+    def __init__(self):
+        super().__init__("torch")
+        self.random, self.generator = self, np.random.default_rng(0)
+
+    @contextlib.contextmanager
+    def fork_rng(self):
+        before = self.generator
+        yield
+        self.generator = before
+
+    def manual_seed(self, seed):
+        self.generator = np.random.default_rng(seed)
+
+
+def torch_normal(torch):
+    """Return a class like torch.distributions.HalfNormal, of two scales."""
+
+    class HalfNormal:
+        __module__ = "torch.distributions.half_normal"
+        event_shape = ()
+
+        def __init__(self, scale):
+            self.scale, self.support = np.array(scale), self
+
+        def sample(self, sample_shape=()):
+            assert isinstance(sample_shape, tuple)
+            drawn = torch.generator.normal(size=(*sample_shape, len(self.scale)))
+            return Tensor(np.abs(drawn) * self.scale)
+
+        def check(self, value):
+            return Tensor(value.values >= 0, bool)
+
+        def log_prob(self, value):
+            assert isinstance(value, Tensor)
+            if not (value.values >= 0).all():
+                raise ValueError("Expected value argument to be within the support")
+            return Tensor(stats.halfnorm(0, self.scale).logpdf(value.values))
+
+    return HalfNormal
+
+
+def test_torch_distributions_are_priors(monkeypatch):
+    torch = Torch()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+    class Derived(torch_normal(torch)):
+        """As sbi's BoxUniform derives from a distribution of PyTorch."""
+
+    before = torch.generator
+    prior = as_prior(Derived([1.0, 2.0]), 2)
+    expected = np.where((θ >= 0).all(axis=1), stats.halfnorm(0, [1, 2]).logpdf(θ).sum(1), -np.inf)
+    np.testing.assert_allclose(prior.log_prob(θ), expected, rtol=1e-6)
+    np.testing.assert_allclose((prior.low, prior.high), ([0, 0], [np.inf] * 2), atol=1e-6)
+    np.testing.assert_array_equal(prior.sample(5, 3), prior.sample(5, 3))
+    assert not np.array_equal(prior.sample(5, 3), prior.sample(5, 4))
+    assert torch.generator is before
+
+
+class NumPyroUniform:
+    """Like numpyro.distributions.Uniform: a key first, and the same density everywhere."""
+
+    event_shape = ()
+
+    def __init__(self, low, high):
+        self.minimum, self.maximum = np.array(low), np.array(high)
+        self.support = self
+
+    def __call__(self, *arguments, rng_key):
+        return self.sample(rng_key)
+
+    def sample(self, key, sample_shape=()):
+        assert key.shape == (2,)
+        assert key.dtype == np.uint32
+        unit = np.random.default_rng(key).random((*sample_shape, len(self.minimum)))
+        return self.minimum + unit * (self.maximum - self.minimum)
+
+    def check(self, value):
+        return (value >= self.minimum) & (value <= self.maximum)
+
+    def log_prob(self, value):
+        return np.broadcast_to(-np.log(self.maximum - self.minimum), value.shape)
+
+
+def test_numpyro_distributions_are_priors():
+    prior = as_prior(NumPyroUniform([-0.95, 0], [1, 2]), 2)
+    np.testing.assert_allclose(prior.log_prob(θ), [-np.log(1.95 * 2), -np.log(1.95 * 2), -np.inf])
+    np.testing.assert_allclose((prior.low, prior.high), ([-0.95, 0], [1, 2]), atol=1e-6)
+    np.testing.assert_array_equal(prior.sample(5, 3), prior.sample(5, 3))
+    assert not np.array_equal(prior.sample(5, 3), prior.sample(5, 4))
+
+
+def test_distributions_by_name_are_priors():
+    named = {"b": stats.uniform(0, 2), "a": Uniform(-1, 1)}
+    assert as_prior(named, 2).high.tolist() == [2, 1]
+    assert as_prior(named, 2, labels=["a", "b"]).high.tolist() == [1, 2]
+    arguments = (np.zeros((1, 2)), named, np.eye(2), lambda d: d)
+    GA = LFI.GaussianApproximation(*arguments)
+    assert (GA.labels, GA.prior.high.tolist()) == (("b", "a"), [2, 1])
+    GA = LFI.GaussianApproximation(*arguments, labels=["a", "b"])
+    assert (GA.labels, GA.prior.high.tolist()) == (("a", "b"), [1, 2])
+    with pytest.raises(ValueError, match="a distribution for each of the labels"):
+        LFI.GaussianApproximation(*arguments, labels=["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("prior", "error", "words"),
+    [
+        (stats.norm, TypeError, r"with its parameters.*stats.norm\(0, 1\) instead of"),
+        ([stats.norm, stats.norm], TypeError, "with its parameters"),
+        (stats.multivariate_normal, TypeError, "with its parameters"),
+        (Uniform, TypeError, "with its parameters"),
+        (stats.poisson(3), TypeError, "be continuous"),
+        ([stats.randint(0, 5), stats.norm(0, 1)], TypeError, "be continuous"),
+        (stats.multinomial(3, [0.5, 0.5]), TypeError, "be continuous"),
+        (stats.dirichlet([1, 2]), ValueError, "not bound to one another"),
+        (stats.vonmises_fisher([0, 1], 1), ValueError, "not bound to one another"),
+        (stats.wishart(3, np.eye(2)), ValueError, "not bound to one another"),
+        ({}, TypeError, "`prior` must"),
+    ],
+)
+def test_distributions_without_a_density_are_refused_with_the_reason(prior, error, words):
+    with pytest.raises(error, match=words):
+        as_prior(prior, 2)
+
+
+def test_new_discrete_distributions_are_refused():
+    if not hasattr(stats, "Binomial"):
+        pytest.skip("SciPy before 1.16 has none")
+    with pytest.raises(TypeError, match="be continuous"):
+        as_prior(stats.Binomial(n=10, p=0.3), 1)
+
+
+def test_tensorflow_distributions_without_a_density_are_refused():
+    tfd = pytest.importorskip("tensorflow_probability").distributions
+    with pytest.raises(TypeError, match="be continuous"):
+        as_prior(tfd.Poisson([3.0, 4.0]), 2)
+    with pytest.raises(ValueError, match="not bound to one another"):
+        as_prior(tfd.Dirichlet([1.0, 2.0, 3.0]), 3)
+
+
+def test_the_bounds_of_a_transformed_distribution_are_its_own():
+    tfp = pytest.importorskip("tensorflow_probability")
+    stretched = tfp.bijectors.Scale(5.0)(tfp.distributions.Uniform([0.0, 0.0], [1.0, 2.0]))
+    np.testing.assert_allclose(as_prior(stretched, 2).high, [5, 10], rtol=1e-6)
 
 
 def tensorflow_priors():
@@ -176,7 +387,8 @@ def test_unusable_priors_are_rejected(prior, error):
 
 
 @pytest.mark.parametrize(
-    "bounds", [(1, 0), ([0, 0], [1]), (0, np.inf), (np.nan, 1), ("a", "b"), ([[0]], [[1]])]
+    "bounds",
+    [(1, 0), ([], []), ([0, 0], [1]), (0, np.inf), (np.nan, 1), ("a", "b"), ([[0]], [[1]])],
 )
 def test_bad_bounds_are_rejected(bounds):
     with pytest.raises((TypeError, ValueError), match=r"must"):

@@ -1,10 +1,13 @@
 """Private names of other libraries: each test fails when an upgrade changes one of them."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 
-from imnn_lab import keras_private
+from imnn_lab import executors, keras_private
 
 # Keras: imnn_lab/keras_private.py -----------------------------------------------------------
 
@@ -55,3 +58,17 @@ def test_keras_call_of_a_layer_can_be_replaced(shape):
     )  # fmt: skip
     assert "call" not in vars(layer)
     np.testing.assert_allclose(model(x, training=True), normalised(x), atol=1e-12)
+
+
+# concurrent.futures: imnn_lab/executors.py --------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_the_start_method_of_a_process_pool(method):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        assert executors.start_method(pool) == method, (
+            "concurrent.futures: `ProcessPoolExecutor._mp_context` is no longer the context of its "
+            "workers. `start_method` needs another way, or forks are no longer warned of."
+        )
+    with ThreadPoolExecutor(1) as pool:
+        assert executors.start_method(pool) == ""

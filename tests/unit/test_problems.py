@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,14 @@ def test_maximum_likelihood_finds_the_maximum():
     inverse = np.linalg.inv(N)
     exact = np.linalg.solve(A.T @ inverse @ A, A.T @ inverse @ d)
     np.testing.assert_allclose(problems.maximum_likelihood(problem, d), exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_problems_can_be_pickled_and_sent(name):
+    problem, (sent, again) = ALL[name], pickle.loads(pickle.dumps((ALL[name], ALL[name].simulator)))
+    data = problem.simulations(3, 1)
+    np.testing.assert_array_equal(sent.simulations(3, 1), data)
+    np.testing.assert_array_equal(again(np.tile(problem.θ_fid, (3, 1)), seed=1), data)
+    assert sent.log_likelihood(data[0], problem.θ_fid) == problem.log_likelihood(
+        data[0], problem.θ_fid
+    )

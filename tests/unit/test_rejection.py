@@ -1,9 +1,12 @@
 """Approximate Bayesian computation: bookkeeping, budgets, failures, files."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pytest
 
-from imnn_lab import LFI
+from imnn_lab import LFI, problems
 from imnn_lab.inference import Posterior, Uniform
 from imnn_lab.simulate import SimulationError
 
@@ -321,3 +324,172 @@ def test_data_with_summaries_known_alongside():
     np.testing.assert_array_equal(ABC.target_estimates, [[0.3, -0.2], [1.0, 0.0]])
     assert ABC.num_failed == 0
     assert ABC.estimates.shape == (2000, 2)
+
+
+def in_place(parameters, seed):
+    """Change the units of the parameters where they stand."""
+    parameters[:, 1] = np.sqrt(parameters[:, 1])
+    return parameters
+
+
+def out_of_place(parameters, seed):
+    return np.column_stack([parameters[:, 0], np.sqrt(parameters[:, 1])])
+
+
+def doubled_in_place(data):
+    data *= 2
+    return data
+
+
+@pytest.mark.parametrize("predrawn", [False, True])
+def test_functions_that_work_in_place_change_no_draws(predrawn):
+    results, given, observed = [], np.full((40, 2), 2.0), np.array([[0.3, 0.2]])
+    prior = Uniform([0, 0], [4, 4])
+    for simulator, estimator in ((in_place, doubled_in_place), (out_of_place, lambda d: 2 * d)):
+        ABC = LFI.ApproximateBayesianComputation(
+            observed, prior, F, estimator, simulator, seed=1, verbose=False
+        )
+        ABC(given if predrawn else 400, predrawn=predrawn)
+        ABC.accept_reject(nearest=20)
+        results.append((ABC.parameters, ABC.estimates, ABC.samples()[0].mean))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(given, 2.0)
+    np.testing.assert_array_equal(observed, [[0.3, 0.2]])
+
+
+def test_a_predrawn_function_gives_what_it_keeps_away():
+    saved = np.ones((10, 2))
+    ABC = make(simulator=lambda _: saved)
+    ABC.get_estimate = doubled_in_place
+    ABC.target_estimates = 2 * ABC.target_estimates
+    ABC(np.ones((10, 2)), predrawn=True)
+    np.testing.assert_array_equal(saved, 1)
+
+
+def test_a_simulator_and_an_estimator_may_fill_one_array_again_and_again():
+    simulations, estimates = np.empty((10, 2)), np.empty((10, 2))
+
+    def filling(parameters):
+        simulations[: len(parameters)] = parameters
+        return simulations[: len(parameters)]
+
+    def estimator(data):
+        estimates[: len(data)] = data
+        return estimates[: len(data)]
+
+    prior = Uniform([-4, -4], [4, 4])
+    ABC = LFI.ApproximateBayesianComputation(
+        np.zeros((1, 2)), prior, F, estimator, filling, seed=1, verbose=False
+    )
+    for _ in range(2):
+        ABC(10, at_once=5)
+        np.testing.assert_array_equal(ABC.estimates, ABC.parameters)
+
+
+def test_what_is_read_from_abc_can_be_changed_without_changing_it():
+    ABC = make()
+    ABC(100)
+    ABC.accept_reject(nearest=10)
+    before = ABC.samples()[0].mean
+    ABC.parameters[:], ABC.estimates[:] = 0, 0
+    ABC.samples()[0].parameters[:] = 0
+    np.testing.assert_array_equal(ABC.samples()[0].mean, before)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"ε": 1e-12}, "no draw is accepted within ε = 1e-12; the nearest of 400 is at ρ = "),
+        ({"ε": 1e9}, "all 400 draws are accepted"),
+        ({"quantile": 1.0}, "all 400 draws are accepted"),
+        ({"nearest": 400}, "all 400 draws are accepted"),
+    ],
+)
+def test_accepting_none_or_all_is_warned_of(choice, words):
+    ABC = make(targets=[(0.3, -0.2)])
+    ABC(400)
+    with pytest.warns(UserWarning, match=words):
+        ABC.accept_reject(**choice)
+
+
+def test_more_than_there_are_cannot_be_accepted():
+    ABC = make()
+    ABC(400)
+    with pytest.raises(ValueError, match="`nearest` must be at most 400, the draws that succeeded"):
+        ABC.accept_reject(nearest=10**9)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.7])
+def test_an_estimator_that_tells_nothing_is_warned_of(constant):
+    ABC = make(targets=[(0.3, -0.2)])
+    ABC.get_estimate = lambda d: np.full_like(d, constant)
+    ABC.target_estimates = np.zeros((1, 2)) + constant
+    ABC(400)
+    with pytest.warns(UserWarning, match="all 400 estimates are at the same distance"):
+        ABC.accept_reject(nearest=10)
+
+
+def test_few_accepted_draws_are_no_reason_to_warn(recwarn):
+    ABC = make(targets=[(0.3, -0.2)], simulator=lambda parameters: parameters)
+    ABC(np.full((10, 2), 0.3), predrawn=True)  # all alike, as the parameters are
+    ABC.accept_reject(nearest=5)
+    ABC(400)
+    ABC.accept_reject(nearest=20)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("Fisher", [1e308 * np.eye(2), np.diag([1, 1e-200]), 1e200 * np.eye(2)])
+def test_a_fisher_matrix_whose_distances_overflow_is_refused(Fisher):
+    with pytest.raises(ValueError, match="`Fisher` must have a diagonal from 1e-150 to 1e"):
+        LFI.ApproximateBayesianComputation(
+            np.zeros((1, 2)), Uniform([-4, -4], [4, 4]), Fisher, estimate, simulator
+        )
+
+
+def test_a_process_pool_simulates_a_problem():
+    problem = problems.gaussian()
+    prior = Uniform([-3, 0.1], [3, 5])
+
+    def estimator(data):
+        return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+
+    arguments = (problem.simulations(1, 3), prior, problem.F, estimator, problem.simulator)
+    here = LFI.ApproximateBayesianComputation(*arguments, seed=1, verbose=False)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        there = LFI.ApproximateBayesianComputation(
+            *arguments, seed=1, verbose=False, executor=executor
+        )
+        np.testing.assert_array_equal(there(100).estimates, here(100).estimates)
+        assert there.num_failed == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"bans": 3}, "unexpected keyword 'bans'"),
+        ({"bins": (3, 3, 3)}, "`bins` must"),
+        ({"ranges": [(1, 0), (0, 1)]}, "`ranges` must"),
+        ({"adjust": "yes"}, "`adjust` must"),
+        ({"accepted": 5, "quantile": 0.1}, "would ignore 'quantile'"),
+        ({"accepted": 5, "nearest": 3}, "would ignore 'nearest'"),
+        ({"max_draws": 5}, "would ignore 'max_draws'"),
+    ],
+)
+def test_the_keywords_of_posterior_are_checked_before_the_draws(options, words):
+    counted = []
+    ABC = make(simulator=lambda parameters: counted.append(1) or parameters)
+    with pytest.raises((TypeError, ValueError), match=words):
+        ABC.posterior(ε=1.0, draws=100, **options)
+    if "bans" not in options and "adjust" not in options:
+        with pytest.raises((TypeError, ValueError), match=words):
+            ABC.plot(ε=1.0, draws=100, **options)
+    with pytest.raises(ValueError, match="`axes` must"):
+        ABC.scatter_plot("parameters", ε=1.0, draws=100)
+    assert not counted
+
+
+@pytest.mark.parametrize("labels", [3, {"a", "b"}, object(), [1, 2], "ab", ["a"], np.eye(2)])
+def test_labels_that_are_none_are_refused(labels):
+    with pytest.raises(ValueError, match="`labels` must be 2 strings"):
+        make(labels=labels)

@@ -1,7 +1,12 @@
 """Batches of simulations: order, seeds, failures, executors."""
 
 import multiprocessing
+import os
+import sys
+import threading
+import types
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -51,6 +56,20 @@ def test_in_order_whatever_the_batches():
     assert [len(part.batch) for part in parts] == [5] * 6 + [2]
 
 
+class Counting(Executor):
+    """Answers at once and remembers how many answers were waiting."""
+
+    def __init__(self):
+        self.submitted = self.taken = self.most = 0
+
+    def submit(self, function, /, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        self.submitted += 1
+        self.most = max(self.most, self.submitted - self.taken)
+        return future
+
+
 @pytest.fixture(scope="module")
 def processes():
     context = multiprocessing.get_context("spawn")
@@ -86,8 +105,76 @@ def test_failures_are_counted_in_processes_too(processes):
 
 
 def test_a_simulator_that_cannot_be_sent_is_named(processes):
-    with pytest.raises(SimulationError, match="The worker died before it returned this batch"):
+    with pytest.raises(TypeError, match=r"must be picklable .* ProcessPoolExecutor"):
         run(lambda parameters: parameters, executor=processes)
+
+
+def test_a_simulator_that_dask_cannot_send_is_named(dask_client):
+    lock = threading.Lock()
+    with dask_client.get_executor() as executor:
+        with pytest.raises(TypeError, match=r"must be picklable .* ClientExecutor"):
+            run(lambda parameters: parameters if lock else None, executor=executor)
+        simulations, _, _ = run(lambda parameters: 2 * parameters, executor=executor)
+    np.testing.assert_array_equal(simulations, 2 * PARAMETERS)
+
+
+def test_a_simulator_of_a_session_is_named(monkeypatch, processes):
+    def simulator(parameters):
+        return parameters
+
+    main = types.ModuleType("__main__")
+    main.simulator, simulator.__qualname__, simulator.__module__ = (
+        simulator,
+        "simulator",
+        "__main__",
+    )
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with pytest.raises(TypeError, match="defined in a session"):
+        run(simulator, executor=processes)
+
+
+def deadly(parameters):
+    if parameters[0, 0] > 0.8:
+        os._exit(1)
+    return parameters
+
+
+def test_a_dead_worker_ends_the_batches_after_those_that_are_finished():
+    context, finished = multiprocessing.get_context("spawn"), []
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        arriving = simulate(deadly, batches(PARAMETERS, None, 2), executor=executor, in_flight=3)
+        with pytest.raises(SimulationError, match="`executor` must survive the death of a worker"):
+            finished.extend(arriving)
+        again = simulate(deadly, batches(PARAMETERS, None, 2), executor=executor)
+        with pytest.raises(SimulationError, match="Call again with a new one"):
+            list(again)
+    made = [part.simulations for part in finished if not part.is_lost]
+    assert len(made) >= 5
+    np.testing.assert_array_equal(np.concatenate(made), PARAMETERS[: 2 * len(made)])
+    assert all("BrokenProcessPool" in part.failure for part in finished if part.is_lost)
+
+
+def test_forks_of_a_process_with_tensorflow_are_warned_of():
+    import tensorflow  # noqa: F401
+
+    class Forks(ProcessPoolExecutor):
+        """A pool that forks, in name only."""
+
+        submit = Counting.submit
+        submitted = taken = most = 0
+
+    with (
+        Forks(1, mp_context=multiprocessing.get_context("fork")) as executor,
+        pytest.warns(UserWarning, match="Spawn them instead"),
+    ):
+        run(noisy, seeds=np.random.SeedSequence(1), executor=executor)
+
+
+def test_spawned_workers_are_not_warned_of(processes, recwarn):
+    import tensorflow  # noqa: F401
+
+    run(noisy, seeds=np.random.SeedSequence(1), executor=processes)
+    assert not [w for w in recwarn.list if "spawn" in str(w.message)]
 
 
 def test_two_dask_workers(dask_client):
@@ -103,20 +190,6 @@ def test_two_dask_workers(dask_client):
 
 def _unseeded(parameters):
     return parameters + np.random.default_rng().standard_normal(parameters.shape)
-
-
-class Counting(Executor):
-    """Answers at once and remembers how many answers were waiting."""
-
-    def __init__(self):
-        self.submitted = self.taken = self.most = 0
-
-    def submit(self, function, /, *arguments):
-        future = Future()
-        future.set_result(function(*arguments))
-        self.submitted += 1
-        self.most = max(self.most, self.submitted - self.taken)
-        return future
 
 
 def test_few_batches_are_in_flight():
@@ -238,3 +311,34 @@ def test_inference_loads_neither_tensorflow_nor_matplotlib():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
+
+
+def by_name_only(parameters, *, seed):
+    return noisy(parameters, seed)
+
+
+def third(parameters, scale=1.0, seed=None):
+    return scale * noisy(parameters, seed)
+
+
+def other_name(parameters, key):
+    return noisy(parameters, key)
+
+
+def scaled(parameters, scale, seed):
+    return scale * noisy(parameters, seed)
+
+
+@pytest.mark.parametrize(
+    "simulator", [by_name_only, third, other_name, partial(scaled, scale=1.0), noisy]
+)
+def test_a_seed_is_passed_by_position_or_by_name(simulator):
+    assert takes_seed(simulator)
+    here, _, _ = run(simulator, seeds=np.random.SeedSequence(5), max_failed=0.0)
+    expected, _, _ = run(noisy, seeds=np.random.SeedSequence(5))
+    np.testing.assert_array_equal(here, expected)
+
+
+def test_a_second_argument_with_a_default_is_no_seed():
+    assert not takes_seed(lambda parameters, scale=2.0: parameters)
+    assert not takes_seed(np.copy)

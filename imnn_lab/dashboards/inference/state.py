@@ -6,6 +6,7 @@ No web library is imported here. The threads that simulate only append to record
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.gaussian import GaussianPosterior
 from imnn_lab.inference.population import Population, Stopping
 from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.prior_adapters import as_prior
+from imnn_lab.inference.prior_adapters import as_prior, labels_of
 from imnn_lab.inference.rejection import Acceptance, accept
 from imnn_lab.regularisation import EPSILON
 
@@ -110,8 +111,8 @@ class InferenceState:
         seed: int | None = None,
     ) -> None:
         self.Fisher = as_fisher(Fisher)
-        self.prior = as_prior(prior, len(self.Fisher))
-        self.labels = as_labels(labels, len(self.Fisher))
+        self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
+        self.prior = as_prior(prior, len(self.Fisher), self.labels)
         self.get_estimate, self.simulator, self.exact = get_estimate, simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
@@ -164,7 +165,7 @@ class InferenceState:
         truth : ndarray, shape (n_params,), optional
             The parameters it was simulated at.
         """
-        estimate = np.ravel(self.get_estimate(data))
+        estimate = np.ravel(self.get_estimate(copy.deepcopy(data)))
         estimate = checks.vector("get_estimate(target)", estimate, len(self.Fisher))
         gaussian = GaussianPosterior(estimate, self.Fisher, self.prior, self.labels)
         samples = gaussian.samples(10_000, 0)
@@ -205,7 +206,7 @@ class InferenceState:
 
             def task(stop: threading.Event) -> str:
                 first = tuple(leaf[0] for leaf in data) if isinstance(data, tuple) else data[0]
-                record.append(exact(first))
+                record.append(exact(copy.deepcopy(first)))
                 return "computed"
 
             Work("exact posterior").start(task)

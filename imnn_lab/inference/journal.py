@@ -1,0 +1,159 @@
+"""The directory of an inference: the draws of finished batches survive a crash.
+
+inference.json holds what the inference is; draws/ holds finished batches in files with unique
+names. A batch is found again by the seed, the parameters and the size of the batches that it
+belongs to: what is asked for again is read, anything else is simulated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks, storage
+from imnn_lab.inference.draws import Draws
+
+MANIFEST, FOLDER = "inference.json", "draws"
+PAUSE = 1.0  # seconds for which finished batches may wait to be written together
+
+
+class Journal:
+    """Finished batches of draws, in memory and in a directory.
+
+    Parameters
+    ----------
+    path : Path
+        The directory; created if it does not exist.
+    about : dict
+        What the inference is, in values that JSON can hold: its class and simulator, the Fisher
+        matrix and the estimates of the targets.
+    entropy : int, optional
+        Seed of all random numbers; None takes that of the directory, or draws one.
+
+    Attributes
+    ----------
+    entropy : int
+        Seed of all random numbers.
+
+    Raises
+    ------
+    ValueError
+        If the directory belongs to another inference or to something else, or a file is damaged.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any], entropy: int | None) -> None:
+        self.path, manifest = path, path / MANIFEST
+        if manifest.is_file():
+            kept = _read_manifest(manifest)
+            self.entropy: int = kept["entropy"]
+            given = {**about} if entropy is None else {**about, "entropy": entropy}
+            self._compare(kept, given)
+        else:
+            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+                received = f"{path}, which holds other files or is one"
+                expected = f"be new, or hold an inference with its {MANIFEST}"
+                message = checks.wording("`directory`", expected, received, "Choose another.")
+                raise ValueError(message)
+            drawn = np.random.SeedSequence(entropy).entropy
+            assert isinstance(drawn, int)
+            self.entropy = drawn
+            with storage.aside(manifest) as temporary:
+                text = json.dumps({**about, "entropy": drawn}, ensure_ascii=False)
+                temporary.write_text(text + "\n", encoding="utf-8")
+        self._finished: dict[str, dict[int, Draws]] = {}
+        for key, number, draws in self._read():
+            self._finished.setdefault(key, {})[number] = draws
+
+    def record(self, seeds: np.random.SeedSequence, parameters: np.ndarray, size: int) -> Record:
+        """Return the record of batches of `size` simulations at parameters (n, n_params)."""
+        digest = hashlib.sha256(repr((seeds.entropy, seeds.spawn_key, size)).encode())
+        digest.update(np.ascontiguousarray(parameters).tobytes())
+        key = digest.hexdigest()
+        return Record(self.path / FOLDER, key, self._finished.setdefault(key, {}))
+
+    def _compare(self, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        other = [name for name, value in given.items() if not _is_same(kept.get(name), value)]
+        if other:
+            expected = ", ".join(f"{name} = {kept.get(name)}" for name in other)
+            received = ", ".join(f"{name} = {given[name]}" for name in other)
+            remedy = "Choose another directory, or remove this one."
+            expected = f"belong to the same inference; {self.path} was made with {expected}"
+            raise ValueError(checks.wording("`directory`", expected, received, remedy))
+
+    def _read(self) -> Iterator[tuple[str, int, Draws]]:
+        """Yield the key, the number and the draws of each batch."""
+        for path in sorted((self.path / FOLDER).glob("[!.]*.npz")):
+            try:
+                arrays = storage.read_npz(path)
+                key, rows = storage.unpack(arrays.pop("about"))
+                ends = np.cumsum([row[1:3] for row in rows], axis=0)
+                pieces = {
+                    name: np.split(arrays[name], ends[:-1, int(name == "failed_parameters")])
+                    for name in ("parameters", "estimates", "failed_parameters")
+                }
+                found = [
+                    (key, row[0], Draws(**{n: p[i] for n, p in pieces.items()}, failure=row[3]))
+                    for i, row in enumerate(rows)
+                ]
+            except Exception as error:  # a damaged file fails in as many ways as zip and JSON have
+                remedy = "Remove the file: its draws are simulated again."
+                message = checks.wording(f"{path}", "be a whole file", repr(error), remedy)
+                raise ValueError(message) from error
+            yield from found
+
+
+class Record:
+    """The finished batches of one call of a simulator; written once a second and at the end."""
+
+    def __init__(self, folder: Path, key: str, finished: dict[int, Draws]) -> None:
+        self.finished = finished
+        self._folder, self._key = folder, key
+        self._waiting: dict[int, Draws] = {}
+        self._written = time.monotonic()
+
+    def add(self, number: int, draws: Draws) -> None:
+        """Keep the draws of a batch, by its number."""
+        self.finished[number] = self._waiting[number] = draws
+        if time.monotonic() - self._written >= PAUSE:
+            self.write()
+
+    def write(self) -> None:
+        """Write the batches that are not written yet to a new file."""
+        if self._waiting:
+            rows = [
+                [number, len(draws.parameters), draws.num_failed, draws.failure]
+                for number, draws in self._waiting.items()
+            ]
+            joined = Draws.joined(list(self._waiting.values()))
+            names = ("parameters", "estimates", "failed_parameters")
+            arrays = {name: getattr(joined, name) for name in names}
+            about = storage.pack([self._key, rows])
+            storage.write_npz(self._folder / f"{uuid.uuid4().hex}.npz", {"about": about, **arrays})
+        self._waiting, self._written = {}, time.monotonic()
+
+
+def _is_same(kept: Any, given: Any) -> bool:
+    """Compare values; numbers that come from a network differ a little between machines."""
+    if not isinstance(given, list):
+        return bool(kept == given)
+    alike = isinstance(kept, list) and np.shape(kept) == np.shape(given)
+    return alike and np.allclose(kept, given, rtol=1e-3, atol=1e-3 * np.abs(given).max())
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(about, dict) and isinstance(about.get("entropy"), int):
+            return about
+        error = "other content"
+    except ValueError as damage:
+        error = repr(damage)
+    message = checks.wording(f"{path}", "describe an inference", error, "Choose another directory.")
+    raise ValueError(message)
