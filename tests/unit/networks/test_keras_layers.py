@@ -25,10 +25,12 @@ STEP = 1e-6  # of finite differences in float64, right to about 1e-8 of the valu
 
 @pytest.fixture(autouse=True)
 def float64():
-    before = keras.config.floatx()
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
 
 
 def once(make):
