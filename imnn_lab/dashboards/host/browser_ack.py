@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import panel as pn
 
 from imnn_lab.dashboards.host.browser import Acknowledged
@@ -30,10 +32,12 @@ class Echo(pn.viewable.Viewer):
         super().__init__()
         self._question = pn.widgets.StaticText(value="0")
         self._answered = pn.widgets.IntInput(value=0)
-        # "source" is the question; Panel would keep for ever what is named among the arguments too
+        # "source" is the question; Panel would keep for ever what is named among the arguments too,
+        # and what those refer to: so they do not refer to the question, nor to the browser
         self._question.jscallback(args={"answered": self._answered}, value=ANSWER)
         self.browser = Acknowledged(lambda n: self._question.param.update(value=str(n)))
-        self._answered.param.watch(lambda event: self.browser.answer(event.new), "value")
+        browser = weakref.proxy(self.browser)
+        self._answered.param.watch(lambda event: browser.answer(event.new), "value")
 
     def __panel__(self) -> pn.Row:
         # models that are not visible have no view, and a view is what answers
