@@ -89,9 +89,10 @@ class Journal:
 
     def _read(self) -> Iterator[tuple[str, int, Draws]]:
         """Yield the key, the number and the draws of each batch."""
+        remedy = "Remove the file: its draws are simulated again."
         for path in sorted((self.path / FOLDER).glob("[!.]*.npz")):
-            try:
-                arrays = storage.read_npz(path)
+            arrays = storage.read_npz(path, remedy=remedy)
+            with storage.whole(path, remedy):
                 key, rows = storage.unpack(arrays.pop("about"))
                 ends = np.cumsum([row[1:3] for row in rows], axis=0)
                 pieces = {
@@ -102,10 +103,6 @@ class Journal:
                     (key, row[0], Draws(**{n: p[i] for n, p in pieces.items()}, failure=row[3]))
                     for i, row in enumerate(rows)
                 ]
-            except Exception as error:  # a damaged file fails in as many ways as zip and JSON have
-                remedy = "Remove the file: its draws are simulated again."
-                message = checks.wording(f"{path}", "be a whole file", repr(error), remedy)
-                raise ValueError(message) from error
             yield from found
 
 
