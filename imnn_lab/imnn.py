@@ -725,10 +725,10 @@ class IMNN:
             "validation_derivative": validation_derivative,
             "external": external, "map_fn": map_fn, "simulator": simulator,
         }  # fmt: skip
-        return cls._restored(archive, data, model, path)
+        return cls._from_archive(archive, data, model, path)
 
     @classmethod
-    def _restored(
+    def _from_archive(
         cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
     ) -> IMNN:
         imnn = cls.__new__(cls)
@@ -785,7 +785,7 @@ def _unpickled(
 ) -> IMNN:
     """Return what was pickled or copied: as after save and load, without data or directory."""
     data = dict.fromkeys(DATA) | {"map_fn": map_fn}
-    return cls._restored(archive, data, unpacked_network(network), None)
+    return cls._from_archive(archive, data, unpacked_network(network), None)
 
 
 def _path(directory: Any, filename: Any) -> Path | None:
