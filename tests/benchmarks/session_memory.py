@@ -24,6 +24,6 @@ if __name__ == "__main__":
     with served_in_this_process(lambda: page("Network", TrainingDashboard(network))) as session:
         for n in (5, int(sys.argv[1])):
             for _ in range(n):
-                session()
+                session().close()
             time.sleep(3)
             print(f"{memory():.1f}", flush=True)

@@ -10,16 +10,20 @@ from dashboards.serving import free_port
 
 
 @contextlib.contextmanager
-def served_in_this_process(make):
-    """Serve what `make` returns; yields a function that opens a session and leaves it."""
+def served_in_this_process(make, lifetime=0.1):
+    """Serve what `make` returns; yields a function that opens a session, to be closed.
+
+    Sessions end so many seconds after they were left.
+    """
     port = free_port()
     server = pn.serve(
         make, port=port, address="127.0.0.1", show=False, threaded=True, verbose=False,
-        unused_session_lifetime_milliseconds=100, check_unused_sessions_milliseconds=50,
+        unused_session_lifetime_milliseconds=int(1000 * lifetime),
+        check_unused_sessions_milliseconds=50,
     )  # fmt: skip
     try:
         _wait_for(port)
-        yield lambda: pull_session(url=f"http://127.0.0.1:{port}/").close()
+        yield lambda: pull_session(url=f"http://127.0.0.1:{port}/")
     finally:
         server.stop()
 

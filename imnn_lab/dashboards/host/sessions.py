@@ -26,10 +26,14 @@ def tick_with_session(tick: Callable[[], object], period: float) -> None:
     each change of it is sent to all of their pages. What a tick changes is sent together, in order:
     while a browser still takes the last message, Panel would queue what it sends itself, and let
     Bokeh tell of changes to models that the browser has yet to hear of.
+
+    A page that was left keeps its session for half a minute: nothing is done for it.
     """
     milliseconds = int(1000 * period)
 
     async def together() -> None:
+        if not pn.state.curdoc.session_context.session.connection_count:
+            return
         with pn.io.unlocked(policy="collect"):
             tick()
 
