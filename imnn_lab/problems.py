@@ -13,12 +13,16 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import integrate, linalg, optimize, stats
 
 from imnn_lab import checks
 
 Simulator = Callable[[np.ndarray, int], np.ndarray]
 LogLikelihood = Callable[[np.ndarray, np.ndarray], float]
+Mean = Callable[[np.ndarray], np.ndarray]  # of parameters (n, n_params)
+Covariance = Callable[[np.ndarray], np.ndarray]
+
+CHUNK = 500  # covariance matrices at a time
 
 
 @dataclass(frozen=True)
@@ -361,6 +365,244 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
     return np.array([[mean, 0, 0], [0, φφ, φσ], [0, φσ, 2 * n / σ**2]])
 
 
+def sine(n: int = 100) -> Problem:
+    """Return the problem of a sine A sin(ωt + φ) in unit Gaussian noise; F = Σ ∂m ∂m.
+
+    Parameters
+    ----------
+    n : int
+        Number of times, from t = 0 to 10.
+    """
+    return _in_noise("sine", ("A", "ω", "φ"), (1, 2, 0.5), (0.1, 0.02, 0.1), (n,),
+                     partial(_sine, t=np.linspace(0, 10, n)))  # fmt: skip
+
+
+def _sine(parameters: np.ndarray, *, t: np.ndarray) -> np.ndarray:
+    A, ω, φ = parameters.T[:, :, None]
+    return A * np.sin(ω * t + φ)
+
+
+def blob(n: int = 16) -> Problem:
+    """Return the problem of a Gaussian blob's amplitude, position and width in an image with noise.
+
+    The image is A exp(−((x − x₀)² + y²)/2w²), in units of the standard deviation of its Gaussian
+    noise, with centres of pixels from −(n − 1)/2 to (n − 1)/2; F = Σ ∂m ∂m.
+
+    Parameters
+    ----------
+    n : int
+        Pixels along each side.
+    """
+    return _in_noise("blob", ("A", "x₀", "w"), (3, 0, 2), (0.1, 0.1, 0.1), (n, n, 1),
+                     partial(_blob, n=n))  # fmt: skip
+
+
+def _blob(parameters: np.ndarray, *, n: int, background: float = 0.0) -> np.ndarray:
+    y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2] * 2, indexing="ij")
+    A, x0, w = parameters.T[:, :, None, None]
+    return (background + A * np.exp(-((x - x0) ** 2 + y**2) / (2 * w**2)))[..., None]
+
+
+def poisson_blob(n: int = 16, background: float = 1.0) -> Problem:
+    """Return the problem of a blob in an image of Poisson counts; F = Σ ∂m ∂m / m.
+
+    The expected counts m are those of `blob` above a background. Each count is the quantile of its
+    expectation at a uniform number that depends on the seed alone.
+
+    Parameters
+    ----------
+    n : int
+        Pixels along each side.
+    background : float
+        Expected counts of a pixel without the blob.
+    """
+    mean = partial(_blob, n=n, background=background)
+    θ_fid = (10, 0, 2)
+    gradient = _gradient(mean, θ_fid)
+    F = (gradient / mean(np.array([θ_fid], float)).ravel()) @ gradient.T
+    return _problem("poisson_blob", ("A", "x₀", "w"), θ_fid, (1, 0.1, 0.1), (n, n, 1),
+                    partial(_poisson, mean=mean), F, partial(_poisson_likelihood, mean=mean),
+                    "convolutional")  # fmt: skip
+
+
+def _poisson(parameters: np.ndarray, seed: int, *, mean: Mean) -> np.ndarray:
+    expected = mean(parameters)
+    uniform = np.random.default_rng(seed).random(expected.shape)
+    return stats.poisson.ppf(uniform, expected)
+
+
+def _poisson_likelihood(data: np.ndarray, θ: np.ndarray, *, mean: Mean) -> float:
+    expected = mean(θ[None])[0]
+    return float(stats.poisson.logpmf(data, expected).sum()) if (expected > 0).all() else -np.inf
+
+
+def bivariate_normal(n: int = 20) -> Problem:
+    """Return the problem of means, variances and covariance of pairs of Gaussian values.
+
+    F of the means is n Σ⁻¹, that of (v₁, v₂, c) is ½ n tr(Σ⁻¹ ∂Σ Σ⁻¹ ∂Σ).
+
+    Parameters
+    ----------
+    n : int
+        Number of pairs in a simulation.
+    """
+    inverse = np.linalg.inv([[1, 0.5], [0.5, 2]])
+    changes = [
+        inverse @ E for E in np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [1, 0]]])
+    ]
+    quadratic = [[0.5 * n * np.trace(one @ other) for one in changes] for other in changes]
+    labels = ("μ₁", "μ₂", "v₁", "v₂", "c")
+    return _problem("bivariate_normal", labels, (0, 0, 1, 2, 0.5), (0.1, 0.1, 0.1, 0.2, 0.1),
+                    (n, 2), partial(_bivariate_normal, n=n),
+                    linalg.block_diag(n * inverse, quadratic), _bivariate_normal_likelihood,
+                    "deep_set")  # fmt: skip
+
+
+def _bivariate_normal(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), n, 2))
+    mean, (v1, v2, c) = parameters[:, None, :2], parameters.T[2:, :, None]
+    first = np.sqrt(v1) * noise[..., 0]
+    second = c / v1 * first + np.sqrt(v2 - c**2 / v1) * noise[..., 1]
+    return mean + np.stack([first, second], axis=-1)
+
+
+def _bivariate_normal_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+    v1, v2, c = θ[2:]
+    determinant = v1 * v2 - c**2
+    if not (v1 > 0 and determinant > 0):
+        return -np.inf
+    first, second = (data - θ[:2]).T
+    square = v2 * first @ first - 2 * c * first @ second + v1 * second @ second
+    return float(-0.5 * square / determinant - len(data) * np.log(2 * np.pi * determinant**0.5))
+
+
+def mixture(n: int = 60) -> Problem:
+    """Return the problem of exchangeable values from two Gaussian distributions.
+
+    A share f of them is drawn from N(m, ½²), the others from N(0, 1). F is n times that of one
+    value, from its density on a fine grid.
+
+    Parameters
+    ----------
+    n : int
+        Number of values in a simulation.
+    """
+    θ_fid = (0.4, 2)
+    x = np.linspace(-12, 15, 20_001)
+    density = partial(_mixture_density, x=x)
+    gradient = _gradient(density, θ_fid)
+    F = n * integrate.simpson(gradient[:, None] * gradient / density(np.array([θ_fid]))[0], x=x)
+    return _problem("mixture", ("f", "m"), θ_fid, (0.1, 0.1), (n,), partial(_mixture, n=n), F,
+                    _mixture_likelihood, "deep_set")  # fmt: skip
+
+
+def _mixture(parameters: np.ndarray, seed: int, *, n: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    noise, uniform = random.normal(size=(len(parameters), n)), random.random((len(parameters), n))
+    f, m = parameters.T[:, :, None]
+    return np.where(uniform < f, m + 0.5 * noise, noise)
+
+
+def _mixture_density(parameters: np.ndarray, *, x: np.ndarray) -> np.ndarray:
+    f, m = parameters.T[:, :, None]
+    return f * stats.norm.pdf(x, m, 0.5) + (1 - f) * stats.norm.pdf(x)
+
+
+def _mixture_likelihood(data: np.ndarray, θ: np.ndarray) -> float:
+    if not 0 <= θ[0] <= 1:
+        return -np.inf
+    return float(np.log(_mixture_density(θ[None], x=np.ravel(data))).sum())
+
+
+def gaussian_process(n: int = 50) -> Problem:
+    """Return the problem of a Gaussian process's standard deviation and length, seen with noise.
+
+    The covariance of values at distance t is s² exp(−t²/2ℓ²), and noise of variance 0.1 is added to
+    each of them; F = ½ tr(C⁻¹ ∂C C⁻¹ ∂C).
+
+    Parameters
+    ----------
+    n : int
+        Number of values, at distances of 1.
+    """
+    covariance = partial(_process_covariance, square=_squared_distances(np.arange(n)[:, None]))
+    θ_fid = (1, 4)
+    changes = _covariance_changes(covariance, θ_fid)
+    F = 0.5 * np.einsum("aij,bji->ab", changes, changes)
+    return _problem("gaussian_process", ("s", "ℓ"), θ_fid, (0.1, 0.2), (n, 1),
+                    partial(_correlated, covariance=covariance, n=n), F,
+                    partial(_correlated_likelihood, covariance=covariance),
+                    "convolutional")  # fmt: skip
+
+
+def _process_covariance(parameters: np.ndarray, *, square: np.ndarray) -> np.ndarray:
+    s, length = parameters.T[:, :, None, None]
+    return s**2 * np.exp(-square / (2 * length**2)) + 0.1 * np.eye(len(square))
+
+
+def _correlated(parameters: np.ndarray, seed: int, *, covariance: Covariance, n: int) -> np.ndarray:
+    """Return Gaussian values with a covariance that depends on the parameters, (rows, n, 1)."""
+    noise = np.random.default_rng(seed).normal(size=(len(parameters), n, 1))
+    return np.concatenate([
+        np.linalg.cholesky(covariance(parameters[i : i + CHUNK])) @ noise[i : i + CHUNK]
+        for i in range(0, len(parameters), CHUNK)
+    ])  # fmt: skip
+
+
+def _correlated_likelihood(data: np.ndarray, θ: np.ndarray, *, covariance: Covariance) -> float:
+    if not (θ > 0).all():
+        return -np.inf
+    return _gaussian_log_likelihood(np.ravel(data), covariance(θ[None])[0])
+
+
+def lognormal_field(n: int = 8) -> Problem:
+    """Return the problem of a lognormal field of mean 1, less 1: exp(αg − α²/2) − 1.
+
+    The Gaussian field g has the correlation ξ(r) = exp(−r²/4β²) and open boundaries.
+    F_αα = 2n²/α² + 1ᵀ ξ⁻¹ 1, F_αβ = tr(ξ⁻¹ ∂ξ)/α and F_ββ = ½ tr(ξ⁻¹ ∂ξ ξ⁻¹ ∂ξ).
+
+    Parameters
+    ----------
+    n : int
+        Pixels along each side.
+    """
+    pixels = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2)
+    square = _squared_distances(pixels)
+    α, β = 1.0, 0.7
+    ξ = np.exp(-square / (4 * β**2))
+    inverse = np.linalg.inv(ξ)
+    change = inverse @ (ξ * square / (2 * β**3))
+    mixed = np.trace(change) / α
+    F = np.array([
+        [2 * n**2 / α**2 + inverse.sum(), mixed],
+        [mixed, 0.5 * np.trace(change @ change)],
+    ])  # fmt: skip
+    return _problem("lognormal_field", ("α", "β"), (α, β), (0.05, 0.02), (n, n, 1),
+                    partial(_lognormal, square=square), F,
+                    partial(_lognormal_likelihood, square=square), "convolutional")  # fmt: skip
+
+
+def _correlation(parameters: np.ndarray, *, square: np.ndarray) -> np.ndarray:
+    return np.exp(-square / (4 * parameters[:, 1, None, None] ** 2))
+
+
+def _lognormal(parameters: np.ndarray, seed: int, *, square: np.ndarray) -> np.ndarray:
+    n, α = len(square), parameters[:, :1, None]
+    g = _correlated(parameters, seed, covariance=partial(_correlation, square=square), n=n)
+    side = round(n**0.5)
+    return np.expm1(α * g - α**2 / 2).reshape(-1, side, side, 1)
+
+
+def _lognormal_likelihood(data: np.ndarray, θ: np.ndarray, *, square: np.ndarray) -> float:
+    α = θ[0]
+    if not (θ > 0).all() or not (data > -1).all():
+        return -np.inf
+    logarithm = np.log1p(np.ravel(data))
+    g = (logarithm + α**2 / 2) / α
+    jacobian = len(g) * np.log(α) + logarithm.sum()
+    return _gaussian_log_likelihood(g, _correlation(θ[None], square=square)[0]) - float(jacobian)
+
+
 def nile_flow() -> tuple[np.ndarray, np.ndarray]:
     """Return the years and the annual flow of the Nile at Aswan in 10⁸ m³, shape (100,) each.
 
@@ -411,6 +653,49 @@ def _problem(
 ) -> Problem:
     centre, width = np.array(θ_fid, float), np.array(δθ, float)
     return Problem(name, labels, centre, width, input_shape, simulator, F, log_likelihood, network)
+
+
+def _in_noise(
+    name: str,
+    labels: tuple[str, ...],
+    θ_fid: Sequence[float],
+    δθ: Sequence[float],
+    input_shape: tuple[int, ...],
+    mean: Mean,
+) -> Problem:
+    """Return the problem of a mean in Gaussian noise of unit variance."""
+    gradient = _gradient(mean, θ_fid)
+    return _problem(name, labels, θ_fid, δθ, input_shape, partial(_noisy, mean=mean),
+                    gradient @ gradient.T, partial(_noisy_likelihood, mean=mean))  # fmt: skip
+
+
+def _noisy(parameters: np.ndarray, seed: int, *, mean: Mean) -> np.ndarray:
+    expected = mean(parameters)
+    return expected + np.random.default_rng(seed).normal(size=expected.shape)
+
+
+def _noisy_likelihood(data: np.ndarray, θ: np.ndarray, *, mean: Mean) -> float:
+    residual = np.ravel(data - mean(θ[None])[0])
+    return float(-0.5 * (residual @ residual + len(residual) * np.log(2 * np.pi)))
+
+
+def _gradient(function: Mean, θ: Sequence[float]) -> np.ndarray:
+    """Return derivatives of a smooth function of θ to 1e-9 or so, shape (n_params, values)."""
+    centre = np.array(θ, float)
+    steps = 1e-4 * np.diag(np.maximum(np.abs(centre), 1))
+    values = [function(centre + factor * steps) for factor in (-2, -1, 1, 2)]
+    difference = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / 12
+    return difference.reshape(len(centre), -1) / steps.sum(1)[:, None]
+
+
+def _covariance_changes(covariance: Covariance, θ: Sequence[float]) -> np.ndarray:
+    """Return C⁻¹ ∂C for each parameter, shape (n_params, n, n)."""
+    C = covariance(np.array([θ], float))[0]
+    return np.linalg.solve(C, _gradient(covariance, θ).reshape(-1, *C.shape))
+
+
+def _squared_distances(points: np.ndarray) -> np.ndarray:
+    return np.sum((points[:, None] - points) ** 2, axis=-1)
 
 
 def _gaussian_log_likelihood(residual: np.ndarray, covariance: np.ndarray) -> float:

@@ -55,4 +55,24 @@ CASES = {
         PROBLEMS["nile"],
         _nile,
     ),
+    "sine": Case(problems.sine, Uniform([0, 1.5, -1], [2, 2.5, 2]), PROBLEMS["sine"]),
+    "blob": Case(problems.blob, Uniform([0, -4, 0.5], [8, 4, 6]), PROBLEMS["blob"]),
+    "poisson_blob": Case(
+        problems.poisson_blob, Uniform([1, -4, 0.5], [30, 4, 6]), PROBLEMS["poisson_blob"]
+    ),
+    "bivariate_normal": Case(
+        problems.bivariate_normal,
+        Uniform([-2, -3, 0.2, 0.4, -2], [2, 3, 4, 8, 3]),
+        PROBLEMS["bivariate_normal"],
+    ),
+    "mixture": Case(problems.mixture, Uniform([0.05, 0.5], [0.95, 4]), PROBLEMS["mixture"]),
+    "gaussian_process": Case(
+        problems.gaussian_process, Uniform([0.2, 1], [3, 12]), PROBLEMS["gaussian_process"]
+    ),
+    "lognormal_field": Case(
+        problems.lognormal_field,
+        Uniform([0.3, 0.3], [2, 1.5]),
+        PROBLEMS["lognormal_field"],
+        n_s=2000,
+    ),
 }

@@ -24,7 +24,7 @@ def demo(name: str, output: str, seed: int) -> None:
     Parameters
     ----------
     name : str
-        nile, gaussian, slope or field.
+        A key of `CASES`.
     output : str
         Directory that results are written to; files of an earlier demonstration are replaced.
     seed : int

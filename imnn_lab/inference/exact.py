@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import stats
 
 from imnn_lab import checks
 from imnn_lab.inference.posterior import Posterior
@@ -14,6 +15,8 @@ from imnn_lab.problems import Problem, maximum_likelihood
 WIDTH = 5.0
 NEGLIGIBLE = 10.0  # how far below its maximum the log density must be at the sides of the grid
 COARSE, WIDENINGS = 3000, 20
+MOST_AXES = 3  # of a grid
+ROUNDS, DRAWS, TAILS = 4, 20_000, 5  # of importance sampling; degrees of freedom of its proposal
 
 
 def exact_posterior(
@@ -28,7 +31,8 @@ def exact_posterior(
 
     The grid spans five standard deviations of F⁻¹ to both sides of the maximum of the likelihood,
     and further where the density is not negligible there yet, within the prior; a sample is spread
-    evenly over its cell.
+    evenly over its cell. With more than three parameters the samples are draws of a Student
+    distribution, adapted to the posterior and chosen by importance.
 
     Parameters
     ----------
@@ -59,13 +63,39 @@ def exact_posterior(
     if not (low < high).all():
         expected = "hold the maximum of the likelihood"
         raise ValueError(checks.wording("`prior`", expected, repr(prior)))
+    random = np.random.default_rng(seed)
+    if problem.n_params > MOST_AXES:
+        samples = _by_importance(log_density, centre, np.linalg.inv(problem.F), random, n)
+        return Posterior(samples, np.ones(n), problem.labels, prior.bounds)
     points, cell, _ = _cells(*_widened(log_density, low, high, prior), cells)
     log_values = log_density(points)
     weight = np.exp(log_values - log_values.max())
-    random = np.random.default_rng(seed)
     chosen = points[random.choice(len(points), n, p=weight / weight.sum())]
     spread = (random.random(chosen.shape) - 0.5) * cell
     return Posterior(chosen + spread, np.ones(n), problem.labels, prior.bounds)
+
+
+def _by_importance(
+    log_density: Callable[[np.ndarray], np.ndarray],
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    random: np.random.Generator,
+    n: int,
+) -> np.ndarray:
+    """Return n samples of a density, shape (n, n_params).
+
+    They are chosen from draws of a Student distribution, whose mean and covariance are those of the
+    samples before, from a first guess on.
+    """
+    for _ in range(ROUNDS):
+        shape = covariance * (TAILS - 2) / TAILS
+        proposal = stats.multivariate_t(mean, shape, df=TAILS, seed=random)
+        draws = proposal.rvs(DRAWS)
+        log_weight = log_density(draws) - proposal.logpdf(draws)
+        weight = np.exp(log_weight - log_weight.max())
+        mean = np.average(draws, axis=0, weights=weight)
+        covariance = np.cov(draws.T, aweights=weight)
+    return draws[random.choice(DRAWS, n, p=weight / weight.sum())]
 
 
 def _cells(low: np.ndarray, high: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -40,3 +40,21 @@ def test_the_exact_posterior_stays_inside_the_prior_and_refuses_one_that_exclude
     assert posterior.parameters.max() <= 5.0
     with pytest.raises(ValueError, match="hold the maximum of the likelihood"):
         exact_posterior(PROBLEM, np.full(10, 2.0), Uniform([100.0], [200.0]))
+
+
+def test_of_more_than_three_parameters_it_is_the_known_posterior():
+    p, n = 5, 40_000
+    A, θ = np.random.default_rng(1).normal(size=(20, p)), np.zeros(p)
+    problem = problems.linear_gaussian(A, np.eye(20), θ, np.full(p, 0.1))
+    data = problem.simulations(1, 3)[0] + 0.5
+    posterior = exact_posterior(problem, data, Uniform([-9] * p, [9] * p), n=n)
+    inverse = np.linalg.inv(problem.F)
+    z = np.linalg.solve(
+        np.linalg.cholesky(inverse), (posterior.parameters - inverse @ A.T @ data).T
+    )
+    # 20,000 draws by a Student distribution of five degrees of freedom are worth 15,000 or so, and
+    # choosing 40,000 of them costs a third of that: means err by 1/sqrt(10,000), products of two by
+    # up to sqrt(2) of it; five of those, and the control: the spread before it was adapted.
+    np.testing.assert_allclose(z.mean(1), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(z), np.eye(p), atol=0.07)
+    assert np.abs(np.cov(1.1 * z) - np.eye(p)).max() > 0.07

@@ -16,6 +16,13 @@ ALL = {
     "exponential": problems.exponential(),
     "field": problems.field_2d(8),
     "autoregressive": problems.autoregressive(),
+    "sine": problems.sine(),
+    "blob": problems.blob(),
+    "poisson_blob": problems.poisson_blob(),
+    "bivariate_normal": problems.bivariate_normal(),
+    "mixture": problems.mixture(),
+    "gaussian_process": problems.gaussian_process(),
+    "lognormal_field": problems.lognormal_field(),
 }
 
 
@@ -37,6 +44,21 @@ def test_fisher_information_has_the_known_value(problem, det_F):
 def test_field_has_the_known_matrix():
     expected = [[127.5, -100.8021], [-100.8021, 108.8922]]
     np.testing.assert_allclose(problems.field_2d(16).F, expected, atol=5e-5)
+
+
+def test_fisher_information_in_noise_is_that_of_the_known_derivatives():
+    t = np.linspace(0, 10, 100)
+    wave, slope = np.sin(2 * t + 0.5), np.cos(2 * t + 0.5)
+    gradient = np.array([wave, t * slope, slope])
+    np.testing.assert_allclose(problems.sine().F, gradient @ gradient.T, rtol=1e-9, atol=1e-8)
+    y, x = np.meshgrid(*[np.arange(16) - 7.5] * 2, indexing="ij")
+    shape = np.exp(-(x**2 + y**2) / 8)
+    gradient = np.array([shape, 3 / 4 * x * shape, 3 / 8 * (x**2 + y**2) * shape]).reshape(3, -1)
+    np.testing.assert_allclose(problems.blob().F, gradient @ gradient.T, rtol=1e-9, atol=1e-8)
+    mean = 1 + 10 * shape.ravel()
+    gradient *= np.array([[1], [10 / 3], [10 / 3]])
+    F = gradient / mean @ gradient.T
+    np.testing.assert_allclose(problems.poisson_blob().F, F, rtol=1e-9, atol=1e-8)
 
 
 def test_fields_have_no_mean_and_the_power_asked_for_whatever_the_slope():
