@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format
@@ -154,9 +154,14 @@ def whole(path: Path | str, remedy: str = "") -> Iterator[None]:
 
 def check_zip(path: Path | str, file: zipfile.ZipFile) -> None:
     """Refuse a zip file that would hold more, unpacked, than the bytes it has: ours are stored."""
-    size = sum(member.file_size for member in file.infolist())
+    size = unpacked_size(file)
     if size > Path(path).stat().st_size:
         raise ValueError(f"it would unpack to {size} bytes, more than it holds")
+
+
+def unpacked_size(file: zipfile.ZipFile) -> int:
+    """Return the bytes to which the members of a zip file unpack."""
+    return sum(member.file_size for member in file.infolist())
 
 
 def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dict[str, np.ndarray]:
@@ -169,22 +174,35 @@ def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dic
     """
     with whole(path, remedy), zipfile.ZipFile(path) as file:
         check_zip(path, file)
-        names = [member.filename for member in file.infolist()] if only is None else [f"{only}.npy"]
-        return {name.removesuffix(".npy"): _read_array(file, name) for name in names}
+        return read_members(file, only)
 
 
-def _read_array(file: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read an array after a look at what its header promises."""
-    with file.open(name) as member:
-        read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
-        shape, _, dtype = read[format.read_magic(member)](member)
-        held = file.getinfo(name).file_size - member.tell()
+def read_members(file: zipfile.ZipFile, only: str | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of an opened npz file, or that of one name; see `read_array`."""
+    arrays: dict[str, np.ndarray] = {}
+    for member in file.infolist() if only is None else [file.getinfo(f"{only}.npy")]:
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise ValueError(f"it holds {name} twice")
+        with file.open(member) as content:
+            arrays[name] = read_array(member.filename, content, member.file_size)
+    return arrays
+
+
+def read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
+    """Read an array from the `size` bytes of an .npy file, after a look at its header.
+
+    A damaged header raises anything: call it in `whole`.
+    """
+    read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+    shape, _, dtype = read[format.read_magic(content)](content)
+    held = size - content.tell()
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects, which would have to be unpickled")
     if math.prod(shape) * dtype.itemsize != held:
         raise ValueError(f"{name} holds {held} bytes of data for shape {shape}")
-    with file.open(name) as member:
-        return format.read_array(member, allow_pickle=False)
+    content.seek(0)
+    return format.read_array(content, allow_pickle=False)
 
 
 def pack(value: Any) -> np.ndarray:

@@ -53,11 +53,11 @@ def test_unreadable_uploads_are_rejected():
     np.savez_compressed(bomb, a=np.zeros(10**6))
     with pytest.raises(ValueError, match="when unpacked"):
         read_upload("x.npz", bomb.getvalue(), 10**6)
-    with pytest.raises(ValueError, match=r"whole \.npy file"):
+    with pytest.raises(ValueError, match="be a whole file"):
         read_upload("x.npy", saved(np.zeros(100))[:-8], 10**6)
     with pytest.raises(ValueError, match=r"be an \.npy or \.npz file"):
         read_upload("x.pkl", b"...", 10**6)
-    with pytest.raises(ValueError, match="hold an array"):
+    with pytest.raises(ValueError, match="be a whole file"):
         read_upload("x.npy", b"not an array at all", 10**6)
     for words in ("0, one", ",", "1, nan", "inf"):
         with pytest.raises(ValueError, match="be numbers"):
