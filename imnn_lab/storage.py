@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import operator
 import os
 import platform
 import re
@@ -17,8 +18,9 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import numpy as np
@@ -115,6 +117,54 @@ def _is_left_over(file: Path, machine: str, process: int) -> bool:
 
 def _machine() -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def described(
+    manifest: Path,
+    kind: str,
+    about: Mapping[str, Any],
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    others: Iterable[Path] = (),
+    is_same: Callable[[Any, Any], bool] = operator.eq,
+) -> dict[str, Any]:
+    """Describe a directory in a file there; one that is described must be the same.
+
+    `about` and `chosen` hold what JSON can; only `about` is compared, by `is_same(kept, given)`.
+    A directory that is not described must not hold any of `others`.
+
+    Raises
+    ------
+    ValueError
+        If the directory belongs to something else or cannot be written, or the file is damaged.
+    """
+    directory, remedy = manifest.parent, "Choose another directory."
+    if manifest.is_file():
+        with whole(manifest, remedy):
+            kept = dict(json.loads(manifest.read_text(encoding="utf-8")))
+            other = [name for name, value in about.items() if not is_same(kept.get(name), value)]
+        if other:
+            made = ", ".join(f"{name} = {kept.get(name)}" for name in other)
+            received = ", ".join(f"{name} = {about[name]}" for name in other)
+            expected = f"belong to the same {kind}; {directory} was made with {made}"
+            remedy = "Choose another directory, or remove this one."
+            raise ValueError(checks.wording("`directory`", expected, received, remedy))
+        return kept
+    check_writable(directory)
+    if found := [path.name for path in others if path.exists()]:
+        received = f"{directory} with {', '.join(found[:5])}"
+        expected = f"be new, or hold the {manifest.name} of the {kind}"
+        raise ValueError(checks.wording("`directory`", expected, received, remedy))
+    written = {**chosen, **about}
+    with aside(manifest) as temporary:
+        save_json(temporary, written)
+    return written
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write a value as a JSON file; a writer for `write_together`."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write_npz(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:

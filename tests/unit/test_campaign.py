@@ -378,7 +378,7 @@ def test_a_directory_with_other_arrays_is_refused(tmp_path):
     np.save(tmp_path / "fiducial.npy", np.ones(3))
     with pytest.raises(ValueError, match=r"`directory` must be new.*fiducial\.npy"):
         make(noisy, **ARGUMENTS, directory=tmp_path)
-    with pytest.raises(ValueError, match="`directory` must be new"):
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
         make(noisy, **ARGUMENTS, directory=tmp_path / "fiducial.npy")
 
 
