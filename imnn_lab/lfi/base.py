@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks
+from imnn_lab import checks, storage
 from imnn_lab.inference import (
     Draws,
     ForwardModel,
@@ -246,6 +246,9 @@ class SimulatedInference(Inference, abc.ABC):
             at_once = bool(at_once)
         elif at_once is not None:
             at_once = checks.integer("at_once", at_once, 1, "True, False and None work too.")
+        if save_sims is not None:
+            save_sims = checks.text("save_sims", save_sims)
+            storage.check_writable(Path(save_sims).parent, "save_sims")
         return ForwardModel(
             self.simulator,
             self.get_estimate,
@@ -254,7 +257,7 @@ class SimulatedInference(Inference, abc.ABC):
             at_once=at_once,
             executor=self.executor,
             max_failed=self.max_failed,
-            save_sims=None if save_sims is None else checks.text("save_sims", save_sims),
+            save_sims=save_sims,
             bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
             keep=keep,
             journal=self._journal,

@@ -382,6 +382,11 @@ def test_a_directory_with_other_arrays_is_refused(tmp_path):
         make(noisy, **ARGUMENTS, directory=tmp_path / "fiducial.npy")
 
 
+def test_a_directory_that_cannot_be_written_is_refused():
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
+        make(noisy, **ARGUMENTS, directory="/proc/imnn_lab")
+
+
 def test_a_damaged_file_is_named(tmp_path):
     with pytest.raises(campaign.SimulationError):
         make(fragile, *LARGER, directory=tmp_path, replacements=0)

@@ -55,6 +55,7 @@ BAD_OPTIONS = {
     "serve --basic-auth": ["", "  ", "misspelt.json", "no/such/file", "./x"],
     "serve --prefix": ["", "/", "a b", "/lab/../x", "http://lab/", "/lab(.*)", "/lab?x"],
     "serve --root-path": ["", "//", "/lab#x"],
+    "demo --output": ["", "/proc/imnn_lab", __file__],
     "demo --seed": ["-1", "x", "0.5", str(2**31)],
 }
 
