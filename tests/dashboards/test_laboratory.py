@@ -6,13 +6,15 @@ import sys
 import threading
 import warnings
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
-from makers import small_imnn
+from makers import gaussian_data, small_imnn
 from waiting import until
 
+from imnn_lab import IMNN
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import read_results
 from imnn_lab.dashboards.training.pump import Pump
@@ -25,7 +27,7 @@ from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
-from imnn_lab.laboratory.stages import ProblemCard
+from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
 from imnn_lab.laboratory.uploads import numbers, read_upload
 
 
@@ -242,6 +244,19 @@ def test_a_pool_that_closes_does_not_wait_for_ever():
     assert not pool.close(0.1)
     release.set()
     assert session.wait(30)
+
+
+def test_the_network_that_a_visitor_downloads_can_be_loaded(tmp_path):
+    session = LaboratorySession(Pool(1))
+    stage = ResultsStage(session)
+    assert stage._download.callback().getvalue() == b""
+    imnn = small_imnn()
+    session.built = SimpleNamespace(imnn=imnn)
+    with zipfile.ZipFile(stage._download.callback()) as file:
+        file.extractall(tmp_path)
+    data = gaussian_data()[0][:3]
+    loaded = IMNN.load(tmp_path / stage._download.filename.removesuffix(".zip"))
+    np.testing.assert_array_equal(loaded.get_estimate(data), imnn.get_estimate(data))
 
 
 def test_saved_results_are_shown_without_tensorflow(tmp_path):
