@@ -180,6 +180,37 @@ def test_an_interrupted_run_goes_on_in_its_directory(kind, tmp_path):
     assert rest.made + interrupted.made == whole.made
 
 
+@pytest.mark.parametrize("interrupted_at", [30, 130])
+@pytest.mark.parametrize(("kind", "call"), [
+    ("ApproximateBayesianComputation", lambda ABC: ABC.ABC(200, at_once=1)),
+    ("PopulationMonteCarlo", lambda PMC: PMC.PMC(60, 200, 0.2, at_once=2)),
+])  # fmt: skip
+def test_a_call_that_is_repeated_after_an_interruption_goes_on(
+    kind, call, interrupted_at, tmp_path
+):
+    whole, interrupted, rest = Counted(), Counted(interrupted_at), Counted()
+    expected = make(getattr(LFI, kind), whole)
+    call(expected)
+    made = make(getattr(LFI, kind), interrupted, tmp_path / "made")
+    with pytest.raises(KeyboardInterrupt):
+        call(made)
+    made.simulator = rest
+    call(made)
+    assert_same(made, expected)
+    assert rest.made + interrupted.made == whole.made
+    call(made)  # the next one is another
+    assert not np.isin(made.parameters, expected.parameters).any()
+
+
+def test_draws_that_add_to_interrupted_ones_are_others(tmp_path):
+    counted = Counted(interrupted_at=4)
+    ABC = make(LFI.ApproximateBayesianComputation, counted, tmp_path / "made")
+    with pytest.raises(KeyboardInterrupt):
+        ABC(50, at_once=10)
+    ABC.get_min_accepted(1.0, 5, min_draws=30, at_once=10)
+    assert len(np.unique(ABC.parameters, axis=0)) == ABC.num_draws >= 60
+
+
 def test_failures_are_kept_with_their_order(tmp_path):
     def partly(parameters, seed):
         return np.where(parameters[:, :1] > 1, np.nan, simulator(parameters, seed))
