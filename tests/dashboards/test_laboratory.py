@@ -1,6 +1,7 @@
 """Uploads, the pool of fits, and saved results, without a browser."""
 
 import io
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from dashboards.scripted import ScriptedNetwork
 from makers import gaussian_data, small_imnn
 from waiting import until
 
-from imnn_lab import IMNN
+from imnn_lab import IMNN, cli
+from imnn_lab.dashboards.host.panel_private import application_of
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import read_results
 from imnn_lab.dashboards.training.pump import Pump
@@ -23,6 +25,7 @@ from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.dashboards.training.words import sentence
 from imnn_lab.history import History
 from imnn_lab.inference import Posterior
+from imnn_lab.laboratory import server
 from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
@@ -287,6 +290,29 @@ def test_files_without_results_are_rejected(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match=r"be a state\.npz .* Received one with x"):
         read_results(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "0.0.0.0"])
+def test_pages_at_the_address_of_the_server_may_connect(address):
+    options = cli._parser().parse_args(["serve", "--address", address, "--port", "0"])
+    made = server._server(lambda: None, options)
+    origins = application_of(made).websocket_origins
+    own = set() if address == "0.0.0.0" else {f"{address}:{made.port}"}
+    assert origins == own | {f"localhost:{made.port}"}
+    made.stop()
+
+
+def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
+    closed, shared = [], server.shared_pool()
+    ended = SimpleNamespace(
+        port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
+    )
+    monkeypatch.setattr(server, "_server", lambda page, options: ended)
+    monkeypatch.setattr(shared, "close", closed.append)  # returns None: not all has ended
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert server.serve(cli._parser().parse_args(["serve"])) == 0
+    assert closed == ["served", server.PATIENCE]
+    assert "Some work has not ended within 8 s." in capsys.readouterr().err
 
 
 def test_who_guesses_passwords_waits_twice_as_long_each_time():

@@ -190,6 +190,7 @@ def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
         for name in ("lab.example.com", "lab.example.org.evil.com", "evil-localhost", "192.0.2.1"):
             refused = answer(address, path, Host=name)
             assert (refused.status, "does not answer" in refused.text) == (403, True)
+            assert refused.text.endswith(f"--allow-websocket-origin {name}\n")
     for name in ("localhost:5006", "LAB.example.org", "lab.example.org:80", "[::1]:1"):
         assert answer(address, "/login", Host=name).status == 200
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
