@@ -394,6 +394,9 @@ def test_a_damaged_file_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match=f"{file.name} must be a whole file"):
         make(fragile, *LARGER, directory=tmp_path)
+    np.savez(file, other=np.ones(3))
+    with pytest.raises(ValueError, match=f"{file.name} must be a whole file"):
+        make(fragile, *LARGER, directory=tmp_path)
     file.unlink()
     assert_same(make(fragile, *LARGER, directory=tmp_path), make(fragile, *LARGER))
     for name in ("seeds.npy", "failures.json", "campaign.json"):

@@ -105,7 +105,8 @@ def test_a_server_says_where_it_is_and_what_other_machines_need(address, host, m
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"ada": ""}', '{"ada": 1}', '"a password"', "\xff"]
 )
-def test_a_file_that_holds_no_passwords_is_refused(content, tmp_path, capsys):
+def test_a_file_that_holds_no_passwords_is_refused(content, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(server, "serve", lambda options: pytest.fail("it started"))
     path = tmp_path / "users.json"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(SystemExit):
