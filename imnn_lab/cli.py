@@ -11,7 +11,7 @@ import imnn_lab
 from imnn_lab import tensorflow_import
 from imnn_lab.demo import PROBLEMS
 from imnn_lab.laboratory import server
-from imnn_lab.laboratory.options import whole_number
+from imnn_lab.laboratory.options import directory, whole_number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,8 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("problem", nargs="?", default="nile", choices=list(PROBLEMS))
     demo.add_argument(
-        "--output", default="imnn-lab-demo", help="directory of the results (default: %(default)s)"
-    )
+        "--output", type=directory, default="imnn-lab-demo",
+        help="directory of the results (default: %(default)s)",
+    )  # fmt: skip
     demo.add_argument(
         "--seed", type=whole_number(0, 2**30), default=0,
         help="seed of the simulations and the network",

@@ -221,12 +221,10 @@ class IMNN:
         if path is not None and saves:
             fingerprint = archive.fingerprint if archive else "a new network"
             check_directory(path, fingerprint, self._overwrites)
-        data = {
-            "fiducial": fiducial, "derivative": derivative,
-            "validation_fiducial": validation_fiducial,
-            "validation_derivative": validation_derivative,
-            "external": external, "map_fn": map_fn, "simulator": simulator,
-        }  # fmt: skip
+        data = _data(
+            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
+            simulator,
+        )  # fmt: skip
         self._assemble(settings, data, model, optimiser, archive, path, saves)
         if weights_file is not None:
             with storage.whole(weights_file):
@@ -719,12 +717,10 @@ class IMNN:
         """
         path = Path(checks.text("directory", directory))
         archive = Archive.read(path)
-        data = {
-            "fiducial": fiducial, "derivative": derivative,
-            "validation_fiducial": validation_fiducial,
-            "validation_derivative": validation_derivative,
-            "external": external, "map_fn": map_fn, "simulator": simulator,
-        }  # fmt: skip
+        data = _data(
+            fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
+            simulator,
+        )  # fmt: skip
         return cls._from_archive(archive, data, model, path)
 
     @classmethod
@@ -786,6 +782,11 @@ def _unpickled(
     """Return what was pickled or copied: as after save and load, without data or directory."""
     data = dict.fromkeys(DATA) | {"map_fn": map_fn}
     return cls._from_archive(archive, data, unpacked_network(network), None)
+
+
+def _data(*given: Any) -> dict[str, Any]:
+    """Return the arguments that are data, in the order of `DATA`, by name."""
+    return dict(zip(DATA, given, strict=True))
 
 
 def _path(directory: Any, filename: Any) -> Path | None:

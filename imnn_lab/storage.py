@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import operator
 import os
 import platform
 import re
@@ -17,9 +18,10 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format
@@ -28,6 +30,7 @@ from imnn_lab import checks
 
 WEIGHTS_SUFFIX = ".weights.h5"
 TEMPORARY = re.compile(r"\..+-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-\w{8}.+")
+MOST_COMPRESSED = 100  # times; zeros are compressed a thousand times
 LONGEST_WRITING = 24 * 3600.0  # seconds; what another machine left is older
 
 
@@ -116,6 +119,54 @@ def _machine() -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
+def described(
+    manifest: Path,
+    kind: str,
+    about: Mapping[str, Any],
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    others: Iterable[Path] = (),
+    is_same: Callable[[Any, Any], bool] = operator.eq,
+) -> dict[str, Any]:
+    """Describe a directory in a file there; one that is described must be the same.
+
+    `about` and `chosen` hold what JSON can; only `about` is compared, by `is_same(kept, given)`.
+    A directory that is not described must not hold any of `others`.
+
+    Raises
+    ------
+    ValueError
+        If the directory belongs to something else or cannot be written, or the file is damaged.
+    """
+    directory, remedy = manifest.parent, "Choose another directory."
+    if manifest.is_file():
+        with whole(manifest, remedy):
+            kept = dict(json.loads(manifest.read_text(encoding="utf-8")))
+            other = [name for name, value in about.items() if not is_same(kept.get(name), value)]
+        if other:
+            made = ", ".join(f"{name} = {kept.get(name)}" for name in other)
+            received = ", ".join(f"{name} = {about[name]}" for name in other)
+            expected = f"belong to the same {kind}; {directory} was made with {made}"
+            remedy = "Choose another directory, or remove this one."
+            raise ValueError(checks.wording("`directory`", expected, received, remedy))
+        return kept
+    check_writable(directory)
+    if found := [path.name for path in others if path.exists()]:
+        received = f"{directory} with {', '.join(found[:5])}"
+        expected = f"be new, or hold the {manifest.name} of the {kind}"
+        raise ValueError(checks.wording("`directory`", expected, received, remedy))
+    written = {**chosen, **about}
+    with aside(manifest) as temporary:
+        save_json(temporary, written)
+    return written
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write a value as a JSON file; a writer for `write_together`."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def write_npz(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays atomically as an npz file."""
     with aside(path) as temporary:
@@ -153,10 +204,18 @@ def whole(path: Path | str, remedy: str = "") -> Iterator[None]:
 
 
 def check_zip(path: Path | str, file: zipfile.ZipFile) -> None:
-    """Refuse a zip file that would hold more, unpacked, than the bytes it has: ours are stored."""
-    size = sum(member.file_size for member in file.infolist())
-    if size > Path(path).stat().st_size:
-        raise ValueError(f"it would unpack to {size} bytes, more than it holds")
+    """Refuse a zip file that would unpack to far more than it holds: ours are hardly compressible.
+
+    No member unpacks to more than the size that it declares, which is what counts here.
+    """
+    size = unpacked_size(file)
+    if size > MOST_COMPRESSED * Path(path).stat().st_size:
+        raise ValueError(f"it would unpack to {size} bytes, over {MOST_COMPRESSED} times its size")
+
+
+def unpacked_size(file: zipfile.ZipFile) -> int:
+    """Return the bytes to which the members of a zip file unpack."""
+    return sum(member.file_size for member in file.infolist())
 
 
 def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dict[str, np.ndarray]:
@@ -169,22 +228,35 @@ def read_npz(path: Path | str, only: str | None = None, remedy: str = "") -> dic
     """
     with whole(path, remedy), zipfile.ZipFile(path) as file:
         check_zip(path, file)
-        names = [member.filename for member in file.infolist()] if only is None else [f"{only}.npy"]
-        return {name.removesuffix(".npy"): _read_array(file, name) for name in names}
+        return read_members(file, only)
 
 
-def _read_array(file: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read an array after a look at what its header promises."""
-    with file.open(name) as member:
-        read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
-        shape, _, dtype = read[format.read_magic(member)](member)
-        held = file.getinfo(name).file_size - member.tell()
+def read_members(file: zipfile.ZipFile, only: str | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of an opened npz file, or that of one name; see `read_array`."""
+    arrays: dict[str, np.ndarray] = {}
+    for member in file.infolist() if only is None else [file.getinfo(f"{only}.npy")]:
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise ValueError(f"it holds {name} twice")
+        with file.open(member) as content:
+            arrays[name] = read_array(member.filename, content, member.file_size)
+    return arrays
+
+
+def read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
+    """Read an array from the `size` bytes of an .npy file, after a look at its header.
+
+    A damaged header raises anything: call it in `whole`.
+    """
+    read = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+    shape, _, dtype = read[format.read_magic(content)](content)
+    held = size - content.tell()
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects, which would have to be unpickled")
     if math.prod(shape) * dtype.itemsize != held:
         raise ValueError(f"{name} holds {held} bytes of data for shape {shape}")
-    with file.open(name) as member:
-        return format.read_array(member, allow_pickle=False)
+    content.seek(0)
+    return format.read_array(content, allow_pickle=False)
 
 
 def pack(value: Any) -> np.ndarray:

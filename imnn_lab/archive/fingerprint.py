@@ -1,8 +1,8 @@
 """The fingerprint of a saved network, which all of its files carry.
 
 It is made with the network and kept by all that is saved of it: ``state.npz`` and ``estimator.npz``
-hold it as text, ``model.keras`` as the comment of its zip file, files of weights as an attribute.
-Files of version 0.1.0 have none, "".
+hold it as text, ``model.keras`` as a member of its zip file, files of weights as an attribute.
+Files of version 0.1.0 have none, "", or, in ``model.keras``, the comment of its zip file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import h5py
 
-ATTRIBUTE = "imnn_lab"
+NAME = "imnn_lab"  # of the member and the attribute
 
 
 def new_fingerprint() -> str:
@@ -24,22 +24,23 @@ def new_fingerprint() -> str:
 def mark_network(path: Path, fingerprint: str) -> None:
     """Write the fingerprint into ``model.keras``."""
     with zipfile.ZipFile(path, "a") as file:
-        file.comment = fingerprint.encode()
+        file.writestr(NAME, fingerprint)
 
 
 def network_fingerprint(path: Path) -> str:
     """Return the fingerprint of ``model.keras``."""
     with zipfile.ZipFile(path) as file:
-        return file.comment.decode(errors="replace")
+        content = file.read(NAME) if NAME in file.namelist() else file.comment
+    return content.decode(errors="replace")
 
 
 def mark_weights(path: Path, fingerprint: str) -> None:
     """Write the fingerprint into a file of weights."""
     with h5py.File(path, "a") as file:
-        file.attrs[ATTRIBUTE] = fingerprint
+        file.attrs[NAME] = fingerprint
 
 
 def weights_fingerprint(path: Path) -> str:
     """Return the fingerprint of a file of weights."""
     with h5py.File(path) as file:
-        return str(file.attrs.get(ATTRIBUTE, ""))
+        return str(file.attrs.get(NAME, ""))

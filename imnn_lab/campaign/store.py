@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks, storage
+from imnn_lab import storage
 from imnn_lab.campaign.design import Failure
 
 MANIFEST, CHUNKS, FAILURES = "campaign.json", "chunks", "failures.json"
@@ -63,17 +63,8 @@ class Store:
 
     def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
         self.path = path
-        manifest = path / MANIFEST
-        if manifest.is_file():
-            with storage.whole(manifest):
-                kept = dict(json.loads(manifest.read_text(encoding="utf-8")))
-            self._compare(kept, arguments)
-            return
-        self._check_new()
-        storage.check_writable(path)
-        path.mkdir(parents=True, exist_ok=True)
-        with storage.aside(manifest) as temporary:
-            _write_json(arguments, temporary)
+        others = [*self._results(), path / CHUNKS]
+        storage.described(path / MANIFEST, "campaign", arguments, others=others)
 
     @property
     def is_finished(self) -> bool:
@@ -105,7 +96,8 @@ class Store:
         """Write the arrays, then remove the chunks and the temporary files of killed processes."""
         listed = [failure.as_dict() for failure in failures]
         writers = {self._array(name): partial(_write_array, arrays[name]) for name in ARRAYS}
-        storage.write_together(writers | {self.path / FAILURES: partial(_write_json, listed)})
+        writers[self.path / FAILURES] = partial(storage.save_json, value=listed)
+        storage.write_together(writers)
         self.clear()
 
     def clear(self) -> None:
@@ -137,35 +129,12 @@ class Store:
     def _results(self) -> list[Path]:
         return [*map(self._array, ARRAYS), self.path / FAILURES]
 
-    def _compare(self, kept: dict[str, Any], arguments: dict[str, Any]) -> None:
-        other = [name for name in arguments if kept.get(name) != arguments[name]]
-        if other:
-            expected = ", ".join(f"{name} = {kept.get(name)}" for name in other)
-            received = ", ".join(f"{name} = {arguments[name]}" for name in other)
-            remedy = "Choose another directory, or remove this one."
-            expected = f"belong to the same campaign; {self.path} was made with {expected}"
-            raise ValueError(checks.wording("`directory`", expected, received, remedy))
-
-    def _check_new(self) -> None:
-        files = [file.name for file in [*self._results(), self.path / CHUNKS] if file.exists()]
-        if files or (self.path.exists() and not self.path.is_dir()):
-            received = f"{self.path} with {', '.join(files)}" if files else f"the file {self.path}"
-            expected = f"be new, or hold a campaign with its {MANIFEST}"
-            raise ValueError(
-                checks.wording("`directory`", expected, received, "Choose another directory.")
-            )
-
 
 def _read_rows(path: Path) -> FinishedRows:
     arrays = storage.read_npz(path, remedy=REMEDY)
     seeds = dict(storage.unpack(arrays["seeds"]))
     failures = tuple(map(Failure.from_dict, storage.unpack(arrays["failures"])))
     return FinishedRows({row: arrays[f"row-{row}"] for row in seeds}, seeds, failures)
-
-
-def _write_json(value: Any, path: Path) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_array(array: np.ndarray, path: Path) -> None:

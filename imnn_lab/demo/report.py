@@ -30,7 +30,6 @@ def demo(name: str, output: str, seed: int) -> None:
     seed : int
         Seed of the simulations and of the network.
     """
-    storage.check_writable(Path(output), "output")
     case = CASES[name]
     problem = case.make()
     observation = case.observation(problem, seed)

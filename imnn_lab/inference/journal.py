@@ -8,7 +8,6 @@ belongs to: what is asked for again is read, anything else is simulated.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -49,24 +48,15 @@ class Journal:
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], entropy: int | None) -> None:
-        self.path, manifest = path, path / MANIFEST
-        if manifest.is_file():
-            kept = _read_manifest(manifest)
-            self.entropy: int = kept["entropy"]
-            given = {**about} if entropy is None else {**about, "entropy": entropy}
-            self._compare(kept, given)
-        else:
-            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-                received = f"{path}, which holds other files or is one"
-                expected = f"be new, or hold an inference with its {MANIFEST}"
-                message = checks.wording("`directory`", expected, received, "Choose another.")
-                raise ValueError(message)
-            drawn = np.random.SeedSequence(entropy).entropy
-            assert isinstance(drawn, int)
-            self.entropy = drawn
-            with storage.aside(manifest) as temporary:
-                text = json.dumps({**about, "entropy": drawn}, ensure_ascii=False)
-                temporary.write_text(text + "\n", encoding="utf-8")
+        self.path = path
+        given = {**about} if entropy is None else {**about, "entropy": entropy}
+        chosen = {"entropy": np.random.SeedSequence(entropy).entropy}
+        others = path.iterdir() if path.is_dir() else ()
+        kept = storage.described(
+            path / MANIFEST, "inference", given, chosen, others=others, is_same=_is_same
+        )
+        with storage.whole(path / MANIFEST):
+            self.entropy = checks.integer("entropy", kept["entropy"], 0)
         self._finished: dict[str, dict[int, Draws]] = {}
         for key, number, draws in self._read():
             self._finished.setdefault(key, {})[number] = draws
@@ -77,15 +67,6 @@ class Journal:
         digest.update(np.ascontiguousarray(parameters).tobytes())
         key = digest.hexdigest()
         return Record(self.path / FOLDER, key, self._finished.setdefault(key, {}))
-
-    def _compare(self, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-        other = [name for name, value in given.items() if not _is_same(kept.get(name), value)]
-        if other:
-            expected = ", ".join(f"{name} = {kept.get(name)}" for name in other)
-            received = ", ".join(f"{name} = {given[name]}" for name in other)
-            remedy = "Choose another directory, or remove this one."
-            expected = f"belong to the same inference; {self.path} was made with {expected}"
-            raise ValueError(checks.wording("`directory`", expected, received, remedy))
 
     def _read(self) -> Iterator[tuple[str, int, Draws]]:
         """Yield the key, the number and the draws of each batch."""
@@ -142,15 +123,3 @@ def _is_same(kept: Any, given: Any) -> bool:
         return bool(kept == given)
     alike = isinstance(kept, list) and np.shape(kept) == np.shape(given)
     return alike and np.allclose(kept, given, rtol=1e-3, atol=1e-3 * np.abs(given).max())
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(about, dict) and isinstance(about.get("entropy"), int):
-            return about
-        error = "other content"
-    except ValueError as damage:
-        error = repr(damage)
-    message = checks.wording(f"{path}", "describe an inference", error, "Choose another directory.")
-    raise ValueError(message)

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from imnn_lab import storage
+
 MOST_SECONDS = int(threading.TIMEOUT_MAX)  # that a thread can wait
 ORIGIN = re.compile(r"(?P<name>[\w.*-]+)(:(?P<port>\d{1,5}))?", re.ASCII)
 PATH = re.compile(r"(/[\w.~-]+)*", re.ASCII)
@@ -72,6 +74,17 @@ def path(text: str) -> str:
     if cleaned != "/" and PATH.fullmatch(cleaned) and not {".", ".."} & {*cleaned.split("/")}:
         return cleaned
     raise _refusal("be a path of letters, digits and . _ ~ -, such as /lab", text)
+
+
+def directory(text: str) -> str:
+    """Return a directory, there already or not, to which files can be written."""
+    if not text.strip():
+        raise _refusal("be a directory", text)
+    try:
+        storage.check_writable(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("`directory` ")) from None
+    return text
 
 
 def secret(text: str) -> str | Mapping[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--allow-websocket-origin", action="append", type=types.origin, metavar="HOST[:PORT]",
-        help="host name by which browsers reach the server; can be repeated",
+        help="name or address by which browsers reach the server; can be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--max-fits", type=types.whole_number(1), metavar="N",
@@ -82,14 +83,31 @@ def serve(options: argparse.Namespace) -> int:
         place = f"{options.address}, port {options.port}"
         print(f"imnn-lab serve: error: cannot listen at {place}: {error}", file=sys.stderr)
         return 2
-    place = f"http://{options.address}:{server.port}{server.prefix}/"
-    print(f"imnn_lab at {place} (Ctrl-C ends it)", flush=True)
+    print(greeting(options, server.port, server.prefix), flush=True)
     server.run_until_shutdown()
     for number in (signal.SIGINT, signal.SIGTERM):  # another one ends the process at once
         signal.signal(number, signal.SIG_DFL)
     if not pool.close(PATIENCE):
         print(f"Some work has not ended within {PATIENCE:g} s.", file=sys.stderr, flush=True)
     return 0
+
+
+def greeting(options: argparse.Namespace, port: int, prefix: str = "") -> str:
+    """Return an address that shows the page here, and what browsers elsewhere need."""
+    name, is_everywhere = options.address, _is_everywhere(options.address)
+    host = "localhost" if is_everywhere else f"[{name}]" if ":" in name else name
+    words = f"imnn_lab at http://{host}:{port}{prefix}/ (Ctrl-C ends it)"
+    if is_everywhere and not options.allow_websocket_origin:
+        words += (
+            "\nOther machines are refused until the name or address by which they reach this one "
+            f"is allowed, each by an option: --allow-websocket-origin {socket.gethostname()}:{port}"
+        )
+    return words
+
+
+def _is_everywhere(address: str) -> bool:
+    """Whether it stands for all addresses of this machine."""
+    return any(place[0] in ("0.0.0.0", "::") for *_, place in socket.getaddrinfo(address, None))
 
 
 def _server(page: Any, options: argparse.Namespace) -> Any:
@@ -123,6 +141,8 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         **guarded,
     )
     application = application_of(server)
+    if not _is_everywhere(options.address):  # a page at this address may connect
+        application.websocket_origins.add(f"{options.address}:{server.port}")
     protect(application, [options.address, *application.websocket_origins])
     if options.prefix:
         add_slash(application, options.prefix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -219,7 +220,7 @@ class ResultsStage(View[LaboratorySession]):
         )
         load = action_button("Open these files", lambda: self.attempt(self._load), 150, "outline")
         self._download = pn.widgets.FileDownload(
-            callback=self._state, filename="state.npz", label="Network and history (state.npz)",
+            callback=self._saved, filename="imnn.zip", label="Network and history (imnn.zip)",
             styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
         self._status, self._results = words(), stack()
@@ -228,7 +229,8 @@ class ResultsStage(View[LaboratorySession]):
             card(
                 "Reopen results",
                 pn.FlexBox(show, self._download, gap="0px", **WIDE),
-                words("Saved before: state.npz, and posteriors' .npz."),
+                words('Unpacked, imnn.zip is loaded by <code>IMNN.load("imnn")</code>.'),
+                words("Saved before: state.npz, which imnn.zip holds, and posteriors' .npz."),
                 self._files,
                 load,
                 self._status,
@@ -264,10 +266,11 @@ class ResultsStage(View[LaboratorySession]):
             raise ValueError(otherwise)
         self._wanted = results
 
-    def _state(self) -> io.BytesIO:
+    def _saved(self) -> io.BytesIO:
         built = self._session.built
         if built is None:
             return io.BytesIO()
         with tempfile.TemporaryDirectory() as directory:
-            built.imnn.save(directory)
-            return io.BytesIO((Path(directory) / "state.npz").read_bytes())
+            built.imnn.save(Path(directory, "imnn"))
+            packed = shutil.make_archive(str(Path(directory, "saved")), "zip", directory, "imnn")
+            return io.BytesIO(Path(packed).read_bytes())

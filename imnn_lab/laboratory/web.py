@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from tornado.httputil import HTTPHeaders
 from tornado.web import Application, OutputTransform, RedirectHandler, RequestHandler
 
+from imnn_lab.laboratory.options import ORIGIN
+
 POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -47,11 +49,13 @@ class ForeignHost(RequestHandler):
 
     def prepare(self) -> None:
         """Say how the name would be allowed."""
+        asked = self.request.host
+        name = asked if ORIGIN.fullmatch(asked) else "NAME[:PORT]"
         self.set_status(403)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(
             "This server does not answer under this name. Whoever runs it can allow the name: "
-            "imnn-lab serve --allow-websocket-origin NAME[:PORT]\n"
+            f"imnn-lab serve --allow-websocket-origin {name}\n"
         )
 
 

@@ -8,7 +8,7 @@ import copy
 import inspect
 import os
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks
+from imnn_lab import checks, storage
 from imnn_lab.inference import (
     Draws,
     ForwardModel,
@@ -81,6 +81,7 @@ class Inference:
         self.target_estimates, self.input_shape = self._estimated_target()
         self._entropy = np.random.SeedSequence(checks.seed_or_none("seed", seed)).entropy
         self._calls = 0
+        self._interrupted: tuple[Any, ...] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; refuse a function or an executor that cannot be."""
@@ -168,8 +169,22 @@ class Inference:
             remedy = "It was trained on since: build a new object, with its new Fisher matrix."
             raise RuntimeError(checks.wording("`get_estimate`", expected, received, remedy))
 
+    @contextlib.contextmanager
+    def _repeatable(self, call: tuple[Any, ...]) -> Iterator[np.random.SeedSequence]:
+        """Yield the seeds of a call; if Ctrl-C ends it, the same one has them again, if it is next.
+
+        It must not add its draws to those of an earlier call, which may be the same ones.
+        """
+        self._calls -= self._interrupted == call
+        seeds = self._next_seeds()
+        try:
+            yield seeds
+        except KeyboardInterrupt:
+            self._interrupted = call
+            raise
+
     def _next_seeds(self) -> np.random.SeedSequence:
-        self._calls += 1
+        self._calls, self._interrupted = self._calls + 1, None
         return np.random.SeedSequence(self._entropy, spawn_key=(self._calls,))
 
 
@@ -190,7 +205,8 @@ class SimulatedInference(Inference, abc.ABC):
     verbose : bool
         Show progress bars.
     directory : str or path, optional
-        Keeps finished batches of draws; the same calls after a crash go on from them.
+        Keeps finished batches of draws; the same calls after a crash go on from them, as does a
+        call that is repeated after Ctrl-C.
     """
 
     def __init__(
@@ -246,6 +262,9 @@ class SimulatedInference(Inference, abc.ABC):
             at_once = bool(at_once)
         elif at_once is not None:
             at_once = checks.integer("at_once", at_once, 1, "True, False and None work too.")
+        if save_sims is not None:
+            save_sims = checks.text("save_sims", save_sims)
+            storage.check_writable(Path(save_sims).parent, "save_sims")
         return ForwardModel(
             self.simulator,
             self.get_estimate,
@@ -254,7 +273,7 @@ class SimulatedInference(Inference, abc.ABC):
             at_once=at_once,
             executor=self.executor,
             max_failed=self.max_failed,
-            save_sims=None if save_sims is None else checks.text("save_sims", save_sims),
+            save_sims=save_sims,
             bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
             keep=keep,
             journal=self._journal,

@@ -160,18 +160,19 @@ class PopulationMonteCarlo(SimulatedInference):
             raise ValueError(checks.wording("`max_simulations`", expected, max_simulations))
         self._refuse_changed_estimator()
         model = self._model(at_once, save_sims, show=False)
-        schedule = Schedule(model, moves, self._next_seeds(), rules, callback)
         parts: list[Draws] = []
         shown = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
-        try:
-            first = inference.prior_draws(shown, self.prior, initial, schedule.seeds)
-        except KeyboardInterrupt:
-            if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
-                with contextlib.suppress(ValueError):  # an estimator that tells nothing
-                    self._begin(schedule, Draws.joined(parts), draws)
-            raise
-        self._begin(schedule, first, draws)
-        return self._move(schedule, tqdm_notebook)
+        with self._repeatable(("PMC",)) as seeds:
+            schedule = Schedule(model, moves, seeds, rules, callback)
+            try:
+                first = inference.prior_draws(shown, self.prior, initial, seeds)
+            except KeyboardInterrupt:
+                if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
+                    with contextlib.suppress(ValueError):  # an estimator that tells nothing
+                        self._begin(schedule, Draws.joined(parts), draws)
+                raise
+            self._begin(schedule, first, draws)
+            return self._move(schedule, tqdm_notebook)
 
     __call__ = PMC
 

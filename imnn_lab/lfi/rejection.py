@@ -74,8 +74,9 @@ class ApproximateBayesianComputation(SimulatedInference):
         Show progress bars.
     directory : str or path, optional, keyword only
         Keeps the draws of finished batches. The same calls of an object with the same arguments
-        read them and go on, after a crash too; of the simulator only the name is compared. The
-        prior must follow its `rng`. Each batch is then estimated by itself.
+        read them and go on, after a crash too, as does this object if a call is repeated after
+        Ctrl-C; of the simulator only the name is compared. The prior must follow its `rng`. Each
+        batch is then estimated by itself.
 
     Attributes
     ----------
@@ -186,15 +187,16 @@ class ApproximateBayesianComputation(SimulatedInference):
         self._refuse_changed_estimator()
         at_given_parameters = checks.boolean("predrawn", predrawn) or checks.boolean("PMC", PMC)
         update = checks.boolean("update", update)
-        with self._interruptible([], not at_given_parameters, update) as parts:
+        kept = self._interruptible([], not at_given_parameters, update)
+        with self._repeatable(("ABC", update)) as seeds, kept as parts:
             if at_given_parameters:
                 model = self._model(True, save_sims, tqdm_notebook, keep=parts.append)
-                result = model.draws(self._as_parameters(draws), self._next_seeds())
+                result = model.draws(self._as_parameters(draws), seeds)
             else:
                 model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
                 remedy = "Parameters to simulate at go with predrawn=True."
                 number = checks.integer("draws", draws, 1, remedy)
-                result = prior_draws(model, self.prior, number, self._next_seeds())
+                result = prior_draws(model, self.prior, number, seeds)
         if update:
             self._keep(result, from_prior=not at_given_parameters)
         return result

@@ -8,6 +8,7 @@ iterations, and is shared by all simulations of one seed, so that a pair stays m
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,13 +86,13 @@ def preprocess(
 
 def _call(map_fn: MapFunction, value: Any, context: str) -> np.ndarray:
     try:
-        mapped = map_fn(value)
+        mapped = map_fn(copy.deepcopy(value))
     except Exception as error:
         received = f"{type(error).__name__}: {error}"
         message = checks.wording(f"`map_fn`: {context}", "be mapped", received)
         raise RuntimeError(message) from error
     checks.refuse_masked(f"`map_fn`: {context}", mapped)
-    return np.asarray(mapped)
+    return np.array(mapped)  # it may be filled again
 
 
 class Augmentation:

@@ -125,7 +125,7 @@ class NumpySimulator:
 
     def raw(self, parameters: np.ndarray, seed: np.ndarray) -> Any:
         """Return the simulator's output, unchecked."""
-        return self.simulator(parameters, seed)
+        return self.simulator(parameters.copy(), seed.copy())
 
     def simulate(self, parameters: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Return simulations (n,) + input_shape."""
@@ -214,7 +214,7 @@ def _trial(
         received = f"{type(error).__name__}: {error}"
         expected = f"work as {CONTRACT} for parameters of shape {θ.shape}"
         raise RuntimeError(checks.wording("`simulator`", expected, received)) from error
-    simulations = checks.real_array("simulator", made)
+    simulations = np.array(checks.real_array("simulator", made))  # it may be filled again
     _check_shape(simulations.shape, (len(θ), *maker.settings.input_shape))
     return checks.data("`simulator`", simulations, maker.settings.dtype)
 

@@ -1,18 +1,22 @@
 """Uploads, the pool of fits, and saved results, without a browser."""
 
 import io
+import signal
 import subprocess
 import sys
 import threading
 import warnings
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
-from makers import small_imnn
+from makers import gaussian_data, small_imnn
 from waiting import until
 
+from imnn_lab import IMNN, cli
+from imnn_lab.dashboards.host.panel_private import application_of
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import read_results
 from imnn_lab.dashboards.training.pump import Pump
@@ -21,11 +25,12 @@ from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.dashboards.training.words import sentence
 from imnn_lab.history import History
 from imnn_lab.inference import Posterior
+from imnn_lab.laboratory import server
 from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
-from imnn_lab.laboratory.stages import ProblemCard
+from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
 from imnn_lab.laboratory.uploads import numbers, read_upload
 
 
@@ -53,11 +58,11 @@ def test_unreadable_uploads_are_rejected():
     np.savez_compressed(bomb, a=np.zeros(10**6))
     with pytest.raises(ValueError, match="when unpacked"):
         read_upload("x.npz", bomb.getvalue(), 10**6)
-    with pytest.raises(ValueError, match=r"whole \.npy file"):
+    with pytest.raises(ValueError, match="be a whole file"):
         read_upload("x.npy", saved(np.zeros(100))[:-8], 10**6)
     with pytest.raises(ValueError, match=r"be an \.npy or \.npz file"):
         read_upload("x.pkl", b"...", 10**6)
-    with pytest.raises(ValueError, match="hold an array"):
+    with pytest.raises(ValueError, match="be a whole file"):
         read_upload("x.npy", b"not an array at all", 10**6)
     for words in ("0, one", ",", "1, nan", "inf"):
         with pytest.raises(ValueError, match="be numbers"):
@@ -244,6 +249,19 @@ def test_a_pool_that_closes_does_not_wait_for_ever():
     assert session.wait(30)
 
 
+def test_the_network_that_a_visitor_downloads_can_be_loaded(tmp_path):
+    session = LaboratorySession(Pool(1))
+    stage = ResultsStage(session)
+    assert stage._download.callback().getvalue() == b""
+    imnn = small_imnn()
+    session.built = SimpleNamespace(imnn=imnn)
+    with zipfile.ZipFile(stage._download.callback()) as file:
+        file.extractall(tmp_path)
+    data = gaussian_data()[0][:3]
+    loaded = IMNN.load(tmp_path / stage._download.filename.removesuffix(".zip"))
+    np.testing.assert_array_equal(loaded.get_estimate(data), imnn.get_estimate(data))
+
+
 def test_saved_results_are_shown_without_tensorflow(tmp_path):
     imnn = small_imnn()
     imnn.fit(3)
@@ -272,6 +290,29 @@ def test_files_without_results_are_rejected(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match=r"be a state\.npz .* Received one with x"):
         read_results(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "0.0.0.0"])
+def test_pages_at_the_address_of_the_server_may_connect(address):
+    options = cli._parser().parse_args(["serve", "--address", address, "--port", "0"])
+    made = server._server(lambda: None, options)
+    origins = application_of(made).websocket_origins
+    own = set() if address == "0.0.0.0" else {f"{address}:{made.port}"}
+    assert origins == own | {f"localhost:{made.port}"}
+    made.stop()
+
+
+def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
+    closed, shared = [], server.shared_pool()
+    ended = SimpleNamespace(
+        port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
+    )
+    monkeypatch.setattr(server, "_server", lambda page, options: ended)
+    monkeypatch.setattr(shared, "close", closed.append)  # returns None: not all has ended
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert server.serve(cli._parser().parse_args(["serve"])) == 0
+    assert closed == ["served", server.PATIENCE]
+    assert "Some work has not ended within 8 s." in capsys.readouterr().err
 
 
 def test_who_guesses_passwords_waits_twice_as_long_each_time():

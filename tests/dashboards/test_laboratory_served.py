@@ -5,6 +5,7 @@ import functools
 import re
 import threading
 import time
+import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
@@ -72,9 +73,8 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
     assert len(ranges) == 2 * 3, "the curves of the training and of the results"
     assert all(start <= 0 < 20 <= end < 30 for start, end in ranges), "the whole run is seen"
     with page.expect_download() as caught:
-        page.get_by_text("Network and history (state.npz)").click()
-    with np.load(caught.value.path(), allow_pickle=False) as arrays:
-        assert "archive" in arrays.files
+        page.get_by_text("Network and history (imnn.zip)").click()
+    assert "imnn/state.npz" in zipfile.ZipFile(caught.value.path()).namelist()
 
 
 def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp_path):
@@ -190,6 +190,7 @@ def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
         for name in ("lab.example.com", "lab.example.org.evil.com", "evil-localhost", "192.0.2.1"):
             refused = answer(address, path, Host=name)
             assert (refused.status, "does not answer" in refused.text) == (403, True)
+            assert refused.text.endswith(f"--allow-websocket-origin {name}\n")
     for name in ("localhost:5006", "LAB.example.org", "lab.example.org:80", "[::1]:1"):
         assert answer(address, "/login", Host=name).status == 200
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",

@@ -296,6 +296,30 @@ def test_sizes_are_checked_before_anything_is_unpacked(directory, monkeypatch):
     assert_refused_header(directory / "state.npz", (3,), "O")
 
 
+def test_saves_that_a_tool_compressed_are_loaded(directory, imnn):
+    for path in (directory / "state.npz", directory / "model.keras"):
+        with zipfile.ZipFile(path) as file:
+            members = {name: file.read(name) for name in file.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, content in members.items():
+                file.writestr(name, content)
+    assert path.stat().st_size < sum(map(len, members.values())), "nothing was compressed"
+    loaded = IMNN.load(directory)
+    np.testing.assert_array_equal(loaded.get_estimate(OBSERVED), imnn.get_estimate(OBSERVED))
+
+
+def test_a_network_marked_by_the_comment_of_its_file_is_loaded(directory):
+    path = directory / "model.keras"
+    mark = fingerprint.network_fingerprint(path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist() if name != fingerprint.NAME}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+        file.comment = mark.encode()
+    IMNN.load(directory)
+
+
 def assert_refused_header(path, shape, dtype):
     header = io.BytesIO()
     described = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}

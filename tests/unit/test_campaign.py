@@ -378,8 +378,13 @@ def test_a_directory_with_other_arrays_is_refused(tmp_path):
     np.save(tmp_path / "fiducial.npy", np.ones(3))
     with pytest.raises(ValueError, match=r"`directory` must be new.*fiducial\.npy"):
         make(noisy, **ARGUMENTS, directory=tmp_path)
-    with pytest.raises(ValueError, match="`directory` must be new"):
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
         make(noisy, **ARGUMENTS, directory=tmp_path / "fiducial.npy")
+
+
+def test_a_directory_that_cannot_be_written_is_refused():
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
+        make(noisy, **ARGUMENTS, directory="/proc/imnn_lab")
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -387,6 +392,9 @@ def test_a_damaged_file_is_named(tmp_path):
         make(fragile, *LARGER, directory=tmp_path, replacements=0)
     file = kept(tmp_path)[0]
     file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{file.name} must be a whole file"):
+        make(fragile, *LARGER, directory=tmp_path)
+    np.savez(file, other=np.ones(3))
     with pytest.raises(ValueError, match=f"{file.name} must be a whole file"):
         make(fragile, *LARGER, directory=tmp_path)
     file.unlink()

@@ -55,6 +55,7 @@ BAD_OPTIONS = {
     "serve --basic-auth": ["", "  ", "misspelt.json", "no/such/file", "./x"],
     "serve --prefix": ["", "/", "a b", "/lab/../x", "http://lab/", "/lab(.*)", "/lab?x"],
     "serve --root-path": ["", "//", "/lab#x"],
+    "demo --output": ["", "/proc/imnn_lab", __file__],
     "demo --seed": ["-1", "x", "0.5", str(2**31)],
 }
 
@@ -84,9 +85,28 @@ def served_with(*options, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("address", "host"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("localhost", "localhost"),
+     ("0.0.0.0", "localhost"), ("0", "localhost"), ("::", "localhost")],
+)  # fmt: skip
+def test_a_server_says_where_it_is_and_what_other_machines_need(address, host, monkeypatch):
+    options = served_with("--prefix", "lab", monkeypatch=monkeypatch)
+    options.address = address
+    place, *others = server.greeting(options, 5007, options.prefix).splitlines()
+    assert place == f"imnn_lab at http://{host}:5007/lab/ (Ctrl-C ends it)"
+    if address in ("0.0.0.0", "0", "::"):
+        assert others[0].endswith(f"--allow-websocket-origin {socket.gethostname()}:5007")
+        options.allow_websocket_origin = ["lab.example.org:5007"]
+        assert server.greeting(options, 5007).count("\n") == 0
+    else:
+        assert others == []
+
+
+@pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"ada": ""}', '{"ada": 1}', '"a password"', "\xff"]
 )
-def test_a_file_that_holds_no_passwords_is_refused(content, tmp_path, capsys):
+def test_a_file_that_holds_no_passwords_is_refused(content, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(server, "serve", lambda options: pytest.fail("it started"))
     path = tmp_path / "users.json"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(SystemExit):

@@ -83,6 +83,25 @@ def test_pairs_share_their_random_numbers_and_stand_at_their_parameters(kind):
     np.testing.assert_allclose(upper[:, 1] / lower[:, 1], ratio, rtol=1e-4)
 
 
+def test_a_simulator_may_work_in_place_and_fill_one_array():
+    filled = {}
+
+    def in_place(θ, seed):
+        drawn = NUMPY(θ.copy(), seed.copy())
+        place = filled.setdefault(len(θ), np.empty_like(drawn))
+        place[:] = drawn
+        θ += 1
+        seed += 1
+        return place
+
+    found, expected = (
+        [piece.simulations for piece in pieces(fresh_sources(one, problem.δθ)[0])]
+        for one in (in_place, NUMPY)
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_exact_derivatives_are_those_of_the_simulator():
     source, validation = fresh_sources(gaussian_simulator, None)
     for one in (source, validation):

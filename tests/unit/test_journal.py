@@ -101,6 +101,18 @@ def test_simulations_are_saved_as_they_come(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.load(file)["parameters"], ABC.parameters)
 
 
+def test_batches_are_written_as_they_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "PAUSE", 0.0)
+    seen = []
+
+    def looking(parameters, seed):
+        seen.append(len([*tmp_path.glob("made/draws/[!.]*.npz")]))
+        return simulator(parameters, seed)
+
+    make(LFI.ApproximateBayesianComputation, looking, tmp_path / "made")(50, at_once=10)
+    assert seen == [0, 1, 2, 3, 4]
+
+
 def test_what_an_interrupted_call_has_simulated_is_saved(tmp_path):
     ABC = make(LFI.ApproximateBayesianComputation, Counted(interrupted_at=4))
     with pytest.raises(KeyboardInterrupt):
@@ -168,6 +180,37 @@ def test_an_interrupted_run_goes_on_in_its_directory(kind, tmp_path):
     assert rest.made + interrupted.made == whole.made
 
 
+@pytest.mark.parametrize("interrupted_at", [30, 130])
+@pytest.mark.parametrize(("kind", "call"), [
+    ("ApproximateBayesianComputation", lambda ABC: ABC.ABC(200, at_once=1)),
+    ("PopulationMonteCarlo", lambda PMC: PMC.PMC(60, 200, 0.2, at_once=2)),
+])  # fmt: skip
+def test_a_call_that_is_repeated_after_an_interruption_goes_on(
+    kind, call, interrupted_at, tmp_path
+):
+    whole, interrupted, rest = Counted(), Counted(interrupted_at), Counted()
+    expected = make(getattr(LFI, kind), whole)
+    call(expected)
+    made = make(getattr(LFI, kind), interrupted, tmp_path / "made")
+    with pytest.raises(KeyboardInterrupt):
+        call(made)
+    made.simulator = rest
+    call(made)
+    assert_same(made, expected)
+    assert rest.made + interrupted.made == whole.made
+    call(made)  # the next one is another
+    assert not np.isin(made.parameters, expected.parameters).any()
+
+
+def test_draws_that_add_to_interrupted_ones_are_others(tmp_path):
+    counted = Counted(interrupted_at=4)
+    ABC = make(LFI.ApproximateBayesianComputation, counted, tmp_path / "made")
+    with pytest.raises(KeyboardInterrupt):
+        ABC(50, at_once=10)
+    ABC.get_min_accepted(1.0, 5, min_draws=30, at_once=10)
+    assert len(np.unique(ABC.parameters, axis=0)) == ABC.num_draws >= 60
+
+
 def test_failures_are_kept_with_their_order(tmp_path):
     def partly(parameters, seed):
         return np.where(parameters[:, :1] > 1, np.nan, simulator(parameters, seed))
@@ -206,10 +249,15 @@ def test_directories_of_others_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="`directory` must be new"):
         run_abc(simulator, tmp_path)
-    with pytest.raises(ValueError, match="`directory` must be new"):
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
         run_abc(simulator, tmp_path / "notes.txt")
     with pytest.raises(TypeError, match="`directory` must be a non-empty string"):
         run_abc(simulator, 3)
+
+
+def test_a_directory_that_cannot_be_written_is_refused():
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
+        run_abc(simulator, "/proc/imnn_lab")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK half", json.dumps({"entropy": 1}).encode()])
@@ -220,9 +268,15 @@ def test_damaged_files_are_named(tmp_path, content):
     with pytest.raises(ValueError, match="be a whole file"):
         run_abc(simulator, tmp_path / "made")
     file.unlink()
-    (tmp_path / "made" / "inference.json").write_bytes(content[:-1])
-    with pytest.raises(ValueError, match="describe an inference"):
-        run_abc(simulator, tmp_path / "made")
+    manifest = tmp_path / "made" / "inference.json"
+    about = json.loads(manifest.read_bytes())
+    odd = [
+        json.dumps(about | change).encode() for change in ({"entropy": "x"}, {"Fisher": [[1], 2]})
+    ]
+    for damage in (content[:-1], b"[1]", *odd):
+        manifest.write_bytes(damage)
+        with pytest.raises(ValueError, match=r"inference\.json must be a whole file"):
+            run_abc(simulator, tmp_path / "made", seed=None)
 
 
 def kill_until_finished(kind, directory, kills, rng):

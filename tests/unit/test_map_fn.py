@@ -173,3 +173,22 @@ def test_preprocessing_in_place_leaves_the_data_as_they_are(tmp_path):
     first = loaded.get_estimate(data)
     np.testing.assert_array_equal(loaded.get_estimate(data), first)
     np.testing.assert_array_equal(data, DATA["fiducial"][:3])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, plain])
+def test_preprocessing_in_place_that_fills_one_array_is_right(kind):
+    filled = np.empty(10)
+
+    def doubled_in_place(simulation):
+        simulation *= 2
+        filled[:] = simulation
+        return filled
+
+    data = {name: array.copy() for name, array in DATA.items()}
+    found, expected = (
+        small_imnn(**{name: kind(array) for name, array in data.items()}, map_fn=map_fn)
+        for map_fn in (doubled_in_place, doubled)
+    )
+    np.testing.assert_allclose(found.training.C, expected.training.C, rtol=1e-6)
+    for name, array in data.items():
+        np.testing.assert_array_equal(array, DATA[name])

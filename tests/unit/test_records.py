@@ -103,6 +103,13 @@ def test_records_stay_in_their_directory(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_that_cannot_be_written_is_refused_before_any_simulation():
+    with pytest.raises(ValueError, match="`directory` must be a directory that files can be"):
+        TFRecords(verbose=False).write_record(
+            3, lambda seed: pytest.fail("it was simulated"), directory="/proc/imnn_lab"
+        )
+
+
 @pytest.mark.parametrize(
     "dtype", ["float64", "float32", "float16", "int64", "uint8", "bool", ">f8"]
 )

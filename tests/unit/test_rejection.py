@@ -248,6 +248,7 @@ def test_results_before_the_first_draws_are_refused():
         (lambda ABC: ABC(np.zeros((3, 3)), predrawn=True), "`draws` must be parameters"),
         (lambda ABC: ABC(10, at_once=0), "`at_once` must"),
         (lambda ABC: ABC(10, save_sims=3), "`save_sims` must"),
+        (lambda ABC: ABC(10, save_sims="/proc/imnn_lab/sims"), "`save_sims` must"),
         (lambda ABC: ABC.accept_reject(-1.0), "`ε` must"),
         (lambda ABC: ABC.accept_reject(), "ε, quantile or nearest"),
         (lambda ABC: ABC.accept_reject(1.0, nearest=3), "ε, quantile or nearest"),

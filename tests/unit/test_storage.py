@@ -80,6 +80,16 @@ def test_arrays_come_back_without_pickle(tmp_path):
         storage.read_npz(tmp_path / "b.npz")
 
 
+def test_compressed_arrays_are_read_unless_they_unpack_to_far_more(tmp_path):
+    path, array = tmp_path / "a.npz", np.arange(10_000)
+    np.savez_compressed(path, array=array)
+    assert path.stat().st_size < array.nbytes / 4
+    np.testing.assert_array_equal(storage.read_npz(path)["array"], array)
+    np.savez_compressed(path, array=np.zeros(10**6))
+    with pytest.raises(ValueError, match=r"a\.npz must .* unpack to 8000128 bytes, over 100 times"):
+        storage.read_npz(path)
+
+
 def test_weights_are_named_with_or_without_the_suffix(tmp_path):
     assert storage.weights_path(tmp_path, "best") == tmp_path / "best.weights.h5"
     assert storage.weights_path(tmp_path, "best.weights.h5") == tmp_path / "best.weights.h5"

@@ -237,6 +237,34 @@ def test_layers_are_right(group, way):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
+@tf.custom_gradient
+def forgetful_product(x, kernel):
+    def gradient(dy):
+        of_kernel = tf.matmul(x, dy, transpose_a=True)
+        unknown = tf.compat.v1.placeholder_with_default(of_kernel, (None, kernel.shape[1]))
+        return tf.matmul(dy, kernel, transpose_b=True), unknown
+
+    return tf.matmul(x, kernel), gradient
+
+
+class Forgetful(L.Layer):
+    """A dense layer whose gradient has no static shape, as einsum's does in some versions."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 8))
+
+    def call(self, x):
+        return forgetful_product(x, tf.convert_to_tensor(self.kernel.value))
+
+
+@pytest.mark.parametrize("way", ["arrays", "at_once"])
+def test_layers_that_forget_the_shapes_of_their_gradients_are_right(way):
+    # (None, 8) and (1, 8) add up to (None, 8); any other number than 1 would be known again
+    makes = [lambda x: Forgetful()(L.Dense(1)(L.Flatten()(x))), PLAIN["Dense"]]
+    gradient, difference = gradient_and_differences(network(makes), simulations(way))
+    assert gradient == pytest.approx(difference, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("make", "way", "words"),
     [
