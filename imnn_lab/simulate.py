@@ -220,7 +220,7 @@ def _attempts(
 
 def _arrays(simulations: Any, n: int, shape: Shape | None) -> Simulations:
     """Return the simulator's output as arrays; refuse unexpected shapes."""
-    checks.refuse_masked("`simulator`", simulations)
+    checks.refuse_annotated("`simulator`", simulations)
     # copied: a simulator may fill the same array in each call, or return what it keeps
     arrays = tuple(np.array(leaf) for leaf in leaves_of(simulations))
     result: Simulations = arrays if isinstance(simulations, tuple) else arrays[0]
