@@ -9,7 +9,7 @@ from kinds_of_data import NAMES, plain, read, settings, write
 from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
 from scipy import stats
 
-from imnn_lab import LFI, problems
+from imnn_lab import LFI, problems, sources
 from imnn_lab.inference import TruncatedNormal, Uniform
 
 problem = problems.gaussian()
@@ -327,7 +327,7 @@ def in_columns(array):
 def in_metres_of_pint(array):
     import pint
 
-    return pint.UnitRegistry().Quantity(array, "m")
+    return pint.get_application_registry().Quantity(array, "m")
 
 
 def hidden(array):
@@ -349,16 +349,16 @@ def annotated(request):
 def test_units_of_simulations_and_parameters(annotated):
     for name in NAMES:
         with pytest.raises(TypeError, match=f"^`{name}` {LOST}"):
-            small_imnn(**{name: annotated(DATA[name])})
+            read({name: annotated(DATA[name])})
     with pytest.raises(TypeError, match=f"^`fiducial` {LOST}"):
-        small_imnn(fiducial=[annotated(one) for one in DATA["fiducial"]])
+        read({"fiducial": [annotated(one) for one in DATA["fiducial"]]})
     with pytest.raises(TypeError, match=f"^`fiducial` at seed 0 {LOST}"):
         read({"fiducial": lambda seed: annotated(DATA["fiducial"][seed])})
     for name in ("θ_fid", "δθ"):
         with pytest.raises(TypeError, match=f"^`{name}` {LOST}"):
-            small_imnn(**{name: annotated(getattr(problem, name))})
+            settings(**{name: annotated(getattr(problem, name))})
     with pytest.raises(TypeError, match=f"^`simulator` {LOST}"):
-        small_imnn(**dict.fromkeys(NAMES), simulator=numpy_simulator(annotated))
+        sources.sources(settings(), simulator=numpy_simulator(annotated))
 
 
 def test_units_of_what_a_network_gets(imnn, external, annotated):
@@ -371,7 +371,9 @@ def test_units_of_what_a_network_gets(imnn, external, annotated):
         with pytest.raises(TypeError, match=f"`data` {LOST}"):
             imnn.get_estimate(annotated(data))
     with pytest.raises(TypeError, match=rf"`external\[fiducial\]` {LOST}"):
-        small_imnn(external=(annotated(external[0]), *external[1:]))
+        sources.sources(
+            settings(), *DATA.values(), external=(annotated(external[0]), *external[1:])
+        )
 
 
 def test_units_in_inference(annotated):
