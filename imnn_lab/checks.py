@@ -13,7 +13,7 @@ import inspect
 import operator
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ def number(
     """Return `value` as a finite float, strictly between `above` and `below` if they are set."""
     limits = [f"above {above}"] * (above is not None) + [f"below {below}"] * (below is not None)
     expected = " ".join(["be a finite number", *limits])
-    refuse_masked(f"`{name}`", value)
+    refuse_annotated(f"`{name}`", value)
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise TypeError(wording(f"`{name}`", expected, describe(value), remedy))
@@ -132,23 +132,55 @@ def file_name(name: str, value: Any, remedy: str = "") -> str:
     return result
 
 
-def refuse_masked(context: str, value: Any) -> None:
-    """Refuse arrays with masked values, within lists and tuples as well."""
-    if _is_masked(value):
-        expected, received = "hold data only", "a masked array, whose mask would be lost"
-        remedy = "Fill or cut out what is masked: a number is needed everywhere."
-        raise TypeError(wording(context, expected, received, remedy))
+def refuse_annotated(context: str, value: Any) -> None:
+    """Refuse arrays with masked values or units, within lists and tuples as well.
+
+    NumPy would make plain numbers of them.
+    """
+    for each in _leaves(value):
+        if type(each) in (float, int, np.ndarray):
+            continue
+        if _is_masked(each):
+            expected, received = "hold data only", "a masked array, whose mask would be lost"
+            remedy = "Fill or cut out what is masked: a number is needed everywhere."
+            raise TypeError(wording(context, expected, received, remedy))
+        if unit := _unit(each):
+            expected, received = (
+                "hold plain numbers",
+                f"a quantity in {unit}: its unit would be lost",
+            )
+            remedy = (
+                "Convert all that belong together to one unit: x.to_value(unit) of Astropy, "
+                "x.to(unit).magnitude of Pint."
+            )
+            raise TypeError(wording(context, expected, received, remedy))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
 
 
 def _is_masked(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_is_masked, value))
-    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+    if isinstance(value, np.ma.MaskedArray):
+        return bool(np.ma.is_masked(value))
+    return hasattr(value, "unmasked") and bool(np.any(value.mask))  # Astropy's
+
+
+def _unit(value: Any) -> str:
+    """Return the unit of a quantity of Astropy, Pint or unyt, or of a column of a table, or ""."""
+    if not any(hasattr(value, name) for name in ("to_value", "magnitude", "quantity")):
+        return ""
+    unit = getattr(value, "unit", getattr(value, "units", None))
+    return "" if unit is None or str(unit) == "dimensionless" else str(unit)
 
 
 def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
     """Return `value` as an array of real numbers; text, objects, complex numbers are refused."""
-    refuse_masked(f"`{name}`", value)
+    refuse_annotated(f"`{name}`", value)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):

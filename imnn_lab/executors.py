@@ -1,4 +1,8 @@
-"""What executors of processes ask for: a simulator that can be sent, and workers that do not hang.
+"""Which executors are taken, and what processes ask for: a simulator that can be sent, no hanging.
+
+An executor has a method `submit` that returns futures, as `concurrent.futures.Executor` has; of a
+future only `result` is needed. Thread and process pools, loky, MPI pools and Dask's
+``Client.get_executor()`` are such.
 
 `ProcessPoolExecutor._mp_context`
     Nothing public tells how a pool starts its workers (Python 3.11 to 3.14; fork and threads:
@@ -12,10 +16,62 @@ import importlib
 import pickle
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
-from typing import Any
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from typing import Any, Protocol
 
 from imnn_lab import checks
+
+
+class Executor(Protocol):
+    """What is needed of an executor."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        """Call a function elsewhere, and return a future with its result."""
+
+
+def as_executor(value: Any) -> Executor | None:
+    """Return an executor, or None for None.
+
+    Raises
+    ------
+    TypeError
+        If it has no method `submit`, is a class, or is a Dask client, whose executor is needed.
+    """
+    has_submit = callable(getattr(value, "submit", None)) and not isinstance(value, type)
+    if value is None or (has_submit and not hasattr(value, "get_executor")):
+        return value
+    remedy = (
+        "A Dask client gives one with `client.get_executor()`; instead of multiprocessing.Pool use "
+        "concurrent.futures.ProcessPoolExecutor."
+    )
+    expected = "be a concurrent.futures.Executor, or have its method `submit`, or be None"
+    raise TypeError(checks.wording("`executor`", expected, checks.describe(value), remedy))
+
+
+def submitted(executor: Executor, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the future of a call.
+
+    Raises
+    ------
+    BrokenExecutor
+        If a worker of a pool died.
+    RuntimeError
+        If the executor takes no work for another reason.
+    TypeError
+        If `submit` returns anything else than a future.
+    """
+    try:
+        future = executor.submit(function, *arguments)
+    except BrokenExecutor:
+        raise
+    except Exception as error:  # executors raise whatever they like
+        remedy = "Is it shut down? Pass another; what was made before is kept."
+        words = checks.wording("`executor`", "take work", checks.first_line(error), remedy)
+        raise RuntimeError(words) from error
+    if not callable(getattr(future, "result", None)):
+        expected = "return futures, objects with a method `result`"
+        raise TypeError(checks.wording("`executor.submit`", expected, checks.describe(future)))
+    return future
 
 
 def check_can_send(simulator: Callable[..., Any], executor: Executor) -> None:
@@ -51,7 +107,7 @@ def _dumps(executor: Executor) -> Callable[[Any], bytes]:
     """Return how an executor pickles what it sends; those that are not known are left alone."""
     if isinstance(executor, ProcessPoolExecutor):
         return pickle.dumps
-    if type(executor).__module__.startswith("distributed."):
+    if type(executor).__module__.partition(".")[0] in ("distributed", "loky"):
         return importlib.import_module("cloudpickle").dumps
     return lambda _: b""
 

@@ -421,7 +421,8 @@ def poisson_blob(n: int = 16, background: float = 1.0) -> Problem:
     gradient = _gradient(mean, θ_fid)
     F = (gradient / mean(np.array([θ_fid], float)).ravel()) @ gradient.T
     return _problem("poisson_blob", ("A", "x₀", "w"), θ_fid, (1, 0.1, 0.1), (n, n, 1),
-                    partial(_poisson, mean=mean), F, partial(_poisson_likelihood, mean=mean))  # fmt: skip
+                    partial(_poisson, mean=mean), F,
+                    partial(_poisson_likelihood, mean=mean))  # fmt: skip
 
 
 def _poisson(parameters: np.ndarray, seed: int, *, mean: Mean) -> np.ndarray:

@@ -12,13 +12,14 @@ number of workers, or on whether there is an executor.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,11 +27,20 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.executors import check_can_send
+from imnn_lab.executors import Executor, check_can_send, submitted
 from imnn_lab.progress import progress_bar
 
-__all__ = ["Batch", "SimulatedBatch", "SimulationError", "batches", "default_size", "simulate"]
+__all__ = [
+    "Batch",
+    "ExecutorError",
+    "SimulatedBatch",
+    "SimulationError",
+    "batches",
+    "default_size",
+    "simulate",
+]
 
+RUNS = 4  # of a batch whose worker dies, before it is given up: with others twice, then alone
 Simulations = np.ndarray | tuple[np.ndarray, ...]
 Shape = tuple[int, ...] | tuple[tuple[int, ...], ...]
 
@@ -87,8 +97,10 @@ class SimulatedBatch:
     failures : tuple of str
         The same for every call that failed: one per failed simulation if each has its own seed.
         Empty for a batch that failed as a whole, outside its calls.
+    losses : tuple of str
+        What the executor raised each time that it lost the batch, because a worker died.
     is_lost : bool
-        Whether the executor broke before it returned the batch: none of its simulations failed.
+        Whether it was lost each time: none of its simulations is known to fail.
     """
 
     batch: Batch
@@ -96,6 +108,7 @@ class SimulatedBatch:
     simulations: Simulations | None
     failure: str | None = None
     failures: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     is_lost: bool = False
 
 
@@ -207,7 +220,7 @@ def _attempts(
 
 def _arrays(simulations: Any, n: int, shape: Shape | None) -> Simulations:
     """Return the simulator's output as arrays; refuse unexpected shapes."""
-    checks.refuse_masked("`simulator`", simulations)
+    checks.refuse_annotated("`simulator`", simulations)
     # copied: a simulator may fill the same array in each call, or return what it keeps
     arrays = tuple(np.array(leaf) for leaf in leaves_of(simulations))
     result: Simulations = arrays if isinstance(simulations, tuple) else arrays[0]
@@ -246,6 +259,10 @@ class SimulationError(RuntimeError):
     """Too many simulations failed; the message holds the first failure's traceback."""
 
 
+class ExecutorError(SimulationError):
+    """The executor lost simulations because workers died, which is no failure of theirs."""
+
+
 def simulate(
     simulator: Callable[..., Any],
     batches: Iterable[Batch],
@@ -253,6 +270,7 @@ def simulate(
     executor: Executor | None = None,
     shape: Shape | None = None,
     max_failed: float = 0.5,
+    max_lost: float = 0.0,
     total: int | None = None,
     bar: Callable[..., Any] | None = None,
     in_flight: int = 256,
@@ -267,11 +285,15 @@ def simulate(
     batches : iterable of Batch
         Consumed lazily, `in_flight` of them ahead.
     executor : concurrent.futures.Executor, optional
-        A process pool, Dask's ``Client.get_executor()``, ...; None simulates in this process.
+        A process pool, Dask's ``Client.get_executor()``, ...: see `imnn_lab.executors.as_executor`;
+        None simulates in this process.
     shape : tuple of int, or tuple of those, optional
         Shape of one simulation; None takes it from the first that succeeds.
     max_failed : float
         Largest tolerated fraction of failures, checked from 100 simulations on and at the end.
+    max_lost : float
+        The same of simulations that the executor loses. A batch whose worker dies is run again
+        with its seed, up to three times, the last two alone, and only then it is lost.
     total : int, optional
         Number of simulations, for the progress bar and the check of failures.
     bar : callable, optional
@@ -287,8 +309,10 @@ def simulate(
     Raises
     ------
     SimulationError
-        If the fraction of failures exceeds `max_failed`; or, after all that is finished, if the
-        executor broke because a worker died.
+        If the fraction of failures exceeds `max_failed`.
+    ExecutorError
+        After all that is finished, if the executor broke because a worker died, as a process pool
+        does, or if more simulations are lost than `max_lost`.
     TypeError
         If the simulator cannot be sent to a process pool or Dask.
 
@@ -309,12 +333,13 @@ def simulate(
     """
     if executor is not None:
         check_can_send(simulator, executor)
-    tally = _Tally(max_failed, total)
+    tally = _Tally(max_failed, max_lost, total)
     run = partial(simulate_batch, simulator, shape=shape)
+    wanted = itertools.takewhile(lambda _: not tally.is_losing, batches)
     with (bar or progress_bar(show=False))(total=total) as progress:
-        for simulated in in_order(run, batches, executor=executor, in_flight=in_flight):
+        for simulated in in_order(run, wanted, executor=executor, in_flight=in_flight):
             progress.update(len(simulated.batch))
-            yield simulated if simulated.is_lost else tally.count(simulated)
+            yield tally.count(simulated)
     tally.judge()
 
 
@@ -325,38 +350,106 @@ def in_order(
     executor: Executor | None = None,
     in_flight: int = 256,
 ) -> Iterator[SimulatedBatch]:
-    """Map `function` over batches, lazily and in order; a worker that dies fails only its batch.
+    """Map `function` over batches, lazily and in order; those that are lost are run again.
 
     Raises
     ------
-    SimulationError
+    ExecutorError
         If the executor breaks, as a process pool does when a worker dies; first it yields the
         batches that were under way, of which some may be finished and the others are lost.
     """
     if executor is None:
         yield from map(function, batches)
         return
-    run, waiting = uuid.uuid4().hex, deque[tuple[Batch, Any]]()
-    numbered, is_broken = enumerate(batches), False
+    run, waiting = uuid.uuid4().hex, deque[_Task]()
+    numbered, broken = enumerate(batches), False
     try:
         while True:
             for index, batch in itertools.islice(numbered, in_flight - len(waiting)):
-                # the label keeps executors that cache pure calls (Dask) from reusing an old result
-                waiting.append((batch, _submit(executor, f"{run}-{index}", function, batch)))
+                waiting.append(_Task(executor, function, batch, f"{run}-{index}"))
             if not waiting:
                 break
-            simulated = _outcome(*waiting.popleft())
-            if simulated.is_lost:
-                is_broken, numbered = True, enumerate([])
-            yield simulated
+            if waiting[0].may_run_again():
+                _run_again(waiting)
+            task = waiting.popleft()
+            if isinstance(task.error, BrokenExecutor):
+                broken, numbered = True, enumerate([])
+            yield task.outcome()
     finally:
-        for _, future in waiting:
-            future.cancel()
-    if is_broken:
+        for task in waiting:
+            task.cancel()
+    if broken:
         expected = "survive the death of a worker, or be replaced after one"
         received = "a pool that broke when a worker died, killed by the simulator or for its memory"
-        remedy = "Call again with a new one; a `directory` keeps what is finished."
-        raise SimulationError(checks.wording("`executor`", expected, received, remedy))
+        remedy = (
+            "It takes no more work; what was made before is kept. Call again with a new one; "
+            "a `directory` keeps what is finished."
+        )
+        raise ExecutorError(checks.wording("`executor`", expected, received, remedy))
+
+
+class _Task:
+    """A batch on an executor, which may lose it."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[[Batch], SimulatedBatch],
+        batch: Batch,
+        label: str,
+    ) -> None:
+        self.executor, self.function, self.batch, self.label = executor, function, batch, label
+        self.losses: tuple[str, ...] = ()
+        self.submit()
+
+    def submit(self) -> None:
+        """Send the batch to the executor."""
+        # the label keeps executors that cache pure calls (Dask) from reusing an old result
+        label = f"{self.label}-{len(self.losses)}"
+        self.error: BaseException | None = None
+        self._outcome: SimulatedBatch | None = None
+        try:
+            self._future = submitted(self.executor, _labelled, label, self.function, self.batch)
+        except BrokenExecutor as error:
+            self._lose(error)
+
+    def outcome(self) -> SimulatedBatch:
+        """Wait for the batch, and return it."""
+        if self._outcome is None:
+            try:
+                self._outcome = replace(self._future.result(), losses=self.losses)
+            except (Exception, CancelledError) as error:  # `function` catches the simulator's own
+                self._lose(error)
+        assert self._outcome is not None
+        return self._outcome
+
+    def may_run_again(self) -> bool:
+        """Whether the batch is lost so far."""
+        return self.outcome().is_lost and len(self.losses) < RUNS
+
+    def cancel(self) -> None:
+        """Ask the executor to leave the batch."""
+        if self._outcome is None:
+            with contextlib.suppress(AttributeError):  # some futures can only be waited for
+                self._future.cancel()
+
+    def _lose(self, error: BaseException) -> None:
+        words = f"The executor lost this batch, as when a worker dies.\n{traceback.format_exc()}"
+        self.error, self.losses = error, (*self.losses, words)
+        self._outcome = replace(_failed(self.batch, words), losses=self.losses, is_lost=True)
+
+
+def _run_again(tasks: Sequence[_Task]) -> None:
+    """Run the batches that were lost again: together, then each alone.
+
+    One that kills its worker may take others with it, which are then lost without a reason.
+    """
+    lost = [task for task in tasks if task.may_run_again()]
+    for task in lost:
+        task.submit()
+    for task in [task for task in lost if task.may_run_again()]:
+        while task.may_run_again():
+            task.submit()
 
 
 def batches(
@@ -408,38 +501,33 @@ def _labelled(_: str, function: Callable[[Batch], SimulatedBatch], batch: Batch)
     return function(batch)
 
 
-def _submit(executor: Executor, *arguments: Any) -> Future[SimulatedBatch]:
-    try:
-        return executor.submit(_labelled, *arguments)
-    except BrokenExecutor as error:
-        lost: Future[SimulatedBatch] = Future()
-        lost.set_exception(error)
-        return lost
-
-
-def _outcome(batch: Batch, future: Future[SimulatedBatch]) -> SimulatedBatch:
-    try:
-        return future.result()
-    except (Exception, CancelledError) as error:  # `simulate_batch` catches the simulator's own
-        words = f"The worker died before it returned this batch.\n{traceback.format_exc()}"
-        return replace(_failed(batch, words), is_lost=isinstance(error, BrokenExecutor))
-
-
 def _failed(batch: Batch, failure: str) -> SimulatedBatch:
     return SimulatedBatch(batch, np.zeros(len(batch), bool), None, failure)
 
 
 class _Tally:
-    """Counts simulations, requires one shape of all, and stops if too many fail."""
+    """Counts simulations, requires one shape of all, and stops if too many fail or are lost."""
 
-    def __init__(self, max_failed: float, total: int | None) -> None:
-        self.max_failed, self.enough = max_failed, 100 if total is None else min(100, total)
-        self.done = self.failed = 0
+    def __init__(self, max_failed: float, max_lost: float, total: int | None) -> None:
+        self.max_failed, self.max_lost = max_failed, max_lost
+        self.enough = 100 if total is None else min(100, total)
+        self.done = self.failed = self.lost = 0
         self.shape: Shape | None = None
         self.failure: str | None = None
+        self.loss: SimulatedBatch | None = None
+
+    @property
+    def is_losing(self) -> bool:
+        """Whether too many simulations are lost."""
+        is_judged = not self.max_lost or self.done + self.lost >= self.enough
+        return is_judged and self.lost > self.max_lost * (self.done + self.lost)
 
     def count(self, simulated: SimulatedBatch) -> SimulatedBatch:
         """Return the batch, as failed if its shape differs from that of earlier ones."""
+        if simulated.is_lost:
+            self.lost += len(simulated.batch)
+            self.loss = self.loss or simulated
+            return simulated
         if simulated.simulations is not None:
             self.shape = self.shape or shape_of(simulated.simulations)
             if shape_of(simulated.simulations) != self.shape:
@@ -452,11 +540,25 @@ class _Tally:
         self.failed += int((~simulated.succeeded).sum())
         self.failure = self.failure or simulated.failure
         if self.done >= self.enough:
-            self.judge()
+            self._judge_failed()
         return simulated
 
     def judge(self) -> None:
-        """Raise if the fraction of failures is too large."""
+        """Raise if the fraction of failures, or of losses, is too large."""
+        self._judge_failed()
+        if self.loss is not None and self.lost > self.max_lost * (self.done + self.lost):
+            where = self.loss.batch.parameters[0].tolist()
+            expected = f"return what it was sent within {RUNS} runs, some of them alone"
+            received = (
+                f"{self.lost} simulations that it lost each time, the first at parameters {where}"
+            )
+            remedy = (
+                "Do its workers die there, of the simulator or for their memory? What was "
+                f"made before is kept. The first loss:\n{self.loss.failure}"
+            )
+            raise ExecutorError(checks.wording("`executor`", expected, received, remedy))
+
+    def _judge_failed(self) -> None:
         if self.failed > self.max_failed * self.done:
             received = f"{self.failed} failures in {self.done} simulations"
             expected = f"succeed in at least {1 - self.max_failed:.0%} of all calls"

@@ -26,7 +26,7 @@ class TrainingSet:
     fiducial_seeds, derivative_seeds : ndarray of int, shapes (n_s,) and (n_d,)
         The seed of each row.
     failures : tuple of Failure
-        Every simulation that failed, in the order of the rows.
+        Every simulation that failed, or that the executor lost, in the order of the rows.
     """
 
     fiducial: np.ndarray = field(repr=False)
@@ -141,6 +141,9 @@ def _finished_rows(
     for row, start, length in zip(rows, starts, lengths, strict=False):
         seed = int(np.asarray(simulated.batch.seed)[start])
         missing = np.flatnonzero(~simulated.succeeded[start : start + length])
+        if simulated.losses and not simulated.is_lost:  # run again, and returned
+            loss = simulated.losses[-1]
+            failed += [design.failure(row, i, seed, attempt, loss) for i in range(length)]
         if not len(missing) and isinstance(simulated.simulations, np.ndarray):
             whole[row], seeds[row] = simulated.simulations[n_before[start] :][:length], seed
         failed += [design.failure(row, int(i), seed, attempt, next(tracebacks)) for i in missing]

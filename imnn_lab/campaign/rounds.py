@@ -12,7 +12,6 @@ import contextlib
 import inspect
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from imnn_lab import checks
 from imnn_lab.campaign.design import Design
 from imnn_lab.campaign.ledger import Ledger, TrainingSet, from_arrays
 from imnn_lab.campaign.store import Store
+from imnn_lab.executors import Executor, as_executor
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError, name_of, simulate
 
@@ -68,7 +68,8 @@ def training_set(
     seed : int
         Determines the seeds of all rows. A validation set needs another.
     executor : concurrent.futures.Executor, optional
-        A process pool, Dask's ``Client.get_executor()``, ...; None simulates in this process.
+        A process pool, loky, Dask's ``Client.get_executor()``, or another object with `submit`;
+        None simulates in this process.
     directory : str or path, optional
         Keeps finished simulations while the campaign runs, and the arrays afterwards: fiducial.npy,
         derivative.npy, seeds.npy, failures.json. A call after a crash, or with another executor,
@@ -80,10 +81,11 @@ def training_set(
     replacements : int
         Largest number of times the seed of a row is replaced. A row with a simulation that fails
         (raises, is not finite, has another shape) is repeated with the same seed; if it fails
-        again, the whole row is simulated with a new seed, so that it stays matched.
+        again, the whole row is simulated with a new seed, so that it stays matched. So is one
+        whose worker dies, but only if it dies in eight runs.
     max_failed : float
         Largest tolerated fraction of failures in the first round, checked from 100 simulations on
-        and at its end.
+        and at its end. Those that dead workers lose are counted by themselves.
     show : bool
         Whether to show a progress bar.
 
@@ -99,9 +101,10 @@ def training_set(
         If an argument cannot be used, the simulator cannot be sent to the executor, or `directory`
         was made with other arguments.
     SimulationError
-        If too many simulations fail, one still fails after the last replacement of its seed, or the
-        executor breaks (as a process pool does if a simulation kills its process; Dask starts
-        another worker). The content of `directory` is kept.
+        If too many simulations fail, or one still fails after the last replacement of its seed. An
+        `ExecutorError`, which is one as well, if the executor breaks (as a process pool does if a
+        simulation kills its process; Dask starts another worker) or loses too many. The content of
+        `directory` is kept.
 
     Examples
     --------
@@ -120,7 +123,7 @@ def training_set(
     design = Design.checked(θ_fid, δθ, n_s, n_d, seed)
     rounds = _Rounds(
         _checked_simulator(simulator),
-        _checked_executor(executor),
+        as_executor(executor),
         checks.optional_integer("size", size, 1) or -(-design.n_rows // 256),
         checks.fraction("max_failed", max_failed),
         checks.boolean("show", show),
@@ -154,12 +157,14 @@ class _Rounds:
             return
         size = self.size if attempt == 0 else 1  # one may kill its worker
         groups = [missing[start : start + size] for start in range(0, len(missing), size)]
+        tolerated = self.max_failed if attempt == 0 else 1.0
         simulated = simulate(
             self.simulator,
             (design.batch(rows, seeds) for rows in groups),
             executor=self.executor,
             shape=ledger.shape,
-            max_failed=self.max_failed if attempt == 0 else 1.0,
+            max_failed=tolerated,
+            max_lost=tolerated,
             total=sum(map(design.length, missing)),
             bar=progress_bar(self.show, desc="campaign" if attempt == 0 else f"again ({attempt})"),
             in_flight=IN_FLIGHT,
@@ -195,14 +200,6 @@ def _checked_simulator(simulator: Any) -> Callable[..., Any]:
             message = checks.wording("`simulator`", expected, received, remedy)
             raise TypeError(message) from None
     return simulator
-
-
-def _checked_executor(executor: Any) -> Executor | None:
-    if executor is None or isinstance(executor, Executor):
-        return executor
-    remedy = "A Dask client gives one with `client.get_executor()`."
-    expected = "be a concurrent.futures.Executor or None"
-    raise TypeError(checks.wording("`executor`", expected, checks.describe(executor), remedy))
 
 
 def _store(directory: Any, design: Design, simulator: Callable[..., Any]) -> Store:

@@ -100,7 +100,7 @@ def as_grid(grid: Any, n_params: int) -> Grid:
         For any other shape.
     """
     if isinstance(grid, list | tuple) and len(grid) == n_params:
-        checks.refuse_masked("`grid`", grid)
+        checks.refuse_annotated("`grid`", grid)
         pieces = [np.asarray(piece) for piece in grid]
         alike = all(p.ndim == n_params and p.shape == pieces[0].shape for p in pieces)
         if alike and (n_params > 1 or pieces[0].size > 1):
@@ -141,6 +141,7 @@ def as_ranges(value: Any, n_params: int) -> list[Any]:
     """Return a (low, high) pair, or None, for each parameter."""
     if value is None:
         return [None] * n_params
+    checks.refuse_annotated("`ranges`", value)
     pairs = list(value)
     if n_params == 1 and len(pairs) == 2 and np.ndim(pairs[0]) == 0 and pairs[0] is not None:
         pairs = [pairs]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks, storage
+from imnn_lab.executors import Executor
 from imnn_lab.inference.draws import Draws
 from imnn_lab.inference.journal import PAUSE, Journal, Record
 from imnn_lab.simulate import (

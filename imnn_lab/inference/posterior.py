@@ -7,6 +7,7 @@ is ESS = 1/ΣW² (Kish 1965).
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,40 +257,60 @@ class Posterior:
             self.labels, mass, np.stack(columns, axis=1), properties | dict(self.properties)
         )
 
-    def to_arviz(self, n: int = 4000, rng: Any = 0) -> Any:
-        """Return the samples for ArviZ, which has no weights: drawn by weight.
+    def to_arviz(self, n: int | None = None, rng: Any = 0) -> Any:
+        """Return equally weighted samples for ArviZ, which has no weights.
 
         Parameters
         ----------
-        n : int
-            How many samples to draw.
+        n : int, optional
+            How many to draw by weight. By default as many as there are effective samples, each
+            about as often as its weight says, so that ArviZ's effective sample size is about ours;
+            of more it counts repeated ones as independent.
         rng : numpy.random.Generator or int
             Source of random numbers, or its seed.
 
         Returns
         -------
         arviz.InferenceData or xarray.DataTree
-            With a group `posterior` of variables named by the labels: InferenceData before ArviZ
-            1.0, since then a DataTree, whose names have ∕ (U+2215) for each slash of a label.
+            With a group `posterior` of variables named by the labels, in their order, and its
+            attribute `effective_samples`: InferenceData before ArviZ 1.0, since then a DataTree,
+            whose names have ∕ (U+2215) for each slash of a label.
         """
         import arviz
 
-        drawn = self.sample(n, rng)
+        drawn = self._equally_weighted(rng) if n is None else self.sample(n, rng)
         named = {label: drawn[None, :, i] for i, label in enumerate(self.labels)}
         if "posterior" in inspect.signature(arviz.from_dict).parameters:  # ArviZ before 1.0
-            return arviz.from_dict(posterior=named)
-        # xarray's DataTree refuses slashes in names: test_posterior.py tells when it takes them
-        return arviz.from_dict(
-            {"posterior": {k.replace("/", "\u2215"): v for k, v in named.items()}}
-        )
+            data = arviz.from_dict(posterior=named)
+            # sorted by name where dm-tree is installed, as TensorFlow Probability needs it
+            data.posterior = data.posterior[list(named)]
+        else:
+            # xarray's DataTree refuses slashes in names: test_posterior.py tells when it takes them
+            named = {label.replace("/", "\u2215"): column for label, column in named.items()}
+            data = arviz.from_dict({"posterior": named})
+        data["posterior"].attrs["effective_samples"] = self.effective_samples
+        return data
+
+    def _equally_weighted(self, rng: Any) -> np.ndarray:
+        """Return as many samples as are effective, each ⌊n W⌋ or ⌈n W⌉ times, in random order."""
+        n, generator = max(1, round(self.effective_samples)), np.random.default_rng(rng)
+        if not len(self):
+            return self.sample(n)  # which says what to do
+        at = (generator.random() + np.arange(n)) / n
+        chosen = np.searchsorted(np.cumsum(self.weights), at).clip(max=len(self) - 1)
+        return self.parameters[generator.permutation(chosen)]
 
     def to_getdist(self) -> Any:
-        """Return getdist.MCSamples with the weights."""
+        r"""Return getdist.MCSamples with the weights.
+
+        The labels are GetDist's labels, without dollar signs; the names are the labels with an
+        underscore for what names cannot hold: ``$\Omega_m$`` is named ``Omega_m``.
+        """
         import getdist
 
         sides = np.full((2, self.n_params), np.nan) if self.bounds is None else self.bounds
         limits = [[None if not np.isfinite(b) else float(b) for b in pair] for pair in sides.T]
-        names = [f"p{i}" for i in range(self.n_params)]
+        names = _getdist_names(self.labels)
         return getdist.MCSamples(
             samples=self.parameters,
             weights=self.weights / self.weights.max(),
@@ -350,6 +371,15 @@ class Posterior:
             arrays.get("bounds"),
             about["properties"],
         )
+
+
+def _getdist_names(labels: Sequence[str]) -> list[str]:
+    """Return different names of letters, digits and underscores: GetDist cuts others short."""
+    names: list[str] = []
+    for i, label in enumerate(labels):
+        name = re.sub(r"_*\W[\W_]*", "_", label).strip("_") or f"p{i}"
+        names.append(name if name not in names else f"{name}_{i}")
+    return names
 
 
 def default_bins(effective: float, n: int) -> int:

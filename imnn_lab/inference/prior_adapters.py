@@ -141,6 +141,8 @@ class ScipyPrior(Prior):
 
     def __init__(self, distribution: Any) -> None:
         self.distribution = distribution
+        given = (*getattr(distribution, "args", ()), *getattr(distribution, "kwds", {}).values())
+        checks.refuse_annotated("`prior`", given)
         drawn = self._draw(None, np.random.default_rng(0))
         shape = self._shape = np.shape(drawn)
         self._parameters = int(np.prod(shape))

@@ -131,7 +131,8 @@ class TruncatedNormal(Prior):
         self.mean = np.atleast_1d(np.asarray(checks.real_array("mean", mean), np.float64))
         shape = self.mean.shape
         self.sd = np.broadcast_to(np.asarray(checks.real_array("sd", sd), np.float64), shape)
-        self.low, self.high = _bounds(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+        sides = checks.real_array("low", low), checks.real_array("high", high)
+        self.low, self.high = _bounds(*(np.broadcast_to(side, shape) for side in sides))
         if not (self.sd > 0).all():
             raise ValueError(checks.wording("`sd`", "be positive", self.sd.tolist()))
         cut = ((self.low - self.mean) / self.sd, (self.high - self.mean) / self.sd)

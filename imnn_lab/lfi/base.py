@@ -9,7 +9,6 @@ import inspect
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks, storage
+from imnn_lab.executors import Executor, as_executor
 from imnn_lab.inference import (
     Draws,
     ForwardModel,
@@ -199,7 +199,8 @@ class SimulatedInference(Inference, abc.ABC):
         ``simulator(parameters)`` or ``simulator(parameters, seed)``: parameters (n, n_params) and
         one integer → simulations (n,) + input_shape.
     executor : concurrent.futures.Executor, optional
-        Where to simulate: a process pool, Dask's ``Client.get_executor()``, ...
+        Where to simulate: a process pool, loky, Dask's ``Client.get_executor()``, or another object
+        with `submit`.
     max_failed : float
         Largest tolerated fraction of failed simulations.
     verbose : bool
@@ -226,12 +227,7 @@ class SimulatedInference(Inference, abc.ABC):
     ) -> None:
         super().__init__(target_data, prior, Fisher, get_estimate, labels, seed=seed)
         self.simulator = as_function("simulator", simulator, "parameters to simulations")
-        if executor is not None and not callable(getattr(executor, "submit", None)):
-            expected = "be a concurrent.futures.Executor or None"
-            remedy = "Dask: client.get_executor()."
-            received = checks.describe(executor)
-            raise TypeError(checks.wording("`executor`", expected, received, remedy))
-        self.executor = executor
+        self.executor = as_executor(executor)
         self.max_failed = checks.fraction("max_failed", max_failed)
         self.verbose = checks.boolean("verbose", verbose)
         self._journal = None if directory is None else self._journal_in(directory, seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import figures
+from imnn_lab import checks, figures
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.inference.arguments import as_ranges
 from imnn_lab.inference.density import Marginals
@@ -104,4 +104,6 @@ def target_names(name: str, n_targets: int) -> list[str]:
 
 def _truths(truth: Any, n_params: int) -> list[Any]:
     """Return one parameter vector, or several, as a list of them."""
-    return [] if truth is None else list(np.asarray(truth, np.float64).reshape(-1, n_params))
+    if truth is None:
+        return []
+    return list(checks.real_array("truth", truth).astype(np.float64).reshape(-1, n_params))

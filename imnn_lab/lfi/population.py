@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks, inference
+from imnn_lab.executors import as_executor
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
@@ -23,7 +24,7 @@ from imnn_lab.lfi.base import (
     refuse_unknown,
 )
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import SimulationError
+from imnn_lab.simulate import ExecutorError, SimulationError
 
 MAX_SIMULATIONS = 10_000_000
 RUNNING = ("max_simulations", "max_seconds", "callback", "kernel_scale")
@@ -166,7 +167,7 @@ class PopulationMonteCarlo(SimulatedInference):
             schedule = Schedule(model, moves, seeds, rules, callback)
             try:
                 first = inference.prior_draws(shown, self.prior, initial, seeds)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, ExecutorError):
                 if sum(len(part.parameters) for part in parts) >= self.n_params + 2:
                     with contextlib.suppress(ValueError):  # an estimator that tells nothing
                         self._begin(schedule, Draws.joined(parts), draws)
@@ -218,7 +219,9 @@ class PopulationMonteCarlo(SimulatedInference):
         schedule = self._schedule
         criterion = schedule.rules.criterion if criterion is None else criterion
         rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
-        return self._move(replace(schedule, rules=rules, callback=callback), tqdm_notebook)
+        model = replace(schedule.model, executor=as_executor(self.executor))  # the last may be dead
+        schedule = replace(schedule, model=model, rules=rules, callback=callback)
+        return self._move(schedule, tqdm_notebook)
 
     def stop(self) -> None:
         """Ask a run in another thread to stop after its iteration."""

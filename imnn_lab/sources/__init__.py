@@ -31,6 +31,7 @@ from imnn_lab.sources.repeats import (
     check_simulations,
     refuse_shared,
     warn_of_mixed_numbers,
+    warn_of_partly_constant,
 )
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
@@ -161,6 +162,8 @@ def as_source(
     simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
     if augmentation is None:
         check_simulations(simulations, settings.n_summaries, summaries is not None)
+        if settings.is_exact:
+            warn_of_partly_constant(prints[1])
     return source, simulations
 
 
@@ -194,11 +197,13 @@ def array_source(
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)
     check_enough("fiducial", first.layout.counts[0], settings.n_summaries + n_external)
-    simulations = []
-    for part in (first,) if settings.is_exact else (first, second):
-        simulations.append(Fingerprints(part.layout, settings))
-        simulations[-1].take_all(part.value)
+    prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
+    for each, part in zip(prints, (first, second), strict=True):
+        each.take_all(part.value)
+    simulations = list(prints[: 1 if settings.is_exact else 2])
     check_simulations(simulations, settings.n_summaries, summaries is not None)
+    if settings.is_exact:
+        warn_of_partly_constant(prints[1])
     warn_of_mixed_numbers(simulations)
     return ArraySource(
         first.value, second.value, settings.widths, settings.dtype, external=summaries

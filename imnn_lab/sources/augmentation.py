@@ -91,7 +91,7 @@ def _call(map_fn: MapFunction, value: Any, context: str) -> np.ndarray:
         received = f"{type(error).__name__}: {error}"
         message = checks.wording(f"`map_fn`: {context}", "be mapped", received)
         raise RuntimeError(message) from error
-    checks.refuse_masked(f"`map_fn`: {context}", mapped)
+    checks.refuse_annotated(f"`map_fn`: {context}", mapped)
     return np.array(mapped)  # it may be filled again
 
 

@@ -186,7 +186,7 @@ def checked_simulation(
         If it is not an array of numbers, one of them is not finite or no data (see `checks.data`),
         or its shape is wrong.
     """
-    checks.refuse_masked(context, value)
+    checks.refuse_annotated(context, value)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):

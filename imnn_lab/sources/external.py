@@ -12,6 +12,7 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.sources.collection import Data, collect
 from imnn_lab.sources.data.arrays import ArrayData
+from imnn_lab.sources.repeats import Fingerprints, warn_of_equal
 
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
 
@@ -47,6 +48,11 @@ def external_summaries(fiducial: Data, derivative: Data) -> np.ndarray:
         If one is missing or has the wrong shape; see `as_source` for kinds other than arrays.
     """
     arrays = _summaries(fiducial), _summaries(derivative)
+    is_exact = fiducial.settings.is_exact  # derivatives that are exact may be equal
+    for data, array in list(zip((fiducial, derivative), arrays, strict=True))[: 2 - is_exact]:
+        prints = Fingerprints(data.layout, data.settings)
+        prints.take_all(array)
+        warn_of_equal(prints, is_discrete=True)
     widths = [array.shape[-1] for array in arrays]
     if widths[0] != widths[1]:
         expected = "hold as many summaries of the derivative simulations as of the fiducial ones"

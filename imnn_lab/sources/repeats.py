@@ -119,9 +119,33 @@ def check_simulations(
     for each in [] if has_external else pairs:
         _refuse_unmoved(each)
     for each in simulations:
-        if not each.is_whole.all():  # counts may be equal, or all zero
-            _warn_of_constant(each)
-            _warn_of_repeats(each)
+        warn_of_equal(each)
+
+
+def warn_of_equal(prints: Fingerprints, is_discrete: bool = False) -> None:
+    """Warn of simulations that hold one number everywhere, or are equal to others.
+
+    Discrete ones, of whole numbers for example, may be by chance, but not all at one distance from
+    each other, as where a file was written twice, or in part.
+    """
+    pairs = prints.repeats()
+    is_regular = len(pairs) > BY_CHANCE and len({i - j for i, j in pairs}) == 1
+    if is_regular or not (is_discrete or prints.is_whole.all()):
+        _warn_of_constant(prints, prints.is_constant)
+        _warn_of_repeats(prints, pairs)
+
+
+def warn_of_partly_constant(prints: Fingerprints) -> None:
+    """Warn of exact derivatives with one number everywhere, but not for every seed.
+
+    The derivative by a mean is 1 in all simulations; zeros among them were never written.
+    """
+    odd = prints.is_constant.copy()
+    for of_one, digests in zip(odd.T, prints.digests.T, strict=True):
+        values, counts = np.unique(digests, return_counts=True)
+        if of_one.all():
+            of_one &= digests != values[counts.argmax()]
+    _warn_of_constant(prints, odd)
 
 
 def warn_of_mixed_numbers(simulations: list[Fingerprints]) -> None:
@@ -158,18 +182,18 @@ def _refuse_unmoved(prints: Fingerprints) -> None:
         raise ValueError(checks.wording(name, "change with every parameter", received, remedy))
 
 
-def _warn_of_constant(prints: Fingerprints) -> None:
-    at = np.flatnonzero(prints.is_constant)
+def _warn_of_constant(prints: Fingerprints, is_constant: np.ndarray) -> None:
+    at = np.flatnonzero(is_constant)
     if len(at):
         named = (prints.words(i) for i in at[:SHOWN])
         checks.warn(
             f"`{prints.layout.name}` holds {len(at)} simulations with one number everywhere "
-            f"({_listed(named, len(at))}). Did they fail? Repair or replace them."
+            f"({_listed(named, len(at))}). Did they fail, or were they never written to their "
+            "file? Repair or replace them."
         )
 
 
-def _warn_of_repeats(prints: Fingerprints) -> None:
-    pairs = prints.repeats()
+def _warn_of_repeats(prints: Fingerprints, pairs: list[tuple[int, int]]) -> None:
     if pairs:
         named = (f"{prints.words(i)} is {prints.words(j)}" for i, j in pairs[:SHOWN])
         checks.warn(

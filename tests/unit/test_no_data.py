@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds_of_data import NAMES, plain, read, write
+from kinds_of_data import NAMES, plain, read, settings, write
 from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
+from scipy import stats
 
-from imnn_lab import LFI, problems
-from imnn_lab.inference import Uniform
+from imnn_lab import LFI, problems, sources
+from imnn_lab.inference import TruncatedNormal, Uniform
 
 problem = problems.gaussian()
 DATA = dict(zip(NAMES, gaussian_data(), strict=True))
@@ -306,3 +307,101 @@ def without_variance(θ, seed):
 def test_simulators_that_make_equal_simulations_are_refused(simulator, words):
     with pytest.raises(ValueError, match=words):
         small_imnn(**dict.fromkeys(NAMES), simulator=simulator)
+
+
+# Units ----------------------------------------------------------------------------------------
+
+
+def in_kilometres(array):
+    from astropy import units
+
+    return array * units.km
+
+
+def in_columns(array):
+    from astropy.table import Column
+
+    return Column(array, unit="km")
+
+
+def in_metres_of_pint(array):
+    import pint
+
+    return pint.get_application_registry().Quantity(array, "m")
+
+
+def hidden(array):
+    from astropy.utils.masked import Masked
+
+    return Masked(array, mask=np.arange(array.size).reshape(array.shape) == 1)
+
+
+LOST = r"must hold (plain numbers. Received a quantity in (km|meter)|data only. Received a masked)"
+
+
+@pytest.fixture(params=[in_kilometres, in_columns, in_metres_of_pint, hidden])
+def annotated(request):
+    pytest.importorskip("astropy")
+    pytest.importorskip("pint")
+    return request.param
+
+
+def test_units_of_simulations_and_parameters(annotated):
+    for name in NAMES:
+        with pytest.raises(TypeError, match=f"^`{name}` {LOST}"):
+            read({name: annotated(DATA[name])})
+    with pytest.raises(TypeError, match=f"^`fiducial` {LOST}"):
+        read({"fiducial": [annotated(one) for one in DATA["fiducial"]]})
+    with pytest.raises(TypeError, match=f"^`fiducial` at seed 0 {LOST}"):
+        read({"fiducial": lambda seed: annotated(DATA["fiducial"][seed])})
+    for name in ("θ_fid", "δθ"):
+        with pytest.raises(TypeError, match=f"^`{name}` {LOST}"):
+            settings(**{name: annotated(getattr(problem, name))})
+    with pytest.raises(TypeError, match=f"^`simulator` {LOST}"):
+        sources.sources(settings(), simulator=numpy_simulator(annotated))
+
+
+def test_units_of_what_a_network_gets(imnn, external, annotated):
+    fiducial, derivative = DATA["fiducial"], DATA["derivative"]
+    with pytest.raises(TypeError, match=f"`fiducial` {LOST}"):
+        imnn.evaluate(annotated(fiducial), derivative)
+    with pytest.raises(TypeError, match=f"`derivative` {LOST}"):
+        imnn.evaluate(fiducial, annotated(derivative))
+    for data in (fiducial[0], fiducial[:3]):
+        with pytest.raises(TypeError, match=f"`data` {LOST}"):
+            imnn.get_estimate(annotated(data))
+    with pytest.raises(TypeError, match=rf"`external\[fiducial\]` {LOST}"):
+        sources.sources(
+            settings(), *DATA.values(), external=(annotated(external[0]), *external[1:])
+        )
+
+
+def test_units_in_inference(annotated):
+    for name, value in (("target_data", np.zeros((1, 2))), ("Fisher", np.eye(2))):
+        with pytest.raises(TypeError, match=f"`{name}` {LOST}"):
+            abc(**{name: annotated(value)})
+    with pytest.raises(TypeError, match=f"`get_estimate` {LOST}"):
+        abc(get_estimate=annotated)
+    with pytest.raises(RuntimeError, match=f"`simulator` {LOST}"):
+        abc(simulator=annotated).ABC(4)
+    with pytest.raises(TypeError, match=f"`draws` {LOST}"):
+        abc().ABC(annotated(np.zeros((4, 2))), predrawn=True)
+    with pytest.raises(TypeError, match=f"`ranges` {LOST}"):
+        abc().ABC(4) and abc().posterior(ε=9, draws=4, ranges=[annotated(np.arange(2.0))] * 2)
+    bounds = annotated(np.arange(2.0))
+    for given, name in (
+        (lambda: Uniform(bounds, [3, 3]), "low"),
+        (lambda: Uniform([-1, -1], bounds), "high"),
+        (lambda: TruncatedNormal([0, 0], [1, 1], bounds, [9, 9]), "low"),
+        (lambda: abc(prior=stats.uniform(bounds, 1)), "prior"),
+        (lambda: abc(prior=[stats.norm(0, 1), stats.norm(0, scale=bounds)]), "prior"),
+    ):
+        with pytest.raises(TypeError, match=f"`{name}` {LOST}"):
+            given()
+
+
+def test_quantities_without_a_unit_are_numbers():
+    pytest.importorskip("astropy")
+    pytest.importorskip("pint")
+    for quantity in (in_kilometres(np.array(3)), in_metres_of_pint(np.array(3))):
+        assert settings(θ_fid=np.ones(2) * (quantity / quantity)).θ_fid == (1, 1)

@@ -54,6 +54,33 @@ def test_to_arviz():
     np.testing.assert_allclose(data["posterior"]["b"].mean(), weighted().mean[1], atol=0.11)
 
 
+@pytest.mark.parametrize("copies", [COPIES, np.ones(2000), np.exp(-2 * θ[:, 0] ** 2)])
+def test_arviz_is_told_of_no_more_samples_than_are_effective(copies):
+    posterior = Posterior(θ, copies.astype(float), ("z", "b", "a"))
+    data = posterior.to_arviz()
+    arviz = pytest.importorskip("arviz")
+    effective = posterior.effective_samples
+    assert data["posterior"].attrs["effective_samples"] == effective
+    ess = arviz.ess(data)
+    for label, σ, mean in zip("zba", posterior.sd, posterior.mean, strict=True):
+        # the standard error of ArviZ's estimate, which is of correlations up to some lag, is 10 %
+        assert float(ess[label]) == pytest.approx(effective, rel=0.3)
+        assert float(data["posterior"][label].mean()) == pytest.approx(
+            mean, abs=4 * σ / np.sqrt(effective)
+        )
+    drawn = data["posterior"]["z"].values.reshape(-1)
+    assert len(drawn) == round(effective)
+    if len(set(copies)) == 1:
+        np.testing.assert_array_equal(np.sort(drawn), np.sort(θ[:, 0]))
+
+
+def test_arviz_keeps_the_order_of_parameters():
+    data = Posterior(θ, np.ones(2000), ("z", "b", "a")).to_arviz()
+    assert list(data["posterior"].data_vars) == ["z", "b", "a"]
+    with pytest.raises(ValueError, match="has no samples"):
+        Posterior(θ[:0], np.ones(0), ("z", "b", "a")).to_arviz()
+
+
 def test_arviz_with_slashes_in_labels():
     data = Posterior(θ, np.ones(2000), ("ω/h", "b", "c")).to_arviz(10)
     xarray = pytest.importorskip("xarray")
@@ -68,6 +95,18 @@ def test_to_getdist():
     chains = weighted().to_getdist()
     np.testing.assert_allclose(chains.getMeans(), weighted().mean)
     assert [p.label for p in chains.paramNames.names] == ["\\mu", "b", "c"]
+    assert [p.name for p in chains.paramNames.names] == ["mu", "b", "c"]
+
+
+def test_names_that_getdist_would_cut(tmp_path):
+    labels = ("$\\Omega_{m} h$", "Ω_m h*", "Ω_m h?")
+    chains = Posterior(θ, np.ones(2000), labels, np.array([[-9.0] * 3, [9.0] * 3])).to_getdist()
+    names = [p.name for p in chains.paramNames.names]
+    assert names == ["Omega_m_h", "Ω_m_h", "Ω_m_h_2"]
+    assert not any(p.isDerived for p in chains.paramNames.names)
+    assert [p.label for p in chains.paramNames.names] == [label.strip("$") for label in labels]
+    np.testing.assert_allclose([chains.mean(name) for name in names], θ.mean(axis=0))
+    assert chains.ranges.getUpper("Ω_m_h_2") == 9
 
 
 def test_draws_follow_the_weights():

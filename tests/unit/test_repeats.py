@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds_of_data import NAMES, dataset, plain, read, write
+from kinds_of_data import NAMES, dataset, plain, read, settings, write
 from makers import SIZE, gaussian_data, small_imnn
 
-from imnn_lab import IMNN
+from imnn_lab import IMNN, sources
 
 DATA = dict(zip(NAMES, gaussian_data(), strict=True))
 ORDER = np.random.default_rng(1).permutation(SIZE)
@@ -132,6 +132,64 @@ def test_repeats_within_a_set_are_warned_of():
     imnn = small_imnn()
     with pytest.warns(UserWarning, match=words):
         imnn.evaluate(fiducial, DATA["derivative"])
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Return a function that writes an array to HDF5, but for its last quarter."""
+    h5py = pytest.importorskip("h5py")
+
+    def written(array):
+        file = h5py.File(tmp_path / f"{len(list(tmp_path.iterdir()))}.h5", "w")
+        dataset = file.create_dataset("simulations", array.shape, array.dtype)
+        dataset[: 3 * len(array) // 4] = array[: 3 * len(array) // 4]
+        return dataset
+
+    return written
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_never_written_to_a_file_is_warned_of(name, stored):
+    n = {"fiducial": 50, "derivative": 200}[name.removeprefix("validation_")]
+    words = rf"`{name}` holds {n} simulations with one number everywhere \(seed 150.*never written"
+    with pytest.warns(UserWarning, match=words):
+        read({name: stored(DATA[name])})
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_counts_and_summaries_that_were_never_written_are_warned_of(place, stored):
+    def partly(sets):
+        return [stored(x) if i == place else x for i, x in enumerate(sets)]
+
+    of_counts = settings(n_params=1, n_summaries=1, θ_fid=[10.0], δθ=[2.0])
+    with pytest.warns(UserWarning, match=r"with one number everywhere \(seed 150"):
+        sources.sources(of_counts, *partly(set_of_counts(100, 10, 1)))
+    external = [DATA[name].mean(-1, keepdims=True) for name in NAMES]
+    with pytest.warns(UserWarning, match=rf"`external.{NAMES[place]}.` holds .* equal"):
+        sources.sources(settings(), *DATA.values(), external=partly(external))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sources.sources(settings(), *DATA.values(), external=[x.round(1) for x in external])
+    assert not [each for each in caught if "equal" in str(each.message)]
+
+
+def test_counts_that_were_written_twice_are_warned_of():
+    fiducial, derivative = set_of_counts(100, 10, 1)
+    fiducial[100:] = fiducial[:100]
+    with pytest.warns(UserWarning, match=r"100 simulations that are equal .*seed 100 is seed 0"):
+        sources.sources(
+            settings(n_params=1, n_summaries=1, θ_fid=[10.0], δθ=[2.0]), fiducial, derivative
+        )
+
+
+def test_exact_derivatives_that_were_never_written_are_warned_of(stored):
+    z = np.random.default_rng(1).normal(size=(2, SIZE, 10))
+    tangents = np.stack([np.ones_like(z[0]), z[0]], axis=1)  # of μ + σ z
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sources.sources(settings(δθ=None), z[0], tangents)
+    with pytest.warns(UserWarning, match=r"`derivative` holds 100 .*\(seed 150, parameter 0"):
+        sources.sources(settings(δθ=None), z[0], stored(tangents))
 
 
 def test_sides_of_a_pair_may_be_equal():

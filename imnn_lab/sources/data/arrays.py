@@ -67,7 +67,7 @@ class ArrayData(Data):
 
 def _preprocessed(data: ArrayData, map_fn: MapFunction) -> Any:
     """Map each simulation of an array whose last axes are those of `input_shape`."""
-    checks.refuse_masked(f"`{data.layout.name}`", data.value)
+    checks.refuse_annotated(f"`{data.layout.name}`", data.value)
     array = np.asarray(data.value)
     counts = array.shape[: max(array.ndim - len(data.settings.input_shape), 0)]
     size = math.prod(counts) if counts else 0
