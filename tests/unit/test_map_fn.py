@@ -33,11 +33,17 @@ def data_of(kind, tmp_path):
 KINDS = [np.asarray, plain, dataset, "records"]
 
 
+@pytest.fixture(scope="module")
+def before():
+    """An IMNN trained on simulations that were mapped beforehand."""
+    imnn = small_imnn(**{name: 2 * array for name, array in DATA.items()})
+    imnn.fit(2)
+    return imnn
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cache", ["auto", None])
-def test_preprocessing_is_the_same_as_beforehand(kind, cache, tmp_path):
-    before = small_imnn(**{name: 2 * array for name, array in DATA.items()})
-    before.fit(2)
+def test_preprocessing_is_the_same_as_beforehand(kind, cache, before, tmp_path):
     imnn = small_imnn(**data_of(kind, tmp_path), map_fn=doubled, cache=cache)
     imnn.fit(2)
     np.testing.assert_allclose(imnn.history["det_F"], before.history["det_F"], rtol=1e-4)
