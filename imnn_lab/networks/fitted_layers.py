@@ -17,7 +17,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import linalg
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from imnn_lab.keras_private import all_layers
 
@@ -166,6 +165,8 @@ def fit_gaussian(layer: keras.layers.Dense, x: np.ndarray) -> None:
     The score of the k-th smallest of n values is Φ⁻¹((k − ½) / n). The inputs are all channels,
     followed by the units of each.
     """
+    from scipy.stats import rankdata  # it takes a second, and few networks need it
+
     x, channels = _rows(x, MOST_PATCHES), layer.units
     n = x.shape[1] // channels - 1
     kernel, mean = np.zeros((x.shape[1], channels)), x.mean(0)

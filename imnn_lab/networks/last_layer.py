@@ -107,11 +107,10 @@ def _add_rows(source: Source, positions: tf.Tensor, features: tf.Tensor, sums: S
     count = tf.reshape(tf.reduce_sum(one_hot, 0), sums.count.shape)
     first = tf.reshape(tf.matmul(one_hot, features, transpose_a=True), sums.first.shape)
 
-    def products(is_chosen: tf.Tensor) -> tf.Tensor:
-        parts = [tf.boolean_mask(features, is_chosen & (half == which)) for which in (0, 1)]
-        return tf.stack([tf.matmul(x, x, transpose_a=True) for x in parts])
-
-    new = Sums(count, first, products(groups == 0), products(groups > 0))
+    is_derivative = tf.cast(groups > 0, tf.int32)
+    parts = tf.dynamic_partition(features, 2 * is_derivative + half, 4)
+    products = [tf.matmul(x, x, transpose_a=True) for x in parts]
+    new = Sums(count, first, tf.stack(products[:2]), tf.stack(products[2:]))
     return Sums(*(a + b for a, b in zip(sums, new, strict=True)))
 
 

@@ -197,11 +197,14 @@ class TrainingGraph:
             status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
             has_next = (status == CONTINUES) & (first + k < last)
             tf.cond(has_next, lambda: self._update(gradient), tf.no_op)
-            at = tf.cast(k, tf.int32)
+            numbers = tf.stack([record.pop(name) for name in scalars])
+            record, at = {"numbers": numbers} | record, tf.cast(k, tf.int32)
             return k + 1, status, {name: recorded[name].write(at, x) for name, x in record.items()}
 
         prefixes = ("",) if self.validation is None else ("", "val_")
-        names = [prefix + name for prefix in prefixes for name in (*COLUMNS, *MATRICES)]
+        # Numbers share an array: each array costs more to trace than what is in it.
+        scalars = ["loss", "learning_rate", *(p + name for p in prefixes for name in COLUMNS)]
+        matrices = [prefix + name for prefix in prefixes for name in MATRICES]
         _, status, recorded = tf.while_loop(
             lambda k, status, recorded: (k < count) & (status == CONTINUES),
             iterate,
@@ -210,11 +213,13 @@ class TrainingGraph:
                 tf.constant(CONTINUES),
                 {
                     name: tf.TensorArray(tf.float64, size=0, dynamic_size=True)
-                    for name in ("loss", "learning_rate", *names)
+                    for name in ("numbers", *matrices)
                 },
             ),
         )
-        return {name: array.stack() for name, array in recorded.items()}, status
+        record = {name: array.stack() for name, array in recorded.items()}
+        columns = tf.unstack(record.pop("numbers"), len(scalars), axis=1)
+        return record | dict(zip(scalars, columns, strict=True)), status
 
     def _compare(self, value: tf.Tensor, is_finite: tf.Tensor) -> None:
         """Keep the weights if they are the best so far."""

@@ -84,6 +84,7 @@ def test_training_regularises_the_networks_block_alone():
 def test_every_kind_of_data(tmp_path):
     arrays = external(mean_and_variance)
     reference = small_imnn(external=arrays)
+    untrained = reference.training, reference.validation
     reference.fit(2)
     simulations = dict(
         zip(
@@ -95,13 +96,12 @@ def test_every_kind_of_data(tmp_path):
     files = [
         write(tmp_path, array.astype("float32"), filename=f"t{i}") for i, array in enumerate(arrays)
     ]
-    for kinds, options in (
-        (tuple(map(plain, arrays)), {}),
-        (tuple(files), {}),
-        (arrays, simulations | {"cache": None}),
-        (arrays, simulations | {"cache": "disk"}),
-    ):
-        imnn = small_imnn(external=kinds, **options)
+    for kinds in (tuple(map(plain, arrays)), tuple(files)):  # arrays in training, of any kind
+        imnn = small_imnn(external=kinds)
+        for found, expected in zip((imnn.training, imnn.validation), untrained, strict=True):
+            np.testing.assert_allclose(found.F, expected.F, rtol=1e-4)
+    for cache in (None, "disk"):
+        imnn = small_imnn(external=arrays, **simulations, cache=cache)
         imnn.fit(2)
         np.testing.assert_allclose(imnn.history["det_F"], reference.history["det_F"], rtol=1e-4)
 
