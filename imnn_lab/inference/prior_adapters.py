@@ -9,12 +9,15 @@ written to the user's object, and no package is imported for it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from imnn_lab import checks
 from imnn_lab.inference.composites import composed_density
@@ -22,16 +25,20 @@ from imnn_lab.inference.layout import Layout, Structure, each_row
 from imnn_lab.inference.priors import Independent, Prior
 from imnn_lab.inference.supports import (
     bounds_of,
+    known_attribute,
     probed_bounds,
     support_check,
     without_false_bounds,
 )
 
 METHODS = ("rvs", "sample", "logpdf", "logpmf", "log_prob", "support")
+SEEDS = ("seed", "rng", "random_state")
 FEW = 256  # draws that tell what a distribution is like
 SOME = 0.02  # the share of draws at a bound that rounding in float32 may take to be outside
 REPEATED = 0.1  # the share of draws with one value that no continuous distribution reaches
 DEPENDENT = 1e-6  # of the spread along other directions, which rounding in float32 stays below
+
+_warned_of: weakref.WeakSet[Any] = weakref.WeakSet()  # priors without a seed
 
 
 def as_prior(prior: Any, n_params: int | None = None, labels: Sequence[str] | None = None) -> Prior:
@@ -146,7 +153,9 @@ def _adapted(prior: Any) -> Prior:
         return prior
     if isinstance(prior, list | tuple) and prior:
         return Independent([_adapted(part) for part in prior])
-    methods = {name for name in METHODS if callable(getattr(prior, name, None))}
+    if isinstance(prior, stats.rv_histogram):  # which has its parameters, but can be called
+        prior = prior()
+    methods = {name for name in METHODS if callable(known_attribute(prior, name))}
     if isinstance(prior, type) or (callable(prior) and "rvs" in methods):
         remedy = "Call it with them: stats.norm(0, 1) instead of stats.norm."
         expected = "be a distribution with its parameters"
@@ -219,10 +228,12 @@ class SampledPrior(Prior):
     def __init__(self, distribution: Any) -> None:
         self.distribution = distribution
         self._names = _argument_names(distribution.sample)
+        if not self._names & {"key", *SEEDS} and _torch_of(distribution) is None:
+            _warn_of_no_seed(distribution)
         drawn = self._draw(2, np.random.default_rng(0))
         self._layout = Layout(drawn)
         example = self._layout.structure(self._layout.matrix(drawn))
-        self._density = composed_density(distribution) or distribution.log_prob
+        self._density = composed_density(distribution) or _unvalidated(distribution).log_prob
         draws = self.sample(FEW, 0)
         _refuse_without_density(distribution, draws)
         self._inside = None
@@ -260,11 +271,12 @@ class SampledPrior(Prior):
         return np.concatenate([self._where_accepted(half) for half in np.array_split(θ, 2)])
 
     def _draw(self, n: int, generator: np.random.Generator) -> Structure:
-        size: Any = (n,) if "sample_shape" in self._names else n
+        torch = _torch_of(self.distribution)
+        size: Any = n if torch is None and "sample_shape" not in self._names else (n,)
         pair = generator.integers(2**31, size=2, dtype=np.int32)
         if "key" in self._names:  # NumPyro
             drawn = self.distribution.sample(_jax_key(pair), sample_shape=size)
-        elif (torch := _torch_of(self.distribution)) is not None:
+        elif torch is not None:
             with torch.random.fork_rng():  # leaves PyTorch's own random numbers as they are
                 torch.manual_seed(int(pair[0]))
                 drawn = self.distribution.sample(size)
@@ -276,7 +288,7 @@ class SampledPrior(Prior):
         return drawn
 
     def _seed_option(self, pair: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
-        name = next((name for name in ("seed", "rng", "random_state") if name in self._names), None)
+        name = next((name for name in SEEDS if name in self._names), None)
         if name != "seed":
             return {} if name is None else {name: generator}
         stateless = hasattr(self.distribution, "event_shape")  # as TensorFlow Probability has it
@@ -290,11 +302,41 @@ def _argument_names(function: Any) -> set[str]:
         return set()
 
 
+def _warn_of_no_seed(prior: Any) -> None:
+    """Warn, once for each prior, that a seed does not reproduce its draws."""
+    try:
+        if prior in _warned_of:
+            return
+        _warned_of.add(prior)
+    except TypeError:  # it has no hash, or no weak references
+        pass
+    checks.warn(
+        f"`prior.sample` of {checks.describe(prior)} takes no seed: the seeds of ABC and PMC will "
+        "not reproduce its draws. Give it an argument `rng`, a numpy.random.Generator, or `seed`."
+    )
+
+
 def _refusals() -> tuple[type[BaseException], ...]:
     """Return the errors by which distributions refuse values outside their support."""
     tensorflow = sys.modules.get("tensorflow")
     ours = () if tensorflow is None else (tensorflow.errors.InvalidArgumentError,)
     return (ValueError, ArithmeticError, AssertionError, *ours)
+
+
+def _unvalidated(distribution: Any) -> Any:
+    """Return a copy of a distribution of PyTorch, of its parts too, that refuses no value.
+
+    Whether they do is a setting of the whole process, which some packages change.
+    """
+    if isinstance(distribution, list):
+        return [_unvalidated(part) for part in distribution]
+    if _torch_of(distribution) is None or not hasattr(distribution, "_validate_args"):
+        return distribution
+    silent = copy.copy(distribution)
+    for name, value in vars(distribution).items():
+        setattr(silent, name, _unvalidated(value))
+    silent._validate_args = False
+    return silent
 
 
 def _torch_of(distribution: Any) -> Any:

@@ -18,6 +18,8 @@ from imnn_lab.inference.priors import Prior
 
 Check = Callable[[Structure, int], np.ndarray]  # of n values, which lie in the support, shape (n,)
 FAR = 1e30  # that far out among all numbers, a bijector gives the bounds of a support
+ROUNDING = 1e-9  # of the width of the draws, within which a bound is zero
+SAME = 1e-4  # of the width, within which ends seen from several draws are one bound
 OVERFLOW = -1e30  # a log density below it ends since numbers do, not since the support does
 
 
@@ -67,6 +69,14 @@ def parts_of(distribution: Any) -> Sequence[Any] | None:
     return None
 
 
+def known_attribute(distribution: Any, name: str) -> Any:
+    """Return an attribute, None if there is none or the distribution does not know it."""
+    try:
+        return getattr(distribution, name, None)
+    except NotImplementedError:  # as PyTorch says of the supports of most of zuko
+        return None
+
+
 def class_names(distribution: Any) -> set[str]:
     """Return the names of an object's class and of those that it derives from."""
     return {base.__name__ for base in type(distribution).__mro__}
@@ -105,13 +115,14 @@ def _check_of_bijector(distribution: Any) -> Check | None:
 
 
 def _check_of_constraint(distribution: Any, example: Structure) -> Check | None:
-    try:
-        check = getattr(getattr(distribution, "support", None), "check", None)
-        if callable(check):
-            check(example)
-    except (NotImplementedError, ValueError):  # some of PyTorch do not know it
+    check = getattr(known_attribute(distribution, "support"), "check", None)
+    if not callable(check):
         return None
-    return (lambda values, n: each_row(check(values), n).all(axis=1)) if callable(check) else None
+    try:
+        check(example)
+    except (NotImplementedError, ValueError):  # some of PyTorch depend on what is not known
+        return None
+    return lambda values, n: each_row(check(values), n).all(axis=1)
 
 
 def _check_before_transforms(distribution: Any, example: Structure) -> Check | None:
@@ -152,8 +163,8 @@ def bounds_of(prior: Prior, distribution: Any, layout: Layout, example: Structur
     if bounds is None:
         bounds = _event_space_bounds(distribution, layout, example)
         unknown = ~np.isfinite(bounds) | _continues(prior, draws, bounds)
-        if unknown.any():
-            bounds = np.where(unknown, probed_bounds(prior), bounds)
+        bounds = np.where(unknown, probed_bounds(prior, unknown), bounds)
+        bounds[np.abs(bounds) < ROUNDING * np.ptp(draws, axis=0)] = 0.0
     return without_false_bounds(bounds, draws)
 
 
@@ -163,17 +174,19 @@ def without_false_bounds(bounds: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.stack([low, np.where(bounds[1] >= draws.max(axis=0), bounds[1], np.inf)])
 
 
-def probed_bounds(prior: Any) -> np.ndarray:
+def probed_bounds(prior: Prior, wanted: np.ndarray | None = None) -> np.ndarray:
     """Find the bounds of a prior's support by asking where its density vanishes.
 
     From a few draws, each parameter moves outwards while the others stay; a change from finite to
-    −∞ within a thousand widths of the draws is a bound, found by section, unless the density had
-    become too small there for a number.
+    −∞ within a thousand widths of the draws is a bound, found by section, unless it depends on
+    the other parameters, or the density had become too small there for a number.
 
     Parameters
     ----------
     prior : Prior
         With `sample` and `log_prob`.
+    wanted : ndarray of bool, shape (2, n_params), optional
+        Which bounds to look for; the others stay infinite.
 
     Returns
     -------
@@ -183,34 +196,41 @@ def probed_bounds(prior: Any) -> np.ndarray:
     width = np.maximum(np.ptp(draws, axis=0), 1e-12)
     starts = draws[np.isfinite(prior.log_prob(draws))][:16]
     bounds = np.repeat([[-np.inf], [np.inf]], draws.shape[1], axis=1)
-    for side, sign in enumerate((-1, 1) if len(starts) else ()):
-        for axis in range(draws.shape[1]):
-            reached = _edge(prior, starts, axis, sign * 1e3 * width[axis])
-            if np.isfinite(reached).all():
-                bounds[side, axis] = sign * np.max(sign * reached)
-    bounds[np.abs(bounds) < 1e-9 * width] = 0.0
+    sides, axes = np.nonzero(np.ones(bounds.shape, bool) if wanted is None else wanted)
+    if len(starts) and len(axes):
+        ends = _ends(prior, starts, axes, np.where(sides, 1e3, -1e3) * width[axes])
+        tolerance = SAME * width[axes][:, None]
+        alike = np.isclose(ends, ends[:, :1], rtol=0, atol=tolerance).all(axis=1)
+        outermost = np.where(sides, ends.max(axis=1), ends.min(axis=1))
+        known = alike | (draws.shape[1] == 1)  # one parameter has unlike ends at gaps alone
+        bounds[sides, axes] = np.where(known, outermost, bounds[sides, axes])
+    bounds[np.abs(bounds) < ROUNDING * width] = 0.0
     return bounds
 
 
-def _edge(prior: Any, starts: np.ndarray, axis: int, step: float) -> np.ndarray:
-    """Return where the density vanishes along an axis, for each start; infinite if nowhere.
+def _ends(prior: Prior, starts: np.ndarray, axes: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return where the density vanishes along axes (m,), for each of s starts: shape (m, s).
 
-    Each round cuts the interval in 32, so that a slow density is evaluated a few times only.
+    Each round cuts the intervals in 32, all at once, so that a slow density is asked a few times
+    only. An end is infinite where the density is finite a whole step away, or left the numbers.
     """
 
-    def values(fractions: np.ndarray) -> np.ndarray:
-        moved = np.repeat(starts, fractions.shape[1], axis=0)
-        moved[:, axis] += fractions.reshape(-1) * step
-        return np.asarray(prior.log_prob(moved)).reshape(fractions.shape)
+    def values(fractions: np.ndarray) -> np.ndarray:  # shape (m, s, k), as the result
+        m, s, k = fractions.shape
+        moved = np.tile(starts[:, None], (m, 1, k, 1))
+        moved[np.arange(m), :, :, axes] += fractions * steps[:, None, None]
+        return np.asarray(prior.log_prob(moved.reshape(m * s * k, -1))).reshape(m, s, k)
 
-    inside, width = np.zeros((len(starts), 1)), 1.0
-    endless = np.isfinite(values(inside + 1))[:, 0]
-    for _ in range(0 if endless.all() else 10):
+    inside, width = np.zeros((len(axes), len(starts), 1)), 1.0
+    endless = np.isfinite(values(inside + 1))
+    for _ in range(0 if endless.any(axis=1).all() else 10):
         width /= 32
         is_finite = np.isfinite(values(inside + width * np.arange(1, 32)))
-        inside = inside + width * np.logical_and.accumulate(is_finite, axis=1).sum(1, keepdims=True)
-    endless |= values(inside)[:, 0] < OVERFLOW
-    return np.where(endless, np.inf, starts[:, axis] + inside[:, 0] * step)
+        reached = np.logical_and.accumulate(is_finite, axis=-1).sum(axis=-1, keepdims=True)
+        inside = inside + width * reached
+    endless |= values(inside) < OVERFLOW
+    ends = starts[:, axes].T + inside[..., 0] * steps[:, None]
+    return np.where(endless[..., 0], np.copysign(np.inf, steps)[:, None], ends)
 
 
 def _stated_bounds(distribution: Any, n: int) -> np.ndarray | None:
@@ -249,10 +269,14 @@ def _event_space_bounds(distribution: Any, layout: Layout, example: Structure) -
 
 def _continues(prior: Prior, draws: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Tell which bounds, shape (2, n_params), have a finite density behind them."""
+    sides, axes = np.nonzero(np.isfinite(bounds))
     behind = np.zeros(bounds.shape, bool)
-    beyond = bounds + np.array([[-1e-3], [1e-3]]) * np.ptp(draws, axis=0)
-    for side, axis in np.argwhere(np.isfinite(bounds)):
-        points = draws[:16].copy()
-        points[:, axis] = beyond[side, axis]
-        behind[side, axis] = np.isfinite(prior.log_prob(points)).any()
+    if len(axes):
+        step = 1e-3 * np.ptp(draws, axis=0)[axes]
+        points = np.tile(draws[:16], (len(axes), 1, 1))
+        points[np.arange(len(axes)), :, axes] = (
+            bounds[sides, axes] + np.where(sides, step, -step)
+        )[:, None]
+        density = prior.log_prob(points.reshape(-1, draws.shape[1])).reshape(len(axes), -1)
+        behind[sides, axes] = np.isfinite(density).any(axis=1)
     return behind
