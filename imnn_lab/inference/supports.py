@@ -122,7 +122,7 @@ def _check_of_constraint(distribution: Any, example: Structure) -> Check | None:
         check(example)
     except (NotImplementedError, ValueError):  # some of PyTorch depend on what is not known
         return None
-    return lambda values, n: each_row(check(values), n).all(axis=1)
+    return lambda values, n: np.all(each_row(check(values), n), axis=1)
 
 
 def _check_before_transforms(distribution: Any, example: Structure) -> Check | None:
@@ -254,8 +254,7 @@ def _event_space_bounds(distribution: Any, layout: Layout, example: Structure) -
     n = layout.n_params
     unknown = np.stack([np.full(n, -np.inf), np.full(n, np.inf)])
     bijector = None if parts_of(distribution) else event_space_bijector(distribution)
-    numbers = None if bijector is None else bijector.inverse(example)
-    if numbers is None or not layout.same_as(numbers):
+    if bijector is None or not layout.same_as(numbers := bijector.inverse(example)):
         return unknown
     points = np.repeat(layout.matrix(numbers)[:1], 1 + 2 * n, axis=0)
     points[1 : 1 + n][np.diag_indices(n)] = -FAR
