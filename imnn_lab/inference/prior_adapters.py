@@ -9,20 +9,36 @@ written to the user's object, and no package is imported for it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from imnn_lab import checks
+from imnn_lab.inference.composites import composed_density
+from imnn_lab.inference.layout import Layout, Structure, each_row
 from imnn_lab.inference.priors import Independent, Prior
+from imnn_lab.inference.supports import (
+    bounds_of,
+    known_attribute,
+    probed_bounds,
+    support_check,
+    without_false_bounds,
+)
 
-Structure = Any
 METHODS = ("rvs", "sample", "logpdf", "logpmf", "log_prob", "support")
+SEEDS = ("seed", "rng", "random_state")
 FEW = 256  # draws that tell what a distribution is like
+SOME = 0.02  # the share of draws at a bound that rounding in float32 may take to be outside
+REPEATED = 0.1  # the share of draws with one value that no continuous distribution reaches
 DEPENDENT = 1e-6  # of the spread along other directions, which rounding in float32 stays below
+
+_warned_of: weakref.WeakSet[Any] = weakref.WeakSet()  # priors without a seed
 
 
 def as_prior(prior: Any, n_params: int | None = None, labels: Sequence[str] | None = None) -> Prior:
@@ -66,13 +82,19 @@ def as_prior(prior: Any, n_params: int | None = None, labels: Sequence[str] | No
         received = f"{result.n_params} parameters from {checks.describe(prior)}"
         expected = f"have {n_params} parameters, as many as the Fisher matrix has rows"
         raise ValueError(checks.wording("`prior`", expected, received))
-    draws = result.sample(16, 0)
-    if not np.isfinite(result.log_prob(draws)).any():
-        received = "−∞ or NaN at all of 16 draws"
-        raise ValueError(
-            checks.wording("`prior`", "have a finite density where it draws", received)
-        )
+    _check_density_of_draws(result)
     return result
+
+
+def _check_density_of_draws(prior: Prior) -> None:
+    """Refuse a prior without a density at all of its draws; warn if that holds for some."""
+    without = int((~(prior.log_prob(prior.sample(FEW, 0)) > -np.inf)).sum())
+    received = f"−∞ or NaN at {without} of {FEW} draws"
+    words = checks.wording("`prior`", "have a finite density where it draws", received)
+    if without == FEW:
+        raise ValueError(words)
+    if without > SOME * FEW:
+        checks.warn(f"{words} Those parts of the prior are lost to all but rejection.")
 
 
 def labels_of(prior: Any, labels: Sequence[str] | None) -> Sequence[str] | None:
@@ -81,16 +103,30 @@ def labels_of(prior: Any, labels: Sequence[str] | None) -> Sequence[str] | None:
 
 
 def _refuse_without_density(prior: Any, draws: np.ndarray) -> None:
-    """Refuse a prior whose draws are integers, or fill fewer dimensions than they have."""
+    """Refuse a prior whose draws are NaN, integers or repeated values, or lie on a surface."""
+    if not np.isfinite(draws).all():
+        expected, received = "draw finite numbers", f"NaN or infinite ones of {prior!r}"
+        raise ValueError(checks.wording("`prior`", expected, received))
     integers = (draws == np.round(draws)).all(axis=0) & (np.abs(draws) < 2**23).all(axis=0)
-    if (integers & (np.ptp(draws, axis=0) > 0)).any():
+    repeats = max(np.unique(column, return_counts=True)[1].max() for column in draws.T)
+    if integers.any() or repeats > REPEATED * len(draws):
         raise TypeError(_wording_of_discrete(prior))
-    scale = np.ptp(draws, axis=0)
-    varied = (draws - draws.mean(axis=0))[:, scale > 0] / scale[scale > 0]
-    if varied.shape[1] > 1:
-        spread = np.linalg.svd(varied, compute_uv=False)
-        if spread[-1] < DEPENDENT * spread[0]:
-            raise ValueError(_wording_of_bound(prior))
+    if draws.shape[1] > 1 and any(map(_dependent, _columns_of_surfaces(draws))):
+        raise ValueError(_wording_of_bound(prior))
+
+
+def _columns_of_surfaces(draws: np.ndarray) -> list[np.ndarray]:
+    """Return columns that depend on one another on a plane, a sphere or the log of a simplex."""
+    unit = (draws - draws.mean(axis=0)) / np.std(draws, axis=0)
+    columns = [unit, np.concatenate([unit, unit**2], axis=1)]
+    return [*columns, np.exp(draws)] if np.abs(draws).max() < 50 else columns
+
+
+def _dependent(columns: np.ndarray) -> bool:
+    """Tell whether columns (n, m) lie in a space of fewer than m dimensions."""
+    varied = columns - columns.mean(axis=0)
+    spread = np.linalg.svd(varied / np.ptp(varied, axis=0), compute_uv=False)
+    return bool(spread[-1] < DEPENDENT * spread[0])
 
 
 def _wording_of_discrete(prior: Any) -> str:
@@ -117,7 +153,9 @@ def _adapted(prior: Any) -> Prior:
         return prior
     if isinstance(prior, list | tuple) and prior:
         return Independent([_adapted(part) for part in prior])
-    methods = {name for name in METHODS if callable(getattr(prior, name, None))}
+    if isinstance(prior, stats.rv_histogram):  # which has its parameters, but can be called
+        prior = prior()
+    methods = {name for name in METHODS if callable(known_attribute(prior, name))}
     if isinstance(prior, type) or (callable(prior) and "rvs" in methods):
         remedy = "Call it with them: stats.norm(0, 1) instead of stats.norm."
         expected = "be a distribution with its parameters"
@@ -152,10 +190,11 @@ class ScipyPrior(Prior):
         except ValueError:
             raise ValueError(_wording_of_bound(distribution)) from None
         if callable(getattr(distribution, "support", None)):
-            bounds = [np.broadcast_to(b, shape).reshape(-1) for b in distribution.support()]
-            self.low, self.high = (np.asarray(bound, np.float64) for bound in bounds)
+            sides = [np.broadcast_to(b, shape).reshape(-1) for b in distribution.support()]
+            bounds = np.asarray(sides, np.float64)
         else:
-            self.low, self.high = probed_bounds(self, self._parameters)
+            bounds = probed_bounds(self)
+        self.low, self.high = without_false_bounds(bounds, self.sample(2000, 0))
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
@@ -165,7 +204,9 @@ class ScipyPrior(Prior):
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the log density, shape (n,)."""
         θ = np.asarray(θ, np.float64)
-        return _one_each(self.distribution.logpdf(θ.reshape(len(θ), *self._shape)), len(θ))
+        return each_row(self.distribution.logpdf(θ.reshape(len(θ), *self._shape)), len(θ)).sum(
+            axis=1
+        )
 
     def _draw(self, n: int | None, generator: np.random.Generator) -> np.ndarray:
         """Return n draws, shape (n,) + the distribution's, or one without the first axis."""
@@ -182,59 +223,62 @@ class SampledPrior(Prior):
     """Any object with ``sample(n)`` and ``log_prob(θ)``.
 
     Joint distributions draw a structure (list, tuple, dict) of parts: they are concatenated in
-    the structure's order, and split again to be evaluated. Where a distribution has a `support` to
-    `check`, as those of PyTorch and NumPyro, it is evaluated only inside: there some of them raise
-    outside, and others give the density of the inside.
+    the structure's order, and split again to be evaluated. The density is −∞ where the support is
+    known and a value lies outside, and where the distribution gives NaN or refuses the value.
     """
 
     def __init__(self, distribution: Any) -> None:
         self.distribution = distribution
         self._names = _argument_names(distribution.sample)
-        self._support = _support(distribution)
-        self._example = self._draw(2, np.random.default_rng(0))
-        leaves = _leaves(self._example)
-        self._shapes = [leaf.shape[1:] for leaf in leaves]
-        self._dtypes = [leaf.dtype for leaf in leaves]
-        sizes = [int(np.prod(shape)) for shape in self._shapes]
-        self._ends = np.cumsum(sizes)
-        _refuse_without_density(distribution, self.sample(FEW, 0))
-        self.low, self.high = _stated_bounds(distribution, int(sum(sizes))) or probed_bounds(
-            self, int(sum(sizes))
-        )
+        if not self._names & {"key", *SEEDS} and _torch_of(distribution) is None:
+            _warn_of_no_seed(distribution)
+        drawn = self._draw(2, np.random.default_rng(0))
+        self._layout = Layout(drawn)
+        example = self._layout.structure(self._layout.matrix(drawn))
+        self._density = composed_density(distribution) or _unvalidated(distribution).log_prob
+        draws = self.sample(FEW, 0)
+        _refuse_without_density(distribution, draws)
+        self._inside = None
+        unchecked = np.isfinite(self.log_prob(draws))
+        if not unchecked.any():  # shows why, if it raises
+            self._density(self._layout.structure(draws))
+        self._inside = support_check(distribution, example)
+        if (unchecked & ~np.isfinite(self.log_prob(draws))).sum() > SOME * FEW:
+            self._inside = None  # it is not the support of what is drawn
+        self.low, self.high = bounds_of(self, distribution, self._layout, example)
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        leaves = _leaves(self._draw(n, np.random.default_rng(rng)))
-        return np.concatenate([leaf.reshape(n, -1) for leaf in leaves], axis=1).astype(np.float64)
+        return self._layout.matrix(self._draw(n, np.random.default_rng(rng)))
 
     def log_prob(self, θ: Any) -> np.ndarray:
-        """Return the log density, shape (n,); NaN, as some give outside their support, is −∞."""
+        """Return the log density, shape (n,)."""
         θ = np.asarray(θ, np.float64)
         values = np.full(len(θ), -np.inf)
         inside = np.ones(len(θ), bool)
-        if self._support is not None:
-            checked = _array(self._support(self._structured(θ)))
-            inside &= checked.reshape(len(θ), -1 if len(θ) else 1).all(axis=1)
-        if inside.any():
-            found = self.distribution.log_prob(self._structured(θ[inside]))
-            values[inside] = _one_each(_array(found), int(inside.sum()))
+        if self._inside is not None and len(θ):
+            inside = self._inside(self._layout.structure(θ), len(θ))
+        values[inside] = self._where_accepted(θ[inside])
         return np.where(np.isnan(values), -np.inf, values)
 
-    def _structured(self, θ: np.ndarray) -> Structure:
-        """Return parameters (n, n_params) in the structure and the types of a draw."""
-        pieces = np.split(θ, self._ends[:-1], axis=1)
-        leaves = [
-            piece.reshape((len(θ), *shape)).astype(dtype)
-            for piece, shape, dtype in zip(pieces, self._shapes, self._dtypes, strict=True)
-        ]
-        return _like(self._example, leaves)
+    def _where_accepted(self, θ: np.ndarray) -> np.ndarray:
+        """Return the log density, −∞ of each value that the distribution refuses."""
+        if not len(θ):
+            return np.empty(0)
+        try:
+            return each_row(self._density(self._layout.structure(θ)), len(θ)).sum(axis=1)
+        except _refusals():
+            if len(θ) == 1:
+                return np.array([-np.inf])
+        return np.concatenate([self._where_accepted(half) for half in np.array_split(θ, 2)])
 
     def _draw(self, n: int, generator: np.random.Generator) -> Structure:
-        size: Any = (n,) if "sample_shape" in self._names else n
+        torch = _torch_of(self.distribution)
+        size: Any = n if torch is None and "sample_shape" not in self._names else (n,)
         pair = generator.integers(2**31, size=2, dtype=np.int32)
         if "key" in self._names:  # NumPyro
             drawn = self.distribution.sample(_jax_key(pair), sample_shape=size)
-        elif (torch := _torch_of(self.distribution)) is not None:
+        elif torch is not None:
             with torch.random.fork_rng():  # leaves PyTorch's own random numbers as they are
                 torch.manual_seed(int(pair[0]))
                 drawn = self.distribution.sample(size)
@@ -246,65 +290,11 @@ class SampledPrior(Prior):
         return drawn
 
     def _seed_option(self, pair: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
-        name = next((name for name in ("seed", "rng", "random_state") if name in self._names), None)
+        name = next((name for name in SEEDS if name in self._names), None)
         if name != "seed":
             return {} if name is None else {name: generator}
         stateless = hasattr(self.distribution, "event_shape")  # as TensorFlow Probability has it
         return {name: pair if stateless else int(pair[0])}
-
-
-def probed_bounds(prior: Any, n_params: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the bounds of a prior's support by asking where its density vanishes.
-
-    From a few draws, each parameter moves outwards while the others stay; a change from finite to
-    −∞ within a thousand widths of the draws is a bound, found by section.
-    """
-    draws = np.asarray(prior.sample(256, np.random.default_rng(0)))
-    width = np.maximum(np.ptp(draws, axis=0), 1e-12)
-    starts = draws[np.isfinite(prior.log_prob(draws))][:16]
-    bounds = np.array([[-np.inf] * n_params, [np.inf] * n_params])
-    if not len(starts):
-        return bounds[0], bounds[1]
-    for side, sign in enumerate((-1, 1)):
-        for axis in range(n_params):
-            reached = _edge(prior, starts, axis, sign * 1e3 * width[axis])
-            if np.isfinite(reached).all():
-                bounds[side, axis] = sign * np.max(sign * reached)
-    bounds[np.abs(bounds) < 1e-9 * width] = 0.0
-    return bounds[0], bounds[1]
-
-
-def _edge(prior: Any, starts: np.ndarray, axis: int, step: float) -> np.ndarray:
-    """Return where the density vanishes along an axis, for each start; infinite if nowhere.
-
-    Each round cuts the interval in 32, so that a slow density is evaluated a few times only.
-    """
-
-    def finite(fractions: np.ndarray) -> np.ndarray:
-        moved = np.repeat(starts, fractions.shape[1], axis=0)
-        moved[:, axis] += fractions.reshape(-1) * step
-        return np.isfinite(prior.log_prob(moved)).reshape(fractions.shape)
-
-    inside, width = np.zeros((len(starts), 1)), 1.0
-    endless = finite(inside + 1)[:, 0]
-    for _ in range(0 if endless.all() else 10):
-        width /= 32
-        is_finite = finite(inside + width * np.arange(1, 32))
-        inside = inside + width * np.logical_and.accumulate(is_finite, axis=1).sum(1, keepdims=True)
-    return np.where(endless, np.inf, starts[:, axis] + inside[:, 0] * step)
-
-
-def _stated_bounds(distribution: Any, n: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return `low` and `high` of a distribution, or of what an Independent one wraps."""
-    wraps = any(base.__name__ == "Independent" for base in type(distribution).__mro__)
-    names = ("distribution", "base_dist") if wraps else ()  # those that transform have them too
-    for owner in (distribution, *(getattr(distribution, name, None) for name in names)):
-        low, high = getattr(owner, "low", None), getattr(owner, "high", None)
-        if low is not None and high is not None and not callable(low):
-            sides = [_array(side).astype(np.float64).reshape(-1) for side in (low, high)]
-            if all(side.size in (1, n) for side in sides):
-                return np.broadcast_to(sides[0], n).copy(), np.broadcast_to(sides[1], n).copy()
-    return None
 
 
 def _argument_names(function: Any) -> set[str]:
@@ -314,12 +304,41 @@ def _argument_names(function: Any) -> set[str]:
         return set()
 
 
-def _support(distribution: Any) -> Any:
-    """Return the function that says which values lie in the support, or None if there is none."""
+def _warn_of_no_seed(prior: Any) -> None:
+    """Warn, once for each prior, that a seed does not reproduce its draws."""
     try:
-        return getattr(getattr(distribution, "support", None), "check", None)
-    except NotImplementedError:  # some of PyTorch
-        return None
+        if prior in _warned_of:
+            return
+        _warned_of.add(prior)
+    except TypeError:  # it has no hash, or no weak references
+        pass
+    checks.warn(
+        f"`prior.sample` of {checks.describe(prior)} takes no seed: the seeds of ABC and PMC will "
+        "not reproduce its draws. Give it an argument `rng`, a numpy.random.Generator, or `seed`."
+    )
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """Return the errors by which distributions refuse values outside their support."""
+    tensorflow = sys.modules.get("tensorflow")
+    ours = () if tensorflow is None else (tensorflow.errors.InvalidArgumentError,)
+    return (ValueError, ArithmeticError, AssertionError, *ours)
+
+
+def _unvalidated(distribution: Any) -> Any:
+    """Return a copy of a distribution of PyTorch, of its parts too, that refuses no value.
+
+    Whether they do is a setting of the whole process, which some packages change.
+    """
+    if isinstance(distribution, list):
+        return [_unvalidated(part) for part in distribution]
+    if _torch_of(distribution) is None or not hasattr(distribution, "_validate_args"):
+        return distribution
+    silent = copy.copy(distribution)
+    for name, value in vars(distribution).items():
+        setattr(silent, name, _unvalidated(value))
+    silent._validate_args = False
+    return silent
 
 
 def _torch_of(distribution: Any) -> Any:
@@ -332,31 +351,3 @@ def _jax_key(pair: np.ndarray) -> Any:
     """Return a key of JAX's random numbers; two integers are one, too."""
     jax = sys.modules.get("jax")
     return pair.astype(np.uint32) if jax is None else jax.random.PRNGKey(int(pair[0]))
-
-
-def _array(values: Any) -> np.ndarray:
-    """Return an array or a tensor of any package as an array."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-
-
-def _leaves(structure: Structure) -> list[np.ndarray]:
-    if isinstance(structure, Mapping):
-        return [_array(leaf) for leaf in structure.values()]
-    if isinstance(structure, list | tuple):
-        return [_array(leaf) for leaf in structure]
-    return [_array(structure)]
-
-
-def _like(example: Structure, leaves: list[np.ndarray]) -> Structure:
-    if isinstance(example, Mapping):
-        return dict(zip(example, leaves, strict=True))
-    if hasattr(example, "_fields"):
-        return type(example)(*leaves)
-    if isinstance(example, list | tuple):
-        return type(example)(leaves)
-    return example.new_tensor(leaves[0]) if hasattr(example, "new_tensor") else leaves[0]
-
-
-def _one_each(values: Any, n: int) -> np.ndarray:
-    """Sum the log densities of independent parameters: shape (n, ...) to (n,)."""
-    return np.asarray(values, np.float64).reshape(n, -1 if n else 1).sum(axis=1)

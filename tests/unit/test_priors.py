@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -347,6 +348,120 @@ def test_an_object_with_sample_and_log_prob_is_a_prior():
     prior = as_prior(Plain(), 2)
     np.testing.assert_allclose((prior.low, prior.high), [[0, 0], [1, 1]], atol=1e-9)
     np.testing.assert_array_equal(prior.log_prob(θ), [0, -np.inf, -np.inf])
+
+
+def test_a_prior_without_a_seed_says_so_once():
+    first, second = Plain(), Plain()
+    with pytest.warns(UserWarning, match=r"`prior.sample` .* takes no seed"):
+        as_prior(first, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_prior(first, 2)
+        as_prior(stats.norm(0, 1), 1)
+        as_prior(NumPyroUniform([0, 0], [1, 2]), 2)
+    with pytest.warns(UserWarning, match="takes no seed"):
+        as_prior(second, 2)
+
+
+def test_a_histogram_of_scipy_is_a_prior():
+    histogram = stats.rv_histogram((np.array([1, 3]), np.array([0.0, 1.0, 3.0])), density=False)
+    for prior in (as_prior(histogram, 1), as_prior(histogram(), 1)):
+        np.testing.assert_array_equal(prior.bounds, [[0], [3]])
+        expected = [np.log(1 / 4), np.log(3 / 8), -np.inf]  # 1 : 3, over the widths 1 and 2
+        np.testing.assert_allclose(prior.log_prob([[0.5], [2.0], [3.5]]), expected)
+        assert ((prior.sample(100, 1) > 0) & (prior.sample(100, 1) < 3)).all()
+
+
+class Validating:
+    """Like a distribution of PyTorch that does not know its support, as those of zuko."""
+
+    __module__ = "torch.distributions.exponential"
+    event_shape = ()
+    _validate_args = True
+    asked = 0
+
+    def __init__(self, inner=None):
+        self.inner = inner
+
+    @property
+    def support(self):
+        raise NotImplementedError
+
+    def sample(self, shape=()):
+        assert isinstance(shape, tuple)
+        return Tensor(sys.modules["torch"].generator.uniform(1, 2, size=(*shape, 1)))
+
+    def log_prob(self, value):
+        if self.inner is not None:
+            return self.inner.log_prob(value)
+        inside = (value.values >= 1) & (value.values <= 2)
+        if self._validate_args and not inside.all():
+            raise ValueError("Expected value argument to be within the support")
+        return Tensor(np.where(inside, 0.0, -np.inf))
+
+
+class Transformed:
+    """Like TransformedDistribution of PyTorch: its own support is that of the transform alone."""
+
+    __module__ = "torch.distributions.transformed_distribution"
+    event_shape = ()
+
+    def __init__(self, base):
+        self.base_dist, self.transforms, self.support = base, [self], self
+
+    def check(self, value):
+        return Tensor(np.isfinite(value.values), bool)
+
+    def inv(self, value):
+        return Tensor(value.values - 3)
+
+    def sample(self, sample_shape=()):
+        return Tensor(self.base_dist.sample(sample_shape).values + 3)
+
+    def log_prob(self, value):  # as where nothing is validated: the formula goes on
+        return Tensor(stats.expon.logpdf(np.abs(value.values - 3)) + 2 * (value.values < 3))
+
+
+@pytest.mark.parametrize("validates", [True, False])
+def test_torch_is_asked_outside_supports_whether_it_validates_or_not(monkeypatch, validates):
+    torch = Torch()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(Validating, "_validate_args", validates)
+    user = Validating(Validating())
+    prior = as_prior(user, 1)
+    np.testing.assert_allclose(prior.bounds, [[1], [2]], rtol=1e-6)
+    np.testing.assert_array_equal(prior.log_prob([[0.5], [1.5], [2.5]]), [-np.inf, 0, -np.inf])
+    assert user._validate_args is validates
+    assert "_validate_args" not in vars(user)
+    prior = as_prior(Transformed(torch_normal(torch)([1.0, 2.0])), 2)
+    np.testing.assert_allclose(prior.bounds, [[3, 3], [np.inf] * 2], rtol=1e-6)
+    values = prior.log_prob([[4.0, 5.0], [4.0, 2.0]])
+    np.testing.assert_allclose(values, [-3, -np.inf], rtol=1e-6)
+
+
+def test_a_prior_that_refuses_values_has_no_density_there():
+    class Refusing(Plain):
+        def sample(self, n, rng):
+            return rng.uniform(0, 1, (n, 2))
+
+        def log_prob(self, x):
+            if not ((x > 0) & (x < 1)).all():
+                raise ValueError("outside")
+            return np.zeros(len(x))
+
+    prior = as_prior(Refusing(), 2)
+    np.testing.assert_allclose(prior.bounds, [[0, 0], [1, 1]], atol=1e-6)
+    np.testing.assert_array_equal(prior.log_prob(θ), [0, -np.inf, -np.inf])
+
+
+def test_a_prior_without_a_density_at_some_of_its_draws_says_so():
+    class Halved(Plain):
+        def log_prob(self, x):
+            return np.where(x[:, 0] < 0.2, super().log_prob(x), np.nan)
+
+    with pytest.warns(UserWarning, match="−∞ or NaN at .* of 256 draws"):
+        prior = as_prior(Halved(), 2)
+    assert prior.high[0] == np.inf  # the density ends at 0.2, but there are draws beyond
 
 
 def test_a_truncated_normal_agrees_with_scipy():
