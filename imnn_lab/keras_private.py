@@ -19,6 +19,7 @@ Each name has a test in ``tests/unit/test_private_names.py`` that says which upg
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,43 @@ import tensorflow as tf
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a model, those of nested models included, but not the models."""
     return [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+
+
+@contextlib.contextmanager
+def recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, tf.Tensor]]]:
+    """While tracing, list what layers and operations of a model give out, the inner ones first.
+
+    Each has a name for readers. What is computed inside a loop or a branch is left out.
+    """
+    parts: dict[int, Any] = {}
+    for layer in model._flatten_layers():
+        operations = getattr(layer, "operations", ())
+        parts |= {id(part): part for part in (layer, *operations) if part is not model}
+    graph = tf.compat.v1.get_default_graph()
+    recorded: list[tuple[str, tf.Tensor]] = []
+
+    def recording(part: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            outputs = original(*arguments, **keywords)
+            name = f"{part.name!r} ({type(part).__name__})"
+            recorded.extend(
+                (name, x)
+                for x in keras.tree.flatten(outputs)
+                if tf.is_tensor(x) and x.dtype.is_floating and x.graph is graph
+            )
+            return outputs
+
+        return call
+
+    replaced = [part for part in parts.values() if "call" not in vars(part)]
+    for part in replaced:
+        part.call = recording(part, part.call)
+    try:
+        yield recorded
+    finally:
+        for part in replaced:
+            del part.call
 
 
 def innermost(optimiser: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -18,8 +18,9 @@ from imnn_lab.keras_private import (
 )
 from imnn_lab.networks import last_layer
 from imnn_lab.networks.fitted_layers import fit_layers
+from imnn_lab.networks.tangents import check_tangents
 from imnn_lab.settings import Settings
-from imnn_lab.sources.source import Source, tangent
+from imnn_lab.sources.source import Source
 from imnn_lab.summaries import Compressor, changed_by_training
 
 MOST_VALUES = 2**25  # of the simulations that layers are fitted to
@@ -112,7 +113,7 @@ def check_layers(model: keras.Model, training: Source) -> None:
     if training.in_chunks or training.is_exact or not compressor.is_plain:
         _check_weights_stay(model, compressor, training)
     if training.is_exact:
-        _check_differentiable(model, training)
+        check_tangents(model, training)
 
 
 def _check_weights_stay(model: keras.Model, compressor: Compressor, training: Source) -> None:
@@ -131,37 +132,6 @@ def _check_weights_stay(model: keras.Model, compressor: Compressor, training: So
             "derivatives or Dropout they would not be the same for all simulations of an "
             "iteration. Leave those layers out."
         )
-
-
-def _check_differentiable(model: keras.Model, training: Source) -> None:
-    """Refuse a model through which TensorFlow's forward mode gives no, or other, derivatives."""
-    random, kind = np.random.default_rng(0), training.dtype
-    x = training.fiducial(1)
-    x = tf.constant(x + 0.1 * np.abs(x).max() * random.normal(size=x.shape), kind)
-    direction = tf.constant(random.normal(size=x.shape), kind)
-
-    def both() -> tuple[tf.Tensor, tf.Tensor]:
-        forward = tangent(lambda x: model(x, training=False), x, direction)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = model(x, training=False)
-        weight = tf.constant(random.normal(size=forward.shape), kind)
-        gradient = tape.gradient(value, x, output_gradients=weight, unconnected_gradients="zero")
-        return tf.reduce_sum(weight * forward), tf.reduce_sum(gradient * direction)
-
-    remedy = (
-        "Recurrent layers (LSTM, GRU, SimpleRNN, RNN) are differentiable with unroll=True; "
-        "otherwise use other layers, or δθ for central differences."
-    )
-    expected = "be differentiable in forward mode for exact derivatives (δθ=None)"
-    try:
-        forward, reverse = tf.function(both, autograph=False).get_concrete_function()()
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ValueError(checks.wording("`model`", expected, reason, remedy)) from error
-    if not np.isclose(forward, reverse, rtol=1e-2, atol=1e-6):
-        received = f"the derivative {float(forward):.6g}, and {float(reverse):.6g} in reverse mode"
-        raise ValueError(checks.wording("`model`", expected, received, remedy))
 
 
 def copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
