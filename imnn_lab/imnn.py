@@ -29,7 +29,6 @@ DATA = (
     "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
     "simulator",
 )  # fmt: skip
-OWN_OPTIMISER = "Register an optimiser of your own with keras.saving.register_keras_serializable."
 
 
 class IMNN:
@@ -75,7 +74,9 @@ class IMNN:
         then `model`. A model with another last layer gets a fixed whitening layer appended, and
         `imnn.model` is the two together.
     optimiser : keras.optimizers.Optimizer, optional
-        It is copied, so that it can serve several networks. Default: Adam.
+        It is copied, so that it can serve several networks. Its learning rate is a number or a
+        schedule. `MultiOptimizer`, functions as learning rate, `exclude_from_weight_decay` and
+        ``use_ema=True`` without `ema_overwrite_frequency` are refused. Default: Adam.
     save : bool
         Whether to save to ``directory/filename`` at the end of each fit.
     load : bool
@@ -244,15 +245,17 @@ class IMNN:
         saves: bool = False,
     ) -> None:
         self.settings, self._path = settings, path
+        given = None if optimiser is None else setup.copied_optimiser(optimiser)
+        if given is not None:
+            setup.check_type(given, settings.dtype)
         training, validation = sources(settings, **data, is_needed=archive is None)
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
-            with storage.whole(where / STATE, OWN_OPTIMISER):
-                saved = setup.copied_optimiser(keras.optimizers.deserialize(archive.optimiser))
-            given = None if optimiser is None else setup.copied_optimiser(optimiser)
+            with storage.whole(where / STATE, setup.OWN_OPTIMISER):
+                saved = setup.saved_optimiser(archive.optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._default_network() if model is None else model
@@ -260,7 +263,7 @@ class IMNN:
             most = comfortable_chunk(network)
             training = training.limited(most)
             validation = validation and validation.limited(most)
-            self._network = self._prepared(network, optimiser, training, validation)
+            self._network = self._prepared(network, given, training, validation)
         if self.settings.is_preprocessed:
             self._network.preprocess = data["map_fn"]
         if training is not None:
@@ -279,11 +282,11 @@ class IMNN:
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
-        copied = setup.copied_optimiser(optimiser)
+        optimiser = optimiser or setup.copied_optimiser(None)
         setup.check_layers(network, training)
         network = setup.prepared_network(network, self.settings, training, validation)
-        config = keras.optimizers.serialize(copied)
-        return Network(self.settings, network, copied, config, arrays_of(network.variables))
+        config = keras.optimizers.serialize(optimiser)
+        return Network(self.settings, network, optimiser, config, arrays_of(network.variables))
 
     # Training -------------------------------------------------------------------------------
 

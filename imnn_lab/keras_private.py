@@ -8,12 +8,20 @@ Each name has a test in ``tests/unit/test_private_names.py`` that says which upg
 `Layer.call` replaced on an instance
     `BatchNormalization.call` takes a mask for its statistics, but layers that do not support masks
     (convolutions) drop it on its way through a model, so that none can be handed to the model.
+`Optimizer._learning_rate`
+    The public `learning_rate` is the number that a schedule or a function gives, not these.
+`Optimizer._iterations`
+    What schedules count; the public `iterations` is divided by `gradient_accumulation_steps`.
+`Optimizer._exclude_from_weight_decay`, `Optimizer._exclude_from_weight_decay_pattern`
+    What `exclude_from_weight_decay` sets is not in the configuration of an optimiser.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,6 +30,66 @@ import tensorflow as tf
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a model, those of nested models included, but not the models."""
     return [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+
+
+@contextlib.contextmanager
+def recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, tf.Tensor]]]:
+    """While tracing, list what layers and operations of a model give out, the inner ones first.
+
+    Each has a name for readers. What is computed inside a loop or a branch is left out.
+    """
+    parts: dict[int, Any] = {}
+    for layer in model._flatten_layers():
+        operations = getattr(layer, "operations", ())
+        parts |= {id(part): part for part in (layer, *operations) if part is not model}
+    graph = tf.compat.v1.get_default_graph()
+    recorded: list[tuple[str, tf.Tensor]] = []
+
+    def recording(part: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            outputs = original(*arguments, **keywords)
+            name = f"{part.name!r} ({type(part).__name__})"
+            recorded.extend(
+                (name, x)
+                for x in keras.tree.flatten(outputs)
+                if tf.is_tensor(x) and x.dtype.is_floating and x.graph is graph
+            )
+            return outputs
+
+        return call
+
+    replaced = [part for part in parts.values() if "call" not in vars(part)]
+    for part in replaced:
+        part.call = recording(part, part.call)
+    try:
+        yield recorded
+    finally:
+        for part in replaced:
+            del part.call
+
+
+def innermost(optimiser: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimiser that others (`LossScaleOptimizer`) wrap."""
+    while hasattr(optimiser, "inner_optimizer"):
+        optimiser = optimiser.inner_optimizer
+    return optimiser
+
+
+def rate_of(optimiser: keras.optimizers.Optimizer) -> Any:
+    """Return the learning rate as an optimiser holds it: a variable, a schedule or a function."""
+    return innermost(optimiser)._learning_rate
+
+
+def n_updates(optimiser: keras.optimizers.Optimizer) -> keras.Variable:
+    """Return the number of updates so far, at which a schedule of the learning rate is called."""
+    return innermost(optimiser)._iterations
+
+
+def excludes_from_weight_decay(optimiser: keras.optimizers.Optimizer) -> bool:
+    """Whether some variables are excluded from weight decay."""
+    names = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
+    return any(getattr(innermost(optimiser), name, None) for name in names)
 
 
 @contextlib.contextmanager

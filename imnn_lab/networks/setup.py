@@ -10,15 +10,24 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks, networks
-from imnn_lab.keras_private import all_layers
+from imnn_lab.keras_private import (
+    all_layers,
+    excludes_from_weight_decay,
+    innermost,
+    rate_of,
+)
 from imnn_lab.networks import last_layer
 from imnn_lab.networks.fitted_layers import fit_layers
+from imnn_lab.networks.tangents import check_tangents
 from imnn_lab.settings import Settings
-from imnn_lab.sources.source import Source, tangent
+from imnn_lab.sources.source import Source
 from imnn_lab.summaries import Compressor, changed_by_training
 
 MOST_VALUES = 2**25  # of the simulations that layers are fitted to
 DEFAULT_LEARNING_RATE = 3e-4
+OWN_OPTIMISER = (
+    "Register an optimiser or schedule of your own with keras.saving.register_keras_serializable."
+)
 
 
 def default_network(settings: Settings) -> keras.Model:
@@ -104,7 +113,7 @@ def check_layers(model: keras.Model, training: Source) -> None:
     if training.in_chunks or training.is_exact or not compressor.is_plain:
         _check_weights_stay(model, compressor, training)
     if training.is_exact:
-        _check_differentiable(model, training)
+        check_tangents(model, training)
 
 
 def _check_weights_stay(model: keras.Model, compressor: Compressor, training: Source) -> None:
@@ -125,46 +134,101 @@ def _check_weights_stay(model: keras.Model, compressor: Compressor, training: So
         )
 
 
-def _check_differentiable(model: keras.Model, training: Source) -> None:
-    """Refuse a model through which TensorFlow's forward mode gives no, or other, derivatives."""
-    random, kind = np.random.default_rng(0), training.dtype
-    x = training.fiducial(1)
-    x = tf.constant(x + 0.1 * np.abs(x).max() * random.normal(size=x.shape), kind)
-    direction = tf.constant(random.normal(size=x.shape), kind)
-
-    def both() -> tuple[tf.Tensor, tf.Tensor]:
-        forward = tangent(lambda x: model(x, training=False), x, direction)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = model(x, training=False)
-        weight = tf.constant(random.normal(size=forward.shape), kind)
-        gradient = tape.gradient(value, x, output_gradients=weight, unconnected_gradients="zero")
-        return tf.reduce_sum(weight * forward), tf.reduce_sum(gradient * direction)
-
-    remedy = (
-        "Recurrent layers (LSTM, GRU, SimpleRNN, RNN) are differentiable with unroll=True; "
-        "otherwise use other layers, or δθ for central differences."
-    )
-    expected = "be differentiable in forward mode for exact derivatives (δθ=None)"
-    try:
-        forward, reverse = tf.function(both, autograph=False).get_concrete_function()()
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ValueError(checks.wording("`model`", expected, reason, remedy)) from error
-    if not np.isclose(forward, reverse, rtol=1e-2, atol=1e-6):
-        received = f"the derivative {float(forward):.6g}, and {float(reverse):.6g} in reverse mode"
-        raise ValueError(checks.wording("`model`", expected, received, remedy))
-
-
 def copied_optimiser(optimiser: Any) -> keras.optimizers.Optimizer:
-    """Return a fresh optimiser with the same settings, so that IMNNs share no state."""
+    """Return a fresh optimiser with the same settings, so that IMNNs share no state.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a Keras optimiser, has no learning rate or a function as such, averages weights
+        to no effect, or has settings that cannot be copied.
+    """
     if optimiser is None:
         return keras.optimizers.Adam(learning_rate=DEFAULT_LEARNING_RATE)
     if not isinstance(optimiser, keras.optimizers.Optimizer):
         remedy = "For example keras.optimizers.Adam(1e-3)."
         received = checks.describe(optimiser)
         raise TypeError(checks.wording("`optimiser`", "be a Keras optimiser", received, remedy))
+    _check_optimiser(optimiser)
+    try:
+        return same_optimiser(optimiser)
+    except Exception as error:
+        reason = f"one that cannot ({checks.first_line(error)})"
+        expected = "be one that Keras can make again from its configuration"
+        raise ValueError(checks.wording("`optimiser`", expected, reason, OWN_OPTIMISER)) from error
+
+
+def check_type(optimiser: keras.optimizers.Optimizer, dtype: str) -> None:
+    """Refuse an optimiser that mixes the type of the weights with that of Keras, as Muon does."""
+    if dtype == keras.config.floatx():
+        return
+    weights = [keras.Variable(np.ones(shape), dtype=dtype) for shape in ((2,), (2, 2))]
+    trial = same_optimiser(optimiser)
+    try:
+        trial.build(weights)
+        trial.apply([tf.ones(weight.shape, dtype) for weight in weights], weights)
+    except Exception as error:
+        received = f"{type(optimiser).__name__} ({checks.first_line(error)})"
+        remedy = (
+            f"Use another optimiser or dtype={keras.config.floatx()!r}, or call "
+            f"keras.config.set_floatx({dtype!r}) first."
+        )
+        raise ValueError(
+            checks.wording("`optimiser`", f"compute in {dtype}", received, remedy)
+        ) from error
+
+
+def same_optimiser(optimiser: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return a fresh optimiser with the same settings."""
     return type(optimiser).from_config(optimiser.get_config())
+
+
+def saved_optimiser(config: Any) -> keras.optimizers.Optimizer:
+    """Return a fresh optimiser from what Keras wrote down of it.
+
+    `keras.optimizers.deserialize` does not know all optimisers of Keras (not Lamb).
+
+    Raises
+    ------
+    Exception
+        Whatever Keras raises for what is no configuration of an optimiser.
+    """
+    optimiser = keras.saving.deserialize_keras_object(config)
+    if not isinstance(optimiser, keras.optimizers.Optimizer):
+        raise TypeError(f"it describes {checks.describe(optimiser)}")
+    return optimiser
+
+
+def _check_optimiser(optimiser: keras.optimizers.Optimizer) -> None:
+    """Refuse an optimiser of which something would have no effect here, or not be saved."""
+    inner = innermost(optimiser)
+    rate = rate_of(inner)
+    is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+    if callable(rate) and not is_schedule:
+        expected = "have a number or a LearningRateSchedule as learning rate"
+        received = f"a function ({checks.describe(rate)}), which cannot be saved"
+        remedy = "Steer the rate with run.steer(learning_rate=...), or write a schedule."
+        raise ValueError(checks.wording("`optimiser`", expected, received, remedy))
+    if "learning_rate" not in inner.get_config():
+        expected = "have one learning rate, which a run records and can steer"
+        raise ValueError(
+            checks.wording("`optimiser`", expected, type(inner).__name__, "Choose one optimiser.")
+        )
+    if inner.use_ema and not inner.ema_overwrite_frequency:
+        received = "use_ema=True, which would have no effect"
+        remedy = (
+            "Leave it out: the best weights of all iterations are kept, with `simulator` an "
+            "average of the latest. With `ema_overwrite_frequency` it acts while training."
+        )
+        raise ValueError(
+            checks.wording("`optimiser`", "leave the weights to the IMNN", received, remedy)
+        )
+    if excludes_from_weight_decay(inner):
+        expected = "have all its settings in its configuration, to be copied and saved"
+        remedy = "Use kernel_regularizer in the layers that are to decay."
+        raise ValueError(
+            checks.wording("`optimiser`", expected, "exclude_from_weight_decay", remedy)
+        )
 
 
 def prepared_network(

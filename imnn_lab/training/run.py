@@ -364,12 +364,11 @@ class Run:
             return
         after = int(requests.pop("requested_after"))
         before = {"λ": self.regularisation.λ, "ε": self.regularisation.ε}
-        step = int(self.graph.optimiser.iterations)
-        before["learning_rate"] = float(self.graph.learning_rate(step))
+        before["learning_rate"] = float(self.graph.rate)
         pair = {name: value for name, value in requests.items() if name != "learning_rate"}
         self._apply(replace(self.regularisation, **pair))
         if "learning_rate" in requests:
-            self.graph.learning_rate.set(requests["learning_rate"], step)
+            self.graph.steer_rate(requests["learning_rate"])
         for name, value in requests.items():
             if value != before[name]:
                 self.history.mark(SteeringMark(self.next, name, value, before[name], after))

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.fisher import Moments
+from imnn_lab.keras_private import n_updates, rate_of
 from imnn_lab.loss import LossTerms, loss_and_information
 from imnn_lab.sources.source import FIRST, Feed, Rows, Source
 from imnn_lab.summaries import Compressor, moments_of
@@ -95,22 +96,27 @@ def _gradient_by_weights(
 
 
 class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate, constant or scheduled, times a factor that can change while training."""
+    """A learning rate, constant or scheduled, times a factor that can change while training.
 
-    def __init__(self, base: Any) -> None:
-        self.base = base
+    Optimisers get it in the type of the weights (Muon multiplies them), records in float64.
+    """
+
+    def __init__(self, base: Any, dtype: str) -> None:
+        self.base, self.dtype = base, dtype
         self.factor = tf.Variable(1.0, dtype=tf.float64, trainable=False)
 
     @classmethod
-    def of(cls, optimiser: keras.optimizers.Optimizer) -> SteeredLearningRate:
+    def of(cls, optimiser: keras.optimizers.Optimizer, dtype: str) -> SteeredLearningRate:
         """Return the learning rate of an optimiser, as it was made with."""
-        base = optimiser.get_config()["learning_rate"]
-        if isinstance(base, dict):
-            base = keras.optimizers.schedules.deserialize(base)
-        return cls(base)
+        base = rate_of(optimiser)
+        return cls(float(base) if isinstance(base, keras.Variable) else base, dtype)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Return the learning rate at a step of the optimiser."""
+        return tf.cast(self.at(step), self.dtype)
+
+    def at(self, step: tf.Tensor | int) -> tf.Tensor:
+        """Return the learning rate at a step in float64."""
         return tf.cast(self._base(step), self.factor.dtype) * self.factor
 
     def set(self, learning_rate: float, step: int) -> None:
@@ -122,7 +128,7 @@ class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, object]:
         """Return the base alone: the factor belongs to one training."""
-        return {"base": self.base}
+        return {"base": self.base, "dtype": self.dtype}
 
 
 class TrainingGraph:
@@ -141,7 +147,7 @@ class TrainingGraph:
         self.model, self.optimiser = model, optimiser
         self.training, self.validation = training, validation
         self.compressor = Compressor(model)
-        self.learning_rate = SteeredLearningRate.of(optimiser)
+        self.learning_rate = SteeredLearningRate.of(optimiser, training.dtype)
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
         # The step needs no AutoGraph, which takes longer than all the rest of tracing.
@@ -165,9 +171,18 @@ class TrainingGraph:
             for weight, best in zip(self.model.weights, self.best, strict=True):
                 weight.assign(best)
 
+    @property
+    def rate(self) -> tf.Tensor:
+        """The learning rate of the next update."""
+        return self.learning_rate.at(n_updates(self.optimiser))
+
+    def steer_rate(self, learning_rate: float) -> None:
+        """Give the next update this learning rate; a schedule continues from it."""
+        self.learning_rate.set(learning_rate, int(n_updates(self.optimiser)))
+
     def can_update(self) -> bool:
         """Return whether the optimiser's variables and its learning rate are finite numbers."""
-        numbers = [self.learning_rate(self.optimiser.iterations), *self.optimiser.variables]
+        numbers = [self.rate, *self.optimiser.variables]
         return all(np.isfinite(np.asarray(x.numpy(), np.float64)).all() for x in numbers)
 
     def state(self) -> list[tf.Variable]:
@@ -250,7 +265,8 @@ class TrainingGraph:
         return tf.no_op()
 
     def _update(self, gradient: list[tf.Tensor]) -> tf.Operation:
-        self.optimiser.apply(gradient, self.model.trainable_variables)
+        scaled = [self.optimiser.scale_loss(part) for part in gradient]  # as `apply` expects it
+        self.optimiser.apply(scaled, self.model.trainable_variables)
         return tf.no_op()
 
     def _observe(self, step: tf.Tensor) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
@@ -258,7 +274,7 @@ class TrainingGraph:
         moments, terms, gradient = loss_gradient(
             self.compressor, self.training, self.λ, self.α, step
         )
-        rate = self.learning_rate(self.optimiser.iterations)
+        rate = self.rate
         record, decisive = {"loss": terms.loss, "learning_rate": rate}, [terms.loss, rate]
         if not self.compressor.is_plain:
             moments = self.compressor.moments(self.training, step)

@@ -16,6 +16,7 @@ from imnn_lab.archive.state import check_directory
 from imnn_lab.estimator import Estimator, Summariser
 from imnn_lab.history import History
 from imnn_lab.networks import last_layer
+from imnn_lab.networks.setup import same_optimiser
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
@@ -130,7 +131,7 @@ class Trainer:
         self._compressor = Compressor(network.model)
         self._lock = threading.Lock()
         self._graph: TrainingGraph | None = None
-        self._fresh_optimiser: list[np.ndarray] = []
+        self._as_given = same_optimiser(network.optimiser)
         self._has_written = False
 
     def new_run(self, plan: FitPlan) -> Run:
@@ -183,7 +184,6 @@ class Trainer:
             self._graph = TrainingGraph(
                 network.model, network.optimiser, self.training, self.validation
             )
-            self._fresh_optimiser = arrays_of(network.optimiser.variables)
         graph = self._graph
         if reset:
             assign(network.model.variables, network.initial, "The network")
@@ -202,7 +202,10 @@ class Trainer:
 
     def _start_optimiser_anew(self, graph: TrainingGraph) -> None:
         """Forget the optimiser's moments and steps, and what its learning rate was steered to."""
-        assign(graph.optimiser.variables, self._fresh_optimiser, "The optimiser")
+        fresh = same_optimiser(self._as_given)  # built now: ScheduleFreeAdamW copies the weights
+        fresh.learning_rate = graph.learning_rate
+        fresh.build(graph.model.trainable_variables)
+        assign(graph.optimiser.variables, arrays_of(fresh.variables), "The optimiser")
         graph.learning_rate.factor.assign(1.0)
 
     def _finish(self, run: Run) -> None:

@@ -8,6 +8,7 @@ from kinds_of_data import NAMES, plain, settings, write
 from makers import SIZE, small_imnn, small_network
 
 from imnn_lab import problems, sources
+from imnn_lab.networks.tangents import check_tangents
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import Compressor
 from imnn_lab.training.step import loss_gradient
@@ -126,3 +127,52 @@ def test_a_source_of_exact_derivatives_is_exact():
     found, _ = sources.sources(settings(δθ=None), **ARRAYS)
     assert found.is_exact
     assert found.size == SIZE + 2 * SIZE
+
+
+IMAGE = (4, 4, 1)
+RESIZES = {
+    "Resizing": lambda: keras.layers.Resizing(2, 2),
+    "UpSampling2D": lambda: keras.layers.UpSampling2D(interpolation="bilinear"),
+    "Lambda": lambda: keras.layers.Lambda(tf.stop_gradient),
+}
+
+
+def images(model, x=None):
+    """Check the tangents of a network of images; they keep their sign under small steps."""
+    x = np.random.default_rng(1).normal(size=(5, *IMAGE)) if x is None else x
+    check_tangents(model, ArraySource(x, np.stack([x, x], axis=1), None, "float32"))
+
+
+def beside_a_skip(layer, share):
+    x = keras.Input(IMAGE)
+    branch = keras.layers.Rescaling(share)(keras.layers.Flatten()(layer(x)))
+    both = keras.layers.Concatenate()([keras.layers.Flatten()(x), branch])
+    return keras.Model(x, keras.layers.Dense(2)(both))
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-4])
+@pytest.mark.parametrize("kind", RESIZES)
+def test_a_layer_whose_tangent_is_dropped_is_named(kind, share):
+    """However little it adds to the summaries."""
+    with pytest.raises(ValueError, match=rf"derivative 0, and .* in its layer '.*' \({kind}\)"):
+        images(beside_a_skip(RESIZES[kind](), share))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+def test_right_layers_are_not_refused(shift):
+    """Kinks, ties, and rounding by float32 where values are far from 0 compared to their spread."""
+    random = np.random.default_rng(2)
+    x = keras.Input(IMAGE)
+    layers = keras.layers.ReLU(), keras.layers.MaxPooling2D(), keras.layers.LayerNormalization()
+    parts = [keras.layers.Flatten()(layer(x)) for layer in layers]
+    images(
+        keras.Model(x, keras.layers.Dense(2)(keras.layers.Concatenate()(parts))),
+        random.normal(size=(5, *IMAGE)) + shift,
+    )
+
+
+def test_logarithms_of_positive_data_are_not_refused():
+    x = keras.Input(IMAGE)
+    logarithm = keras.layers.Lambda(tf.math.log)(x)
+    data = np.random.default_rng(3).lognormal(sigma=3.0, size=(5, *IMAGE))
+    images(keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(logarithm))), data)

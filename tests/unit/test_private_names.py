@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from imnn_lab import executors, keras_private
 
@@ -58,6 +59,44 @@ def test_keras_call_of_a_layer_can_be_replaced(shape):
     )  # fmt: skip
     assert "call" not in vars(layer)
     np.testing.assert_allclose(model(x, training=True), normalised(x), atol=1e-12)
+
+
+def test_keras_names_of_an_optimiser():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    inner = keras.optimizers.SGD(schedule, gradient_accumulation_steps=2)
+    optimiser = keras.optimizers.LossScaleOptimizer(inner)
+    weight = keras.Variable(np.ones(2, "float32"))
+    optimiser.apply([np.ones(2, "float32")], [weight])
+    assert keras_private.rate_of(optimiser) is schedule, "Keras: `Optimizer._learning_rate`"
+    assert int(keras_private.n_updates(optimiser)) == 1, "Keras: `Optimizer._iterations`"
+    assert int(inner.iterations) == 0
+    for options in ({"var_names": ["bias"]}, {"var_list": [weight]}):
+        other = keras.optimizers.AdamW()
+        assert not keras_private.excludes_from_weight_decay(other)
+        other.exclude_from_weight_decay(**options)
+        assert keras_private.excludes_from_weight_decay(other), (
+            "Keras: `Optimizer._exclude_from_weight_decay` or its `…_pattern` has another name."
+        )
+
+
+def test_keras_calls_of_layers_and_operations_can_be_recorded():
+    x = keras.Input((3,))
+    nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="nested")])
+    outer = Composite()
+    model = keras.Model(x, keras.ops.tanh(outer(nested(x))))
+    names = []
+
+    def record():
+        with keras_private.recorded_outputs(model) as recorded:
+            model(np.ones((2, 3), "float32"))
+        names.extend(name.split("'")[1] for name, _ in recorded)
+
+    tf.function(record, autograph=False).get_concrete_function()
+    order = [names.index(name) for name in ("nested", nested.name, "inner", outer.name)]
+    message = "Keras: a `call` set on a layer or an operation is not used."
+    assert order == sorted(order), message
+    assert "tanh" in names[-1], message
+    assert not any("call" in vars(layer) for layer in keras_private.all_layers(model))
 
 
 # concurrent.futures: imnn_lab/executors.py --------------------------------------------------
