@@ -38,7 +38,7 @@ from imnn_lab.inference.forward import as_estimates
 from imnn_lab.inference.journal import Journal
 from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
-from imnn_lab.simulate import leaves_of, name_of
+from imnn_lab.simulate import ExecutorError, leaves_of, name_of
 
 NOT_COPIED = ("get_estimate", "simulator", "prior", "executor")
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
@@ -171,7 +171,7 @@ class Inference:
 
     @contextlib.contextmanager
     def _repeatable(self, call: tuple[Any, ...]) -> Iterator[np.random.SeedSequence]:
-        """Yield the seeds of a call; if Ctrl-C ends it, the same one has them again, if it is next.
+        """Yield the seeds of a call; if Ctrl-C or an executor ends it, it has them again when next.
 
         It must not add its draws to those of an earlier call, which may be the same ones.
         """
@@ -179,7 +179,7 @@ class Inference:
         seeds = self._next_seeds()
         try:
             yield seeds
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ExecutorError):
             self._interrupted = call
             raise
 

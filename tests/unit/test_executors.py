@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.pool
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
@@ -255,3 +256,13 @@ def test_a_population_goes_on_with_another_executor():
     interrupted.executor = None
     interrupted.resume(max_simulations=100)
     np.testing.assert_array_equal(interrupted.parameters[0], expected.parameters[0])
+
+
+def test_a_call_that_is_repeated_with_another_executor_goes_on(tmp_path):
+    expected = abc()(DRAWS)
+    broken = Forgetful(range(20, 1000), BrokenProcessPool)
+    drawing = abc(executor=broken, directory=tmp_path / "ABC")
+    with pytest.raises(ExecutorError):
+        drawing(DRAWS)
+    drawing.executor = None
+    np.testing.assert_array_equal(drawing(DRAWS).estimates, expected.estimates)
