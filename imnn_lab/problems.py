@@ -86,6 +86,7 @@ class Problem:
         seed : int
             Seed of the random numbers.
         """
+        n, seed = checks.integer("n", n, 0, maximum=checks.MOST), _seed(seed)
         return self.simulator(np.tile(self.θ_fid, (n, 1)), seed)
 
     def training_set(self, n_s: int, n_d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +106,9 @@ class Problem:
         derivative : ndarray, shape (n_d, 2, n_params) + input_shape
             At θ_fid ∓ δθ/2; all simulations of a row share their random numbers.
         """
+        n_s = checks.integer("n_s", n_s, 0, maximum=checks.MOST)
+        n_d = checks.integer("n_d", n_d, 0, maximum=checks.MOST)
+        seed = _seed(seed)
         first, second = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
         def at(θ: np.ndarray) -> np.ndarray:
@@ -123,6 +127,7 @@ def gaussian(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("gaussian", ("μ", "Σ"), (0, 1), (0.1, 0.1), (n,),
                     partial(_gaussian, n=n), np.diag([n, n / 2]),
                     partial(_gaussian_likelihood, n=n), "deep_set")  # fmt: skip
@@ -145,6 +150,7 @@ def variance(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("variance", ("Σ",), (1,), (0.1,), (n,), partial(_variance, n=n),
                     np.array([[n / 2]]), partial(_variance_likelihood, n=n),
                     "deep_set")  # fmt: skip
@@ -167,7 +173,7 @@ def slope(n: int = 100) -> Problem:
     n : int
         Number of points, from x = 0 to 10.
     """
-    x = np.linspace(0, 10, n)
+    x = np.linspace(0, 10, _size(n, 2))
     return _problem("slope", ("m",), (4,), (0.1,), (n,), partial(_slope, x=x),
                     np.array([[x @ x]]), partial(_slope_likelihood, x=x))  # fmt: skip
 
@@ -190,7 +196,11 @@ def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
     nuisance_variance : float
         Variance of the random slope, Gaussian of mean zero.
     """
-    x = np.linspace(0, 10, n)
+    x = np.linspace(0, 10, _size(n, 2))
+    nuisance_variance = checks.number("nuisance_variance", nuisance_variance)
+    if nuisance_variance < 0:
+        expected = "be a variance, at least 0"
+        raise ValueError(checks.wording("`nuisance_variance`", expected, nuisance_variance))
     F = np.array([[1 / (nuisance_variance + 1 / (x @ x))]])
     known: dict[str, Any] = {"x": x, "nuisance_variance": nuisance_variance}
     return _problem("nuisance_slope", ("m",), (1,), (0.1,), (n,), partial(_nuisance_slope, **known),
@@ -226,8 +236,10 @@ def linear_gaussian(
     θ_fid, δθ : sequence of float
         Fiducial parameters and full width of the central difference.
     """
-    A, covariance = np.asarray(A, float), np.asarray(covariance, float)
-    L = linalg.cholesky(covariance, lower=True)
+    A = checks.finite("A", checks.real_array("A", A).astype(float))
+    if A.ndim != 2 or A.size == 0:
+        raise ValueError(checks.wording("`A`", "have shape (n, n_params)", f"shape {A.shape}"))
+    covariance, L = _covariance(covariance, len(A))
     F = A.T @ linalg.cho_solve((L, True), A)
     labels = checks.default_labels(A.shape[1])
     return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),),
@@ -256,6 +268,7 @@ def exponential(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("exponential", ("scale",), (2,), (0.2,), (n,), partial(_exponential, n=n),
                     np.array([[n / 4]]), partial(_exponential_likelihood, n=n),
                     "deep_set")  # fmt: skip
@@ -279,6 +292,7 @@ def field_2d(n: int = 16) -> Problem:
     n : int
         Pixels along each side.
     """
+    n = _size(n, 2)
     m = np.fft.fftfreq(n) * n
     k = 2 * np.pi / n * np.hypot(m[:, None], m)
     k[0, 0] = 1  # arbitrary: this mode, the mean, has no power
@@ -317,7 +331,7 @@ def autoregressive(
     n : int
         Length of the series.
     """
-    labels = ("mean", "φ", "innovation sd")
+    n, labels = _size(n), ("mean", "φ", "innovation sd")
     return _problem("autoregressive", labels, θ_fid, δθ, (n, 1), partial(_autoregressive, n=n),
                     autoregressive_fisher(θ_fid, n), partial(_autoregressive_likelihood, n=n),
                     "convolutional")  # fmt: skip
@@ -354,7 +368,11 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
     n : int
         Length of the series.
     """
-    _, φ, σ = θ
+    n = _size(n)
+    _, φ, σ = checks.vector("θ", θ, 3)
+    if not (abs(φ) < 1 and σ > 0):
+        expected = "have |φ| < 1 and a positive standard deviation"
+        raise ValueError(checks.wording("`θ`", expected, f"φ = {φ}, σ = {σ}"))
     mean = (1 - φ) * (n - (n - 2) * φ) / σ**2
     φφ = n / (1 - φ**2) + (3 * φ**2 - 1) / (1 - φ**2) ** 2
     φσ = 2 * φ / (σ * (1 - φ**2))
@@ -386,6 +404,14 @@ def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
     data : ndarray, shape input_shape
         One simulation, or an observation.
     """
+    if not isinstance(problem, Problem):
+        expected = "be a problem of imnn_lab.problems"
+        raise TypeError(checks.wording("`problem`", expected, checks.describe(problem)))
+    data = checks.finite("data", checks.real_array("data", data).astype(float))
+    if data.size != np.prod(problem.input_shape):
+        expected = f"be one simulation, of shape {problem.input_shape}"
+        raise ValueError(checks.wording("`data`", expected, f"shape {data.shape}"))
+    data = data.reshape(problem.input_shape)
     scale = np.sqrt(np.diag(np.linalg.inv(problem.F)))
 
     def minus_log_likelihood(z: np.ndarray) -> float:
@@ -409,8 +435,32 @@ def _problem(
     log_likelihood: LogLikelihood,
     network: str = "dense",
 ) -> Problem:
-    centre, width = np.array(θ_fid, float), np.array(δθ, float)
+    centre = checks.vector("θ_fid", θ_fid, len(labels))
+    width = checks.vector("δθ", δθ, len(labels))
+    if not (width > 0).all():
+        raise ValueError(checks.wording("`δθ`", "be positive", width.tolist()))
     return Problem(name, labels, centre, width, input_shape, simulator, F, log_likelihood, network)
+
+
+def _size(n: Any, least: int = 1) -> int:
+    return checks.integer("n", n, least, maximum=checks.MOST)
+
+
+def _seed(seed: Any) -> Any:
+    return checks.optional_integer("seed", seed, 0)
+
+
+def _covariance(value: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a covariance and its lower Cholesky factor, shape (n, n) each."""
+    array = checks.finite("covariance", checks.real_array("covariance", value).astype(float))
+    try:
+        if array.shape != (n, n) or not np.allclose(array, array.T):
+            raise linalg.LinAlgError
+        return array, linalg.cholesky(array, lower=True)
+    except linalg.LinAlgError:
+        expected = f"be symmetric and positive definite, shape ({n}, {n})"
+        received = checks.describe(array)
+        raise ValueError(checks.wording("`covariance`", expected, received)) from None
 
 
 def _gaussian_log_likelihood(residual: np.ndarray, covariance: np.ndarray) -> float:

@@ -61,6 +61,7 @@ class Journal:
                 expected = f"be new, or hold an inference with its {MANIFEST}"
                 message = checks.wording("`directory`", expected, received, "Choose another.")
                 raise ValueError(message)
+            storage.check_writable(path)
             drawn = np.random.SeedSequence(entropy).entropy
             assert isinstance(drawn, int)
             self.entropy = drawn

@@ -129,7 +129,12 @@ class InferenceState:
         self.Fisher = as_fisher(Fisher)
         self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
         self.prior = as_prior(prior, len(self.Fisher), self.labels)
-        self.get_estimate, self.simulator, self.exact = get_estimate, simulator, exact
+        self.get_estimate = checks.function("estimator", get_estimate, "data to estimates")
+        if simulator is not None:
+            checks.function("simulator", simulator, "parameters to simulations")
+        if exact is not None:
+            checks.function("exact", exact, "data to a posterior")
+        self.simulator, self.exact = simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
         self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
