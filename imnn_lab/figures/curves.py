@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.figures.data import Curve, Panel, Panels
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.regularisation import EPSILON
