@@ -131,9 +131,8 @@ def regular_mesh(
 def as_sizes(name: str, value: Any, n_params: int, default: int) -> tuple[int, ...]:
     """Return one integer of at least 2 for each parameter; a single one serves for all."""
     value = default if value is None else value
-    entries = (
-        [value] if checks.as_array(value).ndim == 0 else checks.entries(name, value, "integers")
-    )
+    is_one = checks.as_array(value).ndim == 0
+    entries = [value] if is_one else checks.entries(name, value, "integers")
     entries = entries * n_params if len(entries) == 1 else entries
     if len(entries) != n_params:
         expected = f"have {n_params} entries, one for each parameter"

@@ -65,10 +65,10 @@ class Density:
         -------
         ndarray, shape (len(masses),)
         """
-        masses = np.atleast_1d(as_probabilities("masses", masses))
+        chosen = np.atleast_1d(as_probabilities("masses", masses))
         values = np.sort(self.values, axis=None)[::-1]
         mass = np.cumsum(values) / values.sum()
-        return values[np.searchsorted(mass, masses, side="left").clip(max=values.size - 1)]
+        return values[np.searchsorted(mass, chosen, side="left").clip(max=values.size - 1)]
 
     def quantile(self, q: Any) -> np.ndarray:
         """Return quantiles of a one-parameter density, by linear interpolation of its integral.
