@@ -342,6 +342,7 @@ def kill_a_fit(directory, random):
     return told
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.endurance)])
 def test_training_goes_on_after_kill_9_as_if_nothing_had_happened(kills, tmp_path):
     random, data = np.random.default_rng(kills), dict(zip(DATA, gaussian_data(), strict=True))
