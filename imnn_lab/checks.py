@@ -11,16 +11,18 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import os
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath, PureWindowsPath
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+MOST = 10**12  # of anything that is made at once: eight terabytes of float64
 LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
 HUGE = 1e20  # no smaller number is taken for one that stands for missing data
 FILL_VALUES = (-1.6375e30, 9.969209968386869e36)  # of healpy (UNSEEN) and netCDF
@@ -37,9 +39,13 @@ def warn(message: str) -> None:
     Python 3.12 has `skip_file_prefixes` for this; 3.11 needs the number of frames.
     """
     frame, level = inspect.currentframe(), 1
-    while frame is not None and f"{frame.f_globals['__name__']}.".startswith("imnn_lab."):
+    while frame is not None and _is_of_package(frame.f_globals):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+def _is_of_package(names: Mapping[str, Any]) -> bool:
+    return f"{names.get('__name__')}.".startswith("imnn_lab.")
 
 
 def describe(value: Any) -> str:
@@ -55,7 +61,14 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def integer(name: str, value: Any, minimum: int | None = None, remedy: str = "") -> int:
+def integer(
+    name: str,
+    value: Any,
+    minimum: int | None = None,
+    remedy: str = "",
+    *,
+    maximum: int = 2**63 - 1,
+) -> int:
     """Return `value` as an int; NumPy integers and 0-d integer arrays are accepted, bools not."""
     bound = "" if minimum is None else f" of at least {minimum}"
     try:
@@ -67,12 +80,39 @@ def integer(name: str, value: Any, minimum: int | None = None, remedy: str = "")
         raise TypeError(message) from None
     if minimum is not None and result < minimum:
         raise ValueError(wording(f"`{name}`", f"be an integer{bound}", result, remedy))
+    if result > maximum or result < -(2**63):
+        expected = f"be an integer of at most {maximum:g} in size"
+        raise ValueError(wording(f"`{name}`", expected, describe(result), remedy))
     return result
 
 
-def optional_integer(name: str, value: Any, minimum: int | None = None) -> int | None:
+def integers(
+    name: str, value: Any, minimum: int, remedy: str = "", *, maximum: int = MOST
+) -> tuple[int, ...]:
+    """Return a list, a tuple or a vector of integers as a tuple of ints."""
+    return tuple(
+        integer(name, entry, minimum, remedy, maximum=maximum)
+        for entry in entries(name, value, "integers", remedy)
+    )
+
+
+def entries(name: str, value: Any, of_what: str, remedy: str = "") -> list[Any]:
+    """Return the entries of a list, a tuple, an array or what else has them in an order."""
+    try:
+        if isinstance(value, str | bytes | Mapping | Set):
+            raise TypeError
+        return list(value)
+    except TypeError:
+        message = wording(f"`{name}`", f"be a list of {of_what}", describe(value), remedy)
+        raise TypeError(message) from None
+
+
+def optional_integer(
+    name: str, value: Any, minimum: int | None = None, *, maximum: int = 2**63 - 1
+) -> int | None:
     """Return None for None, otherwise as `integer`."""
-    return None if value is None else integer(name, value, minimum, "None leaves it out.")
+    remedy = "None leaves it out."
+    return None if value is None else integer(name, value, minimum, remedy, maximum=maximum)
 
 
 def number(
@@ -87,7 +127,7 @@ def number(
     limits = [f"above {above}"] * (above is not None) + [f"below {below}"] * (below is not None)
     expected = " ".join(["be a finite number", *limits])
     refuse_annotated(f"`{name}`", value)
-    array = np.asarray(value)
+    array = as_array(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise TypeError(wording(f"`{name}`", expected, describe(value), remedy))
     result = float(array.reshape(()))
@@ -118,6 +158,20 @@ def text(name: str, value: Any, remedy: str = "") -> str:
     if not isinstance(result, str) or not result:
         raise TypeError(wording(f"`{name}`", "be a non-empty string", describe(value), remedy))
     return result
+
+
+def path(name: str, value: Any, remedy: str = "") -> Path:
+    """Return a name of a file or a directory as a path, if the file system can have it."""
+    result = text(name, value, remedy)
+    try:
+        os.lstat(result)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError) as error:
+        received = f"{result[:80]!r} ({getattr(error, 'strerror', None) or error})"
+        expected = "be a name that files can have"
+        raise ValueError(wording(f"`{name}`", expected, received, remedy)) from None
+    return Path(result)
 
 
 def file_name(name: str, value: Any, remedy: str = "") -> str:
@@ -181,14 +235,44 @@ def _unit(value: Any) -> str:
 def real_array(name: str, value: Any, remedy: str = "") -> np.ndarray:
     """Return `value` as an array of real numbers; text, objects, complex numbers are refused."""
     refuse_annotated(f"`{name}`", value)
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):
-        array = np.asarray(None)
+    array = as_array(value)
     if array.dtype.kind not in "iufb":
         message = wording(f"`{name}`", "be an array of real numbers", describe(value), remedy)
         raise TypeError(message)
     return array
+
+
+def as_array(value: Any) -> np.ndarray:
+    """Return `value` as NumPy sees it, as an array of objects where it sees none."""
+    try:
+        return np.asarray(value)
+    except Exception:  # objects may raise anything
+        return np.asarray(None)
+
+
+def one_of(name: str, value: Any, allowed: Sequence[Any], remedy: str = "") -> Any:
+    """Return `value` if it is one of those, which are strings or None."""
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        expected = f"be one of {', '.join(map(repr, allowed))}"
+        raise ValueError(wording(f"`{name}`", expected, describe(value), remedy))
+    return value
+
+
+def function(name: str, value: Any, mapping: str) -> Callable[..., Any]:
+    """Return a callable that maps what `mapping` says."""
+    if not callable(value):
+        expected = f"be a function from {mapping}"
+        raise TypeError(wording(f"`{name}`", expected, describe(value)))
+    return value
+
+
+def generator(name: str, value: Any) -> np.random.Generator:
+    """Return a generator of random numbers: `value` itself, or one with it as the seed."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        expected = "be a numpy.random.Generator, a seed of at least 0, or None"
+        raise TypeError(wording(f"`{name}`", expected, describe(value))) from None
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:

@@ -135,6 +135,7 @@ class History:
         int
             The cursor for the next read.
         """
+        cursor = checks.integer("cursor", cursor, 0)
         with self._lock:
             end = self._length
             return {name: c[cursor:end].copy() for name, c in self._columns.items()}, end
@@ -176,6 +177,8 @@ class History:
         IndexError
             If the history is empty.
         """
+        iteration = checks.integer("iteration", iteration)
+        validation = checks.boolean("validation", validation)
         kept = self["snapshot_iteration"]
         if not len(kept):
             raise IndexError("The history is empty: fit the network first.")

@@ -672,7 +672,7 @@ class IMNN:
         >>> bool((IMNN.load(directory).F == imnn.F).all())
         True
         """
-        path = self._path if directory is None else Path(checks.text("directory", directory))
+        path = self._path if directory is None else checks.path("directory", directory)
         if path is None:
             raise ValueError("No directory to save to: pass `directory`.")
         weight_file = checks.file_name("weight_file", weight_file)
@@ -718,7 +718,7 @@ class IMNN:
         FileNotFoundError, ValueError
             If the directory holds none, its network needs code, or the data do not fit.
         """
-        path = Path(checks.text("directory", directory))
+        path = checks.path("directory", directory)
         archive = Archive.read(path)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
@@ -796,8 +796,8 @@ def _path(directory: Any, filename: Any) -> Path | None:
     if directory is None and filename is None:
         return None
     remedy = "Files go to directory/filename/; give both."
-    folder = checks.text("directory", directory, remedy)
-    return Path(folder, checks.file_name("filename", filename, remedy))
+    folder = checks.path("directory", directory, remedy)
+    return folder / checks.file_name("filename", filename, remedy)
 
 
 def _restored(

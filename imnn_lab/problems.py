@@ -90,6 +90,7 @@ class Problem:
         seed : int
             Seed of the random numbers.
         """
+        n, seed = checks.integer("n", n, 0, maximum=checks.MOST), _seed(seed)
         return self.simulator(np.tile(self.θ_fid, (n, 1)), seed)
 
     def training_set(self, n_s: int, n_d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +110,9 @@ class Problem:
         derivative : ndarray, shape (n_d, 2, n_params) + input_shape
             At θ_fid ∓ δθ/2; all simulations of a row share their random numbers.
         """
+        n_s = checks.integer("n_s", n_s, 0, maximum=checks.MOST)
+        n_d = checks.integer("n_d", n_d, 0, maximum=checks.MOST)
+        seed = _seed(seed)
         first, second = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
         def at(θ: np.ndarray) -> np.ndarray:
@@ -127,6 +131,7 @@ def gaussian(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("gaussian", ("μ", "Σ"), (0, 1), (0.1, 0.1), (n,),
                     partial(_gaussian, n=n), np.diag([n, n / 2]),
                     partial(_gaussian_likelihood, n=n), "deep_set")  # fmt: skip
@@ -149,6 +154,7 @@ def variance(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("variance", ("Σ",), (1,), (0.1,), (n,), partial(_variance, n=n),
                     np.array([[n / 2]]), partial(_variance_likelihood, n=n),
                     "deep_set")  # fmt: skip
@@ -171,7 +177,7 @@ def slope(n: int = 100) -> Problem:
     n : int
         Number of points, from x = 0 to 10.
     """
-    x = np.linspace(0, 10, n)
+    x = np.linspace(0, 10, _size(n, 2))
     return _problem("slope", ("m",), (4,), (0.1,), (n,), partial(_slope, x=x),
                     np.array([[x @ x]]), partial(_slope_likelihood, x=x))  # fmt: skip
 
@@ -194,7 +200,11 @@ def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
     nuisance_variance : float
         Variance of the random slope, Gaussian of mean zero.
     """
-    x = np.linspace(0, 10, n)
+    x = np.linspace(0, 10, _size(n, 2))
+    nuisance_variance = checks.number("nuisance_variance", nuisance_variance)
+    if nuisance_variance < 0:
+        expected = "be a variance, at least 0"
+        raise ValueError(checks.wording("`nuisance_variance`", expected, nuisance_variance))
     F = np.array([[1 / (nuisance_variance + 1 / (x @ x))]])
     known: dict[str, Any] = {"x": x, "nuisance_variance": nuisance_variance}
     return _problem("nuisance_slope", ("m",), (1,), (0.1,), (n,), partial(_nuisance_slope, **known),
@@ -230,8 +240,10 @@ def linear_gaussian(
     θ_fid, δθ : sequence of float
         Fiducial parameters and full width of the central difference.
     """
-    A, covariance = np.asarray(A, float), np.asarray(covariance, float)
-    L = linalg.cholesky(covariance, lower=True)
+    A = checks.finite("A", checks.real_array("A", A).astype(float))
+    if A.ndim != 2 or A.size == 0:
+        raise ValueError(checks.wording("`A`", "have shape (n, n_params)", f"shape {A.shape}"))
+    covariance, L = _covariance(covariance, len(A))
     F = A.T @ linalg.cho_solve((L, True), A)
     labels = checks.default_labels(A.shape[1])
     return _problem("linear_gaussian", labels, θ_fid, δθ, (len(A),),
@@ -260,6 +272,7 @@ def exponential(n: int = 10) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     return _problem("exponential", ("scale",), (2,), (0.2,), (n,), partial(_exponential, n=n),
                     np.array([[n / 4]]), partial(_exponential_likelihood, n=n),
                     "deep_set")  # fmt: skip
@@ -283,6 +296,7 @@ def field_2d(n: int = 16) -> Problem:
     n : int
         Pixels along each side.
     """
+    n = _size(n, 2)
     m = np.fft.fftfreq(n) * n
     k = 2 * np.pi / n * np.hypot(m[:, None], m)
     k[0, 0] = 1  # arbitrary: this mode, the mean, has no power
@@ -321,7 +335,7 @@ def autoregressive(
     n : int
         Length of the series.
     """
-    labels = ("mean", "φ", "innovation sd")
+    n, labels = _size(n), ("mean", "φ", "innovation sd")
     return _problem("autoregressive", labels, θ_fid, δθ, (n, 1), partial(_autoregressive, n=n),
                     autoregressive_fisher(θ_fid, n), partial(_autoregressive_likelihood, n=n),
                     "convolutional")  # fmt: skip
@@ -358,7 +372,11 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
     n : int
         Length of the series.
     """
-    _, φ, σ = θ
+    n = _size(n)
+    _, φ, σ = checks.vector("θ", θ, 3)
+    if not (abs(φ) < 1 and σ > 0):
+        expected = "have |φ| < 1 and a positive standard deviation"
+        raise ValueError(checks.wording("`θ`", expected, f"φ = {φ}, σ = {σ}"))
     mean = (1 - φ) * (n - (n - 2) * φ) / σ**2
     φφ = n / (1 - φ**2) + (3 * φ**2 - 1) / (1 - φ**2) ** 2
     φσ = 2 * φ / (σ * (1 - φ**2))
@@ -373,6 +391,7 @@ def sine(n: int = 100) -> Problem:
     n : int
         Number of times, from t = 0 to 10.
     """
+    n = _size(n)
     return _in_noise("sine", ("A", "ω", "φ"), (1, 2, 0.5), (0.1, 0.02, 0.1), (n,),
                      partial(_sine, t=np.linspace(0, 10, n)))  # fmt: skip
 
@@ -393,6 +412,7 @@ def blob(n: int = 16) -> Problem:
     n : int
         Pixels along each side.
     """
+    n = _size(n)
     return _in_noise("blob", ("A", "x₀", "w"), (3, 0, 2), (0.1, 0.1, 0.1), (n, n, 1),
                      partial(_blob, n=n))  # fmt: skip
 
@@ -416,6 +436,8 @@ def poisson_blob(n: int = 16, background: float = 1.0) -> Problem:
     background : float
         Expected counts of a pixel without the blob.
     """
+    n = _size(n)
+    background = checks.number("background", background, above=0)
     mean = partial(_blob, n=n, background=background)
     θ_fid = (10, 0, 2)
     gradient = _gradient(mean, θ_fid)
@@ -446,6 +468,7 @@ def bivariate_normal(n: int = 20) -> Problem:
     n : int
         Number of pairs in a simulation.
     """
+    n = _size(n)
     inverse = np.linalg.inv([[1, 0.5], [0.5, 2]])
     changes = [
         inverse @ E for E in np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [1, 0]]])
@@ -487,6 +510,7 @@ def mixture(n: int = 60) -> Problem:
     n : int
         Number of values in a simulation.
     """
+    n = _size(n)
     θ_fid = (0.4, 2)
     x = np.linspace(-12, 15, 20_001)
     density = partial(_mixture_density, x=x)
@@ -525,6 +549,7 @@ def gaussian_process(n: int = 50) -> Problem:
     n : int
         Number of values, at distances of 1.
     """
+    n = _size(n)
     covariance = partial(_process_covariance, square=_squared_distances(np.arange(n)[:, None]))
     θ_fid = (1, 4)
     changes = _covariance_changes(covariance, θ_fid)
@@ -566,6 +591,7 @@ def lognormal_field(n: int = 8) -> Problem:
     n : int
         Pixels along each side.
     """
+    n = _size(n)
     pixels = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2)
     square = _squared_distances(pixels)
     α, β = 1.0, 0.7
@@ -628,6 +654,14 @@ def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
     data : ndarray, shape input_shape
         One simulation, or an observation.
     """
+    if not isinstance(problem, Problem):
+        expected = "be a problem of imnn_lab.problems"
+        raise TypeError(checks.wording("`problem`", expected, checks.describe(problem)))
+    data = checks.finite("data", checks.real_array("data", data).astype(float))
+    if data.size != np.prod(problem.input_shape):
+        expected = f"be one simulation, of shape {problem.input_shape}"
+        raise ValueError(checks.wording("`data`", expected, f"shape {data.shape}"))
+    data = data.reshape(problem.input_shape)
     scale = np.sqrt(np.diag(np.linalg.inv(problem.F)))
 
     def minus_log_likelihood(z: np.ndarray) -> float:
@@ -651,7 +685,10 @@ def _problem(
     log_likelihood: LogLikelihood,
     network: str = "dense",
 ) -> Problem:
-    centre, width = np.array(θ_fid, float), np.array(δθ, float)
+    centre = checks.vector("θ_fid", θ_fid, len(labels))
+    width = checks.vector("δθ", δθ, len(labels))
+    if not (width > 0).all():
+        raise ValueError(checks.wording("`δθ`", "be positive", width.tolist()))
     return Problem(name, labels, centre, width, input_shape, simulator, F, log_likelihood, network)
 
 
@@ -696,6 +733,27 @@ def _covariance_changes(covariance: Covariance, θ: Sequence[float]) -> np.ndarr
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:
     return np.sum((points[:, None] - points) ** 2, axis=-1)
+
+
+def _size(n: Any, least: int = 1) -> int:
+    return checks.integer("n", n, least, maximum=checks.MOST)
+
+
+def _seed(seed: Any) -> Any:
+    return checks.optional_integer("seed", seed, 0)
+
+
+def _covariance(value: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a covariance and its lower Cholesky factor, shape (n, n) each."""
+    array = checks.finite("covariance", checks.real_array("covariance", value).astype(float))
+    try:
+        if array.shape != (n, n) or not np.allclose(array, array.T):
+            raise linalg.LinAlgError
+        return array, linalg.cholesky(array, lower=True)
+    except linalg.LinAlgError:
+        expected = f"be symmetric and positive definite, shape ({n}, {n})"
+        received = checks.describe(array)
+        raise ValueError(checks.wording("`covariance`", expected, received)) from None
 
 
 def _gaussian_log_likelihood(residual: np.ndarray, covariance: np.ndarray) -> float:

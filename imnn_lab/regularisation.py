@@ -51,7 +51,7 @@ class Regularisation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "λ", checks.number("λ", self.λ, above=0))
-        object.__setattr__(self, "ε", checks.number(EPSILON, self.ε, above=0))
+        object.__setattr__(self, "ε", checks.number(EPSILON, self.ε, above=0, below=1e100))
         if not 0 < self._bracket < 1:
             raise ValueError(self._refusal())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,10 +71,10 @@ class Settings:
             **clean,
             θ_fid=tuple(checks.vector("θ_fid", given["θ_fid"], n_params).tolist()),
             δθ=_widths(given["δθ"], n_params),
-            input_shape=_shape(given["input_shape"]),
+            input_shape=as_shape(given["input_shape"]),
             at_once=checks.optional_integer("at_once", given["at_once"], 1),
-            dtype=_type_name("dtype", given["dtype"], DTYPES),
-            itype=_type_name("itype", given["itype"], ITYPES),
+            dtype=as_dtype("dtype", given["dtype"], DTYPES),
+            itype=as_dtype("itype", given["itype"], ITYPES),
             seed=(seed := checks.seed_or_none("seed", given["seed"])),
             cache=_cache(given.get("cache", "auto")),
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
@@ -103,9 +104,9 @@ class Settings:
         clean: dict[str, Any] = {
             "θ_fid": tuple(checks.vector("θ_fid", values["θ_fid"], n_params).tolist()),
             "δθ": _widths(values["δθ"], n_params),
-            "input_shape": _shape(values["input_shape"]),
-            "dtype": _type_name("dtype", checks.text("dtype", values["dtype"]), DTYPES),
-            "itype": _type_name("itype", checks.text("itype", values["itype"]), ITYPES),
+            "input_shape": as_shape(values["input_shape"]),
+            "dtype": as_dtype("dtype", checks.text("dtype", values["dtype"]), DTYPES),
+            "itype": as_dtype("itype", checks.text("itype", values["itype"]), ITYPES),
             "seed": checks.seed_or_none("seed", values["seed"]),
             "cache": _cache(values.get("cache", "auto")),
         }
@@ -184,7 +185,8 @@ def _check_counts_of_exact(prefix: str, n_s: int, n_d: int) -> None:
         raise ValueError(checks.wording(f"`{prefix}n_d`", expected, n_d, remedy))
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def as_shape(value: Any) -> tuple[int, ...]:
+    """Return the shape of one simulation as a tuple of ints."""
     try:
         shape = tuple(operator.index(length) for length in value)
     except TypeError:
@@ -202,17 +204,18 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _cache(value: Any) -> str | None:
-    allowed = ("auto", "memory", "disk", None)
-    if not (value is None or isinstance(value, str)) or value not in allowed:
-        raise ValueError(checks.wording("`cache`", f"be one of {allowed}", repr(value)))
-    return value
+    return checks.one_of("cache", value, ("auto", "memory", "disk", None))
 
 
-def _type_name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+def as_dtype(name: str, value: Any, allowed: Sequence[str] = DTYPES) -> str:
+    """Return the name of a type of numbers, given as NumPy's, TensorFlow's or a string."""
     try:
-        dtype = getattr(value, "name", None) or np.dtype(value).name
-    except TypeError:
-        dtype = value
-    if dtype not in allowed:
-        raise ValueError(checks.wording(f"`{name}`", f"be one of {allowed}", repr(value)))
+        name_of_type = getattr(value, "name", None)
+        dtype = name_of_type if isinstance(name_of_type, str) else np.dtype(value).name
+    except (TypeError, ValueError):
+        dtype = None
+    if value is None or dtype not in allowed:  # NumPy takes None for float64
+        raise ValueError(
+            checks.wording(f"`{name}`", f"be one of {allowed}", checks.describe(value))
+        )
     return str(dtype)

@@ -13,7 +13,7 @@ import numpy as np
 from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
 from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
 from imnn_lab.dashboards.host.kernel import NotebookTicker, kernel_shell
-from imnn_lab.dashboards.training.protocols import Trained
+from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
@@ -202,7 +202,7 @@ class TrainingWidget(ipywidgets.VBox):
     """
 
     def __init__(self, imnn: Trained, known_det_fisher: float | None = None) -> None:
-        self.state = state = TrainingState(imnn)
+        self.state = state = TrainingState(as_trained(imnn))
         self.controls, self.words = Controls(state), Words(state)
         self.curves = LiveCurves(state, known_det_fisher)
         browser = self.curves.widget.browser

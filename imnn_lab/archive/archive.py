@@ -166,6 +166,9 @@ class Archive:
                     f"({checks.first_line(error)}). Make the same network and pass it as "
                     "IMNN.load(directory, model=network)."
                 ) from error
+        elif not isinstance(model, keras.Model):
+            expected = "be a Keras model like the saved one"
+            raise TypeError(checks.wording("`model`", expected, checks.describe(model)))
         assign(model.variables, self.weights, "The saved network")
         refresh_normalisation(model)
         return model

@@ -94,8 +94,8 @@ class Design:
         return cls(
             tuple(checks.vector("θ_fid", centre, len(centre)).tolist()),
             tuple(width.tolist()),
-            checks.integer("n_s", n_s, 1),
-            checks.integer("n_d", n_d, 1),
+            checks.integer("n_s", n_s, 1, maximum=checks.MOST),
+            checks.integer("n_d", n_d, 1, maximum=checks.MOST),
             checks.integer("seed", seed, 0),
         )
 

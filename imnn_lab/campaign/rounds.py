@@ -13,7 +13,6 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ def training_set(
         checks.fraction("max_failed", max_failed),
         checks.boolean("show", show),
     )
-    replacements = checks.integer("replacements", replacements, 0)
+    replacements = checks.integer("replacements", replacements, 0, maximum=10**6)
     store = None if directory is None else _store(directory, design, simulator)
     if store and store.is_finished:
         store.clear()
@@ -203,5 +202,5 @@ def _checked_simulator(simulator: Any) -> Callable[..., Any]:
 
 
 def _store(directory: Any, design: Design, simulator: Callable[..., Any]) -> Store:
-    path = Path(checks.text("directory", directory, "None stores no files."))
+    path = checks.path("directory", directory, "None stores no files.")
     return Store(path, {"format": 1, "simulator": name_of(simulator)} | design.as_dict())

@@ -6,6 +6,7 @@ from typing import Any
 
 from panel_material_ui import Page
 
+from imnn_lab import checks
 from imnn_lab.dashboards.host.panel_private import without_busy_link
 from imnn_lab.dashboards.host.sessions import take_styles_from_here
 
@@ -25,5 +26,6 @@ def page(title: str, *body: Any) -> Page:
     panel_material_ui.Page
         To be ``.servable()``.
     """
+    title = checks.text("title", title)
     take_styles_from_here()
     return without_busy_link(Page(title=title, main=list(body), busy_indicator=None))

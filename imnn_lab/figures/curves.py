@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.figures.data import Curve, Panel, Panels
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.regularisation import EPSILON
@@ -46,11 +47,12 @@ def training_curves(
     log : bool, optional
         Whether the vertical axes are logarithmic; by default, all but that of det F.
     """
+    regulariser = checks.boolean("regulariser", regulariser)
     columns, _ = history.read()
     labels = mark_labels(history.marks)
     references: dict[str, tuple[tuple[str, float], ...]] = {"det C, det C⁻¹": (("", 1.0),)}
     if known_det_fisher is not None:
-        known = float(known_det_fisher)
+        known = checks.number("known_det_fisher", known_det_fisher)
         references["det F"] = ((f"known: {known:.4g}", known),)
     panels = []
     for row, (y_label, names) in enumerate(COLUMNS.items()):

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from imnn_lab import checks
 from imnn_lab.figures.data import (
     Band,
     Contours,
@@ -33,6 +34,7 @@ SINGULAR = {
     "lw": "linewidth",
     "ls": "linestyle",
 }
+LARGEST = 1000  # inches
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
 
 
@@ -55,7 +57,7 @@ def draw(
     **kwargs
         Properties of matplotlib lines and markers: color, linewidth, linestyle, alpha, s, marker...
     """
-    size = figsize or default_size(description)
+    size = default_size(description) if figsize is None else as_size(figsize)
     figure = plt.figure(figsize=size, layout="constrained") if figure is None else figure
     panels = figure
     if description.matrix is not None:
@@ -93,6 +95,15 @@ def image(description: Panels, kind: str) -> io.BytesIO:
     draw(description, figure=empty).savefig(file, format=kind, dpi=200)
     file.seek(0)
     return file
+
+
+def as_size(figsize: Any) -> tuple[float, float]:
+    """Return the width and height of a figure in inches."""
+    size = checks.real_array("figsize", figsize).astype(float)
+    if size.shape != (2,) or not ((size > 0) & (size < LARGEST)).all():
+        expected = f"be a width and a height in inches, between 0 and {LARGEST}"
+        raise ValueError(checks.wording("`figsize`", expected, checks.describe(figsize)))
+    return float(size[0]), float(size[1])
 
 
 def _draw_layer(axes: Axes, layer: Layer, properties: Mapping[str, Any]) -> None:

@@ -15,9 +15,7 @@ AXES = ("parameter_estimate", "parameter_parameter", "estimate_estimate")
 
 def check_axes(axes: str) -> None:
     """Raise a ValueError if `axes` is none of the three."""
-    if axes not in AXES:
-        expected = f"be one of {', '.join(AXES)}"
-        raise ValueError(checks.wording("`axes`", expected, checks.describe(axes)))
+    checks.one_of("axes", axes, AXES)
 
 
 def scatter(

@@ -33,7 +33,7 @@ class Grid:
     cells: np.ndarray | None = None
 
 
-def as_fisher(Fisher: Any) -> np.ndarray:
+def as_fisher(Fisher: Any, name: str = "Fisher") -> np.ndarray:
     """Return the Fisher matrix as float64 (n_params, n_params), symmetric, positive definite.
 
     Raises
@@ -41,22 +41,22 @@ def as_fisher(Fisher: Any) -> np.ndarray:
     ValueError
         If it is anything else.
     """
-    array = np.asarray(checks.real_array("Fisher", Fisher), np.float64)
-    array = checks.finite("Fisher", array.reshape(1, 1) if array.size == 1 else array)
+    array = np.asarray(checks.real_array(name, Fisher), np.float64)
+    array = checks.finite(name, array.reshape(1, 1) if array.size == 1 else array)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         expected = "be a square matrix, shape (n_params, n_params)"
-        raise ValueError(checks.wording("`Fisher`", expected, f"shape {array.shape}"))
+        raise ValueError(checks.wording(f"`{name}`", expected, f"shape {array.shape}"))
     diagonal = np.diag(array)
     if np.abs(array).max() > SCALE or 0 < diagonal.min() < 1 / SCALE:
         expected = f"have a diagonal from {1 / SCALE:g} to {SCALE:g}, as float64 needs"
         remedy = "Choose other units for the parameters: F has their inverse square."
-        raise ValueError(checks.wording("`Fisher`", expected, diagonal.tolist(), remedy))
+        raise ValueError(checks.wording(f"`{name}`", expected, diagonal.tolist(), remedy))
     symmetric = np.allclose(array, array.T, rtol=1e-4, atol=1e-6 * np.abs(array).max())
     if not symmetric or np.linalg.eigvalsh(array).min() <= 0:
         received = f"eigenvalues {np.linalg.eigvals(array).tolist()}"
         remedy = "A parameter the summaries know nothing about makes it singular."
         expected = "be symmetric and positive definite"
-        raise ValueError(checks.wording("`Fisher`", expected, received, remedy))
+        raise ValueError(checks.wording(f"`{name}`", expected, received, remedy))
     return (array + array.T) / 2
 
 
@@ -64,7 +64,8 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
     """Return a label for each parameter: those given, or `checks.default_labels`."""
     if labels is None:
         return checks.default_labels(n_params)
-    is_ordered = isinstance(labels, Sequence | np.ndarray | Mapping)
+    is_array = isinstance(labels, np.ndarray) and labels.ndim > 0
+    is_ordered = isinstance(labels, Sequence | Mapping) or is_array
     entries = [labels] if isinstance(labels, str) else list(labels) if is_ordered else []
     if len(entries) != n_params or not all(isinstance(label, str) for label in entries):
         expected = f"be {n_params} strings, one for each parameter"
@@ -101,7 +102,7 @@ def as_grid(grid: Any, n_params: int) -> Grid:
     """
     if isinstance(grid, list | tuple) and len(grid) == n_params:
         checks.refuse_annotated("`grid`", grid)
-        pieces = [np.asarray(piece) for piece in grid]
+        pieces = [checks.as_array(piece) for piece in grid]
         alike = all(p.ndim == n_params and p.shape == pieces[0].shape for p in pieces)
         if alike and (n_params > 1 or pieces[0].size > 1):
             return _mesh([checks.real_array("grid", piece) for piece in pieces])
@@ -129,29 +130,14 @@ def regular_mesh(
 
 def as_sizes(name: str, value: Any, n_params: int, default: int) -> tuple[int, ...]:
     """Return one integer of at least 2 for each parameter; a single one serves for all."""
-    entries = [default if value is None else value] if np.ndim(value) == 0 else list(value)
+    value = default if value is None else value
+    is_one = checks.as_array(value).ndim == 0
+    entries = [value] if is_one else checks.entries(name, value, "integers")
     entries = entries * n_params if len(entries) == 1 else entries
     if len(entries) != n_params:
         expected = f"have {n_params} entries, one for each parameter"
         raise ValueError(checks.wording(f"`{name}`", expected, checks.describe(value)))
-    return tuple(checks.integer(name, entry, 2) for entry in entries)
-
-
-def as_ranges(value: Any, n_params: int) -> list[Any]:
-    """Return a (low, high) pair, or None, for each parameter."""
-    if value is None:
-        return [None] * n_params
-    checks.refuse_annotated("`ranges`", value)
-    pairs = list(value)
-    if n_params == 1 and len(pairs) == 2 and np.ndim(pairs[0]) == 0 and pairs[0] is not None:
-        pairs = [pairs]
-    right = len(pairs) == n_params and all(
-        pair is None or (np.shape(pair) == (2,) and pair[0] < pair[1]) for pair in pairs
-    )
-    if not right:
-        expected = f"have {n_params} pairs (low, high) with low < high"
-        raise ValueError(checks.wording("`ranges`", expected, checks.describe(value)))
-    return [None if pair is None else (float(pair[0]), float(pair[1])) for pair in pairs]
+    return tuple(checks.integer(name, entry, 2, maximum=checks.MOST) for entry in entries)
 
 
 def _mesh(pieces: list[np.ndarray]) -> Grid:

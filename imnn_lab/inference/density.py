@@ -47,8 +47,10 @@ class Density:
         pixels : float or None
             Width of the filter, in points of the grid; None and 0 leave the density as it is.
         """
-        if not pixels:
+        if pixels is None or (pixels := checks.number("pixels", pixels, below=1e4)) == 0:
             return self
+        if pixels < 0:
+            raise ValueError(checks.wording("`pixels`", "be at least 0", pixels))
         return Density(self.axes, ndimage.gaussian_filter(self.values, pixels)).normalised()
 
     def levels(self, masses: Sequence[float]) -> np.ndarray:
@@ -63,9 +65,10 @@ class Density:
         -------
         ndarray, shape (len(masses),)
         """
+        chosen = np.atleast_1d(as_probabilities("masses", masses))
         values = np.sort(self.values, axis=None)[::-1]
         mass = np.cumsum(values) / values.sum()
-        return values[np.searchsorted(mass, masses, side="left").clip(max=values.size - 1)]
+        return values[np.searchsorted(mass, chosen, side="left").clip(max=values.size - 1)]
 
     def quantile(self, q: Any) -> np.ndarray:
         """Return quantiles of a one-parameter density, by linear interpolation of its integral.
@@ -79,7 +82,7 @@ class Density:
         -------
         ndarray, shape np.shape(q)
         """
-        (axis,) = self.axes
+        q, (axis,) = as_probabilities("q", q), self.axes
         edges = np.append(axis - self.cell / 2, axis[-1] + self.cell / 2)
         return np.interp(q, np.append(0.0, np.cumsum(self.values) * self.cell), edges)
 
@@ -123,9 +126,49 @@ def refuse_large_grid(sizes: Sequence[int]) -> None:
 
 def completed_ranges(ranges: Any, automatic: Sequence[Any]) -> list[tuple[float, float]]:
     """Return the range (low, high) of each parameter, the automatic one where none is given."""
-    given = [None] * len(automatic) if ranges is None else ranges
-    pairs = zip(given, automatic, strict=True)
+    pairs = zip(as_ranges(ranges, len(automatic)), automatic, strict=True)
     return [(float(low), float(high)) for low, high in (b if a is None else a for a, b in pairs)]
+
+
+def as_ranges(value: Any, n_params: int) -> list[Any]:
+    """Return a (low, high) pair, or None, for each parameter."""
+    if value is None:
+        return [None] * n_params
+    pairs = checks.entries("ranges", value, "pairs (low, high)")
+    if n_params == 1 and len(pairs) == 2 and pairs[0] is not None and _is_number(pairs[0]):
+        pairs = [pairs]
+    if len(pairs) != n_params or not all(pair is None or _is_range(pair) for pair in pairs):
+        expected = f"have {n_params} pairs (low, high) with low < high"
+        raise ValueError(checks.wording("`ranges`", expected, checks.describe(value)))
+    return [None if pair is None else (float(pair[0]), float(pair[1])) for pair in pairs]
+
+
+def _is_number(value: Any) -> bool:
+    return checks.as_array(value).ndim == 0
+
+
+def _is_range(value: Any) -> bool:
+    pair = checks.as_array(value)
+    is_pair = pair.shape == (2,) and pair.dtype.kind in "iuf" and not np.ma.is_masked(value)
+    return is_pair and bool(np.isfinite(pair).all() and pair[0] < pair[1])
+
+
+def as_indices(i: Any, j: Any, n_params: int) -> list[int]:
+    """Return the index of one parameter, or of two if `j` is not None."""
+    chosen = [checks.integer(name, k, 0) for name, k in (("i", i), ("j", j)) if k is not None]
+    if not chosen or max(chosen) >= n_params or len(set(chosen)) < len(chosen):
+        expected = f"be different indices below n_params = {n_params}"
+        raise ValueError(checks.wording("`i` and `j`", expected, chosen))
+    return chosen
+
+
+def as_probabilities(name: str, value: Any) -> np.ndarray:
+    """Return probabilities, or a single one, as an array of the same shape."""
+    array = checks.real_array(name, value).astype(np.float64)
+    if not ((array >= 0) & (array <= 1)).all():
+        expected = "hold probabilities from 0 to 1"
+        raise ValueError(checks.wording(f"`{name}`", expected, checks.describe(value)))
+    return array
 
 
 def common_ranges(posteriors: Sequence[Marginals], ranges: Any = None) -> list[tuple[float, float]]:

@@ -18,9 +18,14 @@ import numpy as np
 from scipy import special, stats
 
 from imnn_lab import checks
-from imnn_lab.inference.density import Density, completed_ranges
+from imnn_lab.inference.density import (
+    Density,
+    as_indices,
+    completed_ranges,
+    refuse_large_grid,
+)
 from imnn_lab.inference.posterior import Posterior
-from imnn_lab.inference.priors import Prior, is_flat
+from imnn_lab.inference.priors import Prior, as_points, is_flat
 
 WIDTH = 5.0  # standard deviations that a range reaches to either side of the estimate
 
@@ -96,7 +101,9 @@ class GaussianPosterior:
         θ : ndarray, shape (n, n_params)
             Where to evaluate it.
         """
-        return self.log_unnormalised(θ) - self.log_evidence
+        points = as_points(θ, self.n_params)
+        values = self.log_unnormalised(points.reshape(-1, self.n_params)) - self.log_evidence
+        return values.reshape(points.shape[:-1])
 
     @cached_property
     def log_evidence(self) -> float:
@@ -123,6 +130,7 @@ class GaussianPosterior:
         width : float
             Elsewhere θ̂ ± this number of standard deviations, within the prior.
         """
+        width = checks.number("width", width, above=0)
         reach = width * np.sqrt(np.diag(self.likelihood_covariance))
         nearest = np.clip(self.estimate, self.prior.low, self.prior.high)
         low = np.maximum(nearest - reach, self.prior.low)
@@ -147,8 +155,10 @@ class GaussianPosterior:
         -------
         Density
         """
-        chosen = [i] if j is None else [i, j]
+        chosen = as_indices(i, j, self.n_params)
+        bins = checks.optional_integer("bins", bins, 2)
         bins = bins or (200 if j is None else 50)
+        refuse_large_grid([bins] * len(chosen))
         limits = self.ranges(ranges)
         axes = tuple(_centres(*limits[k], bins) for k in chosen)
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(chosen))
@@ -180,7 +190,8 @@ class GaussianPosterior:
         rng : numpy.random.Generator or int, optional
             Source of random numbers, or its seed.
         """
-        generator = np.random.default_rng(rng)
+        n = checks.integer("n", n, 1, maximum=checks.MOST)
+        generator = checks.generator("rng", rng)
         θ, log_weights = self._importance(max(20 * n, 20_000), generator)
         weights = np.exp(log_weights - log_weights.max())
         chosen = generator.choice(len(θ), n, p=weights / weights.sum())

@@ -161,7 +161,7 @@ class Posterior:
         q : float or sequence of float
             Probabilities.
         """
-        levels = np.asarray(q, np.float64)
+        levels = density.as_probabilities("q", q)
         if not len(self):
             return np.full((*levels.shape, self.n_params), np.nan)
         columns = [weighted_quantile(c, self.weights, levels) for c in self.parameters.T]
@@ -195,10 +195,9 @@ class Posterior:
         """
         if not len(self):
             raise ValueError("The posterior has no samples: accept more draws, raise ε.")
-        generator = np.random.default_rng(rng)
-        return self.parameters[
-            generator.choice(len(self), checks.integer("n", n, 0), p=self.weights)
-        ]
+        n = checks.integer("n", n, 0, maximum=checks.MOST)
+        generator = checks.generator("rng", rng)
+        return self.parameters[generator.choice(len(self), n, p=self.weights)]
 
     def ranges(self, ranges: Any = None) -> list[tuple[float, float]]:
         """Return a range (low, high) for each parameter.
@@ -237,9 +236,11 @@ class Posterior:
         -------
         Density
         """
-        chosen = [i] if j is None else [i, j]
+        chosen = density.as_indices(i, j, self.n_params)
+        bins = checks.optional_integer("bins", bins, 2)
         bins = bins or default_bins(self.effective_samples, len(chosen))
         limits = self.ranges(ranges)
+        density.refuse_large_grid([bins] * len(chosen))
         edges = density.bin_edges([bins] * len(chosen), [limits[k] for k in chosen])
         return density.histogram(self.parameters[:, chosen], self.weights, edges)
 
@@ -327,7 +328,7 @@ class Posterior:
         path : str or Path
             The file, ending in ``.npz``.
         """
-        storage.write_npz(path, self.arrays())
+        storage.write_npz(checks.path("path", path), self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `from_arrays` needs to make the same posterior again."""
@@ -351,6 +352,7 @@ class Posterior:
         ValueError
             If the file is damaged, or is another one.
         """
+        path = checks.path("path", path)
         with storage.whole(path):
             return Posterior.from_arrays(storage.read_npz(path))
 

@@ -75,6 +75,7 @@ def as_prior(prior: Any, n_params: int | None = None, labels: Sequence[str] | No
     >>> as_prior([stats.norm(0, 1), stats.uniform(0, 5)]).high.tolist()
     [inf, 5.0]
     """
+    n_params = checks.optional_integer("n_params", n_params, 1)
     if isinstance(prior, Mapping):
         prior = _in_order(prior, labels)
     result = _adapted(prior)

@@ -94,11 +94,12 @@ class Uniform(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        return np.random.default_rng(rng).uniform(self.low, self.high, (n, self.n_params))
+        n, generator = as_draw(n, rng)
+        return generator.uniform(self.low, self.high, (n, self.n_params))
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return −Σ ln(high − low) inside the bounds and −∞ outside."""
-        θ = np.asarray(θ, dtype=np.float64)
+        θ = as_points(θ, self.n_params)
         inside = ((θ >= self.low) & (θ <= self.high)).all(axis=-1)
         return np.where(inside, -np.log(self.high - self.low).sum(), -np.inf)
 
@@ -129,14 +130,21 @@ class TruncatedNormal(Prior):
 
     def __init__(self, mean: Any, sd: Any, low: Any = -np.inf, high: Any = np.inf) -> None:
         self.mean = np.atleast_1d(np.asarray(checks.real_array("mean", mean), np.float64))
-        shape = self.mean.shape
-        self.sd = np.broadcast_to(np.asarray(checks.real_array("sd", sd), np.float64), shape)
-        sides = checks.real_array("low", low), checks.real_array("high", high)
-        self.low, self.high = _bounds(*(np.broadcast_to(side, shape) for side in sides))
+        checks.finite("mean", self.mean)
+        self.sd = checks.finite("sd", self._like_mean("sd", sd))
+        low, high = self._like_mean("low", low), self._like_mean("high", high)
+        self.low, self.high = _bounds(low, high)
         if not (self.sd > 0).all():
             raise ValueError(checks.wording("`sd`", "be positive", self.sd.tolist()))
         cut = ((self.low - self.mean) / self.sd, (self.high - self.mean) / self.sd)
         self._distribution = stats.truncnorm(*cut, loc=self.mean, scale=self.sd)
+
+    def _like_mean(self, name: str, value: Any) -> np.ndarray:
+        array = checks.real_array(name, value).astype(np.float64)
+        if array.shape not in ((), (1,), self.mean.shape):
+            expected = f"have shape {self.mean.shape}, as `mean` has"
+            raise ValueError(checks.wording(f"`{name}`", expected, f"shape {array.shape}"))
+        return np.broadcast_to(array, self.mean.shape)
 
     def __repr__(self) -> str:
         numbers = [getattr(self, name).tolist() for name in ("mean", "sd", "low", "high")]
@@ -144,11 +152,12 @@ class TruncatedNormal(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        return self._distribution.rvs((n, self.n_params), random_state=np.random.default_rng(rng))
+        n, generator = as_draw(n, rng)
+        return self._distribution.rvs((n, self.n_params), random_state=generator)
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the log density, shape (n,)."""
-        return self._distribution.logpdf(np.asarray(θ, dtype=np.float64)).sum(axis=-1)
+        return self._distribution.logpdf(as_points(θ, self.n_params)).sum(axis=-1)
 
 
 class Independent(Prior):
@@ -174,17 +183,32 @@ class Independent(Prior):
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params); `rng` is a Generator or a seed."""
-        generator = np.random.default_rng(rng)
+        n, generator = as_draw(n, rng)
         return np.concatenate([part.sample(n, generator) for part in self.parts], axis=1)
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the sum of the parts' log densities, shape (n,)."""
         ends = np.cumsum([part.n_params for part in self.parts])[:-1]
-        pieces = np.split(np.asarray(θ, dtype=np.float64), ends, axis=-1)
+        pieces = np.split(as_points(θ, self.n_params), ends, axis=-1)
         terms = [
             part.log_prob(piece.copy()) for part, piece in zip(self.parts, pieces, strict=True)
         ]
         return np.sum(terms, axis=0)
+
+
+def as_draw(n: Any, rng: Any) -> tuple[int, np.random.Generator]:
+    """Return how many vectors to draw, and the source of random numbers."""
+    return checks.integer("n", n, 0, maximum=checks.MOST), checks.generator("rng", rng)
+
+
+def as_points(θ: Any, n_params: int) -> np.ndarray:
+    """Return parameter vectors as float64, shape (..., n_params)."""
+    array = checks.real_array("θ", θ).astype(np.float64)
+    array = array.reshape(1) if array.ndim == 0 and n_params == 1 else array
+    if not array.ndim or array.shape[-1] != n_params:
+        expected = f"have shape (n, n_params) = (n, {n_params})"
+        raise ValueError(checks.wording("`θ`", expected, f"shape {array.shape}"))
+    return array
 
 
 def is_flat(prior: Prior) -> bool:

@@ -10,7 +10,6 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,10 @@ from imnn_lab.inference import (
 from imnn_lab.inference.arguments import (
     as_fisher,
     as_labels,
-    as_ranges,
     as_sizes,
     as_target_data,
 )
-from imnn_lab.inference.density import bin_edges, common_ranges, histogram
+from imnn_lab.inference.density import as_ranges, bin_edges, common_ranges, histogram
 from imnn_lab.inference.forward import as_estimates
 from imnn_lab.inference.journal import Journal
 from imnn_lab.inference.prior_adapters import labels_of
@@ -76,7 +74,7 @@ class Inference:
         self.n_params = len(self.Fisher)
         self.labels = as_labels(labels_of(prior, labels), self.n_params)
         self.prior = as_prior(prior, self.n_params, self.labels)
-        self.get_estimate = as_function("get_estimate", get_estimate, "data to estimates")
+        self.get_estimate = checks.function("get_estimate", get_estimate, "data to estimates")
         self.target_data = as_target_data(target_data)
         self.target_estimates, self.input_shape = self._estimated_target()
         self._entropy = np.random.SeedSequence(checks.seed_or_none("seed", seed)).entropy
@@ -146,7 +144,14 @@ class Inference:
         """Return the targets' estimates (n_targets, n_params) and the shape of one datum."""
         data, p = self.target_data, self.n_params
         leaves = leaves_of(data)
-        found = checks.real_array("get_estimate", self.get_estimate(copy.deepcopy(data)))
+        try:
+            found = self.get_estimate(copy.deepcopy(data))
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                raise  # raised inside of it
+            expected, received = "take the target data", checks.first_line(error)
+            raise TypeError(checks.wording("`get_estimate`", expected, received)) from None
+        found = checks.real_array("get_estimate", found)
         estimates = np.array(found, np.float64)
         shapes_of_one = [(p,), (1, p)] if len(leaves[0]) != 1 else [(p,)] * (p > 1)
         if estimates.shape in shapes_of_one:  # one target without an axis of its own
@@ -226,7 +231,7 @@ class SimulatedInference(Inference, abc.ABC):
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(target_data, prior, Fisher, get_estimate, labels, seed=seed)
-        self.simulator = as_function("simulator", simulator, "parameters to simulations")
+        self.simulator = checks.function("simulator", simulator, "parameters to simulations")
         self.executor = as_executor(executor)
         self.max_failed = checks.fraction("max_failed", max_failed)
         self.verbose = checks.boolean("verbose", verbose)
@@ -240,7 +245,7 @@ class SimulatedInference(Inference, abc.ABC):
             "Fisher": self.Fisher.tolist(),
             "target_estimates": self.target_estimates.tolist(),
         }
-        path = Path(checks.text("directory", directory, "None keeps no files."))
+        path = checks.path("directory", directory, "None keeps no files.")
         journal = Journal(path, about, None if seed is None else int(seed))
         self._entropy = journal.entropy
         return journal
@@ -258,9 +263,6 @@ class SimulatedInference(Inference, abc.ABC):
             at_once = bool(at_once)
         elif at_once is not None:
             at_once = checks.integer("at_once", at_once, 1, "True, False and None work too.")
-        if save_sims is not None:
-            save_sims = checks.text("save_sims", save_sims)
-            storage.check_writable(Path(save_sims).parent, "save_sims")
         return ForwardModel(
             self.simulator,
             self.get_estimate,
@@ -269,7 +271,7 @@ class SimulatedInference(Inference, abc.ABC):
             at_once=at_once,
             executor=self.executor,
             max_failed=self.max_failed,
-            save_sims=save_sims,
+            save_sims=None if save_sims is None else _as_prefix(save_sims),
             bar=progress_bar(self.verbose and show, tqdm_notebook, desc=type(self).__name__),
             keep=keep,
             journal=self._journal,
@@ -287,6 +289,7 @@ class SimulatedInference(Inference, abc.ABC):
         mass : float
             Probability mass of the interval, between 0 and 1.
         """
+        mass = checks.number("mass", mass, above=0, below=1)
         return [posterior.summary(mass) for posterior in self.samples()]
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
@@ -325,19 +328,17 @@ class SimulatedInference(Inference, abc.ABC):
         return np.stack([histogram(p.parameters, p.weights, edges).values for p in posteriors])
 
 
-def as_function(name: str, value: Any, mapping: str) -> Callable[..., Any]:
-    """Return a callable that maps what `mapping` says."""
-    if not callable(value):
-        expected = f"be a function from {mapping}"
-        raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(value)))
-    return value
+def _as_prefix(save_sims: Any) -> str:
+    path = checks.path("save_sims", save_sims)
+    storage.check_writable(path.parent, "save_sims")
+    return str(path)
 
 
 def as_callback(value: Any) -> Callable[..., Any] | None:
     """Return a function of a population and the index of its target, or None."""
     if value is None:
         return None
-    as_function("callback", value, "(population, target_index) to True to stop")
+    checks.function("callback", value, "(population, target_index) to True to stop")
     with contextlib.suppress(ValueError):  # a built-in has no signature
         signature = inspect.signature(value)
         try:

@@ -177,11 +177,7 @@ class GaussianApproximation(Inference):
         ValueError
             If there are no such parameters.
         """
-        chosen = [checks.integer(name, k, 0) for name, k in (("i", i), ("j", j)) if k is not None]
-        if max(chosen) >= self.n_params or len(set(chosen)) < len(chosen):
-            expected = f"be different indices below n_params = {self.n_params}"
-            raise ValueError(checks.wording("`i` and `j`", expected, chosen))
-        return [target.marginal(*chosen, bins=bins, ranges=ranges) for target in self.gaussian]
+        return [target.marginal(i, j, bins=bins, ranges=ranges) for target in self.gaussian]
 
     def interval(self, mass: float = 0.68) -> np.ndarray:
         """Return equal-tailed credible intervals, shape (n_targets, 2, n_params).
@@ -222,6 +218,7 @@ class GaussianApproximation(Inference):
         mass : float
             Probability mass of the interval, between 0 and 1.
         """
+        mass = checks.number("mass", mass, above=0, below=1)
         return [posterior.summary(mass) for posterior in self.samples(100_000)]
 
     def plot_Fisher(self, figsize: tuple[float, float] | None = None, **kwargs: Any) -> Any:

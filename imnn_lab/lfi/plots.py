@@ -9,8 +9,7 @@ import numpy as np
 
 from imnn_lab import checks, figures
 from imnn_lab.figures.clouds import Cloud
-from imnn_lab.inference.arguments import as_ranges
-from imnn_lab.inference.density import Marginals
+from imnn_lab.inference.density import Marginals, as_probabilities, as_ranges
 
 
 def corner_plot(
@@ -49,9 +48,15 @@ def corner_plot(
     -------
     matplotlib.figure.Figure
     """
+    overlay = _overlay(overlay)
+    if smoothing is not None:
+        smoothing = checks.number("smoothing", smoothing, below=1e4)
+    if np.ndim(as_probabilities("masses", masses)) != 1:
+        expected = "be a list of probabilities"
+        raise ValueError(checks.wording("`masses`", expected, checks.describe(masses)))
     named = dict(zip(target_names(name, len(posteriors)), posteriors, strict=True))
     described = figures.corner(
-        {**named, **(overlay or {})},
+        {**named, **overlay},
         labels,
         truths=_truths(truth, len(labels)),
         masses=masses,
@@ -106,4 +111,21 @@ def _truths(truth: Any, n_params: int) -> list[Any]:
     """Return one parameter vector, or several, as a list of them."""
     if truth is None:
         return []
-    return list(checks.real_array("truth", truth).astype(np.float64).reshape(-1, n_params))
+    array = checks.finite("truth", checks.real_array("truth", truth).astype(np.float64))
+    if array.ndim > 2 or array.size % n_params:
+        expected = f"have shape ({n_params},) or (n, {n_params})"
+        raise ValueError(checks.wording("`truth`", expected, f"shape {array.shape}"))
+    return list(array.reshape(-1, n_params))
+
+
+def _overlay(overlay: Any) -> Mapping[str, Marginals]:
+    if overlay is None:
+        return {}
+    if not isinstance(overlay, Mapping) or not all(
+        isinstance(name, str) and callable(getattr(posterior, "marginal", None))
+        for name, posterior in overlay.items()
+    ):
+        expected, remedy = "map names to posteriors", 'For example {"ABC": ABC.samples()[0]}.'
+        received = checks.describe(overlay)
+        raise TypeError(checks.wording("`overlay`", expected, received, remedy))
+    return overlay

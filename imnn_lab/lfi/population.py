@@ -149,10 +149,12 @@ class PopulationMonteCarlo(SimulatedInference):
         """
         draws = checks.integer("draws", draws, self.n_params + 2)
         initial = checks.integer("initial_draws", initial_draws, draws, "Draw more than you keep.")
-        scale = checks.number("kernel_scale", kernel_scale, above=0)
+        scale = checks.number("kernel_scale", kernel_scale, above=1e-6, below=1e6)
         if percentile is not None:
             remedy = "At 100 no particle would ever move; None moves a hundredth at a time."
-            percentile = checks.number("percentile", percentile, above=0, below=100, remedy=remedy)
+            percentile = checks.number(
+                "percentile", percentile, above=1e-6, below=100, remedy=remedy
+            )
         moves = Moves(percentile, scale)
         rules = Stopping(checks.fraction("criterion", criterion), max_simulations, max_seconds)
         callback = as_callback(callback)

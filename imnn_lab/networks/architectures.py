@@ -14,6 +14,7 @@ small weight most: they are many, and each carries little information.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -28,6 +29,7 @@ from imnn_lab.networks.layers import (
     Tensor,
     cell_side,
 )
+from imnn_lab.settings import as_dtype, as_shape
 
 LEARNED, LOCAL = 0.03, 0.3
 MOST_VALUES, MOST_SQUARES, MOST_MODES = 1024, 256, 512
@@ -69,7 +71,9 @@ def dense(
     >>> networks.dense((10,), 2, hidden=(32, 32)).output_shape
     (None, 2)
     """
-    inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)
+    shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
+    hidden = checks.integers("hidden", hidden, 1)
+    inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
     values = layers.bounded(layers.flat(inputs))
     width = values.shape[-1]
     white, simple = values, [values] if width <= MOST_VALUES else []
@@ -117,7 +121,8 @@ def deep_set(
     >>> networks.deep_set((10,), 2, each=(16,), hidden=(16,)).output_shape
     (None, 2)
     """
-    shape = tuple(input_shape)
+    shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
+    each, hidden = checks.integers("each", each, 1), checks.integers("hidden", hidden, 1)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
     values = layers.bounded(layers.new(keras.layers.Reshape, (shape[0], -1))(inputs))
     gaussian, units = layers.gaussian(values)
@@ -194,8 +199,12 @@ def convolutional(
     >>> networks.convolutional((16, 16, 1), 2, filters=(8,), hidden=(16,)).output_shape
     (None, 2)
     """
+    input_shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
+    filters, hidden = checks.integers("filters", filters, 1), checks.integers("hidden", hidden, 1)
+    kernel_size = checks.optional_integer("kernel_size", kernel_size, 1, maximum=1024)
+    coordinates = checks.boolean("coordinates", coordinates)
     n_axes = _spatial_axes(input_shape, pooling)
-    inputs, layers = keras.Input(tuple(input_shape), dtype=dtype), Layers(dtype, seed)
+    inputs, layers = keras.Input(input_shape, dtype=dtype), Layers(dtype, seed)
     size = kernel_size or min({1: 15, 2: 5}[n_axes], *input_shape[:-1])
     convolution = CONVOLUTION[n_axes]
     values = layers.bounded(inputs)
@@ -242,7 +251,17 @@ def _spatial_axes(input_shape: Sequence[int], pooling: str) -> int:
         remedy = "Add an axis of length 1 for a single channel."
         message = checks.wording("`input_shape`", expected, tuple(input_shape), remedy)
         raise ValueError(message)
-    if pooling not in ("average", "flatten"):
-        message = checks.wording("`pooling`", "be 'average' or 'flatten'", repr(pooling))
-        raise ValueError(message)
+    checks.one_of("pooling", pooling, ("average", "flatten"))
     return n_axes
+
+
+def _checked(
+    input_shape: Any, n_summaries: Any, dtype: Any, seed: Any
+) -> tuple[tuple[int, ...], int, str, int | None]:
+    """Return the arguments that all networks have, checked."""
+    return (
+        as_shape(input_shape),
+        checks.integer("n_summaries", n_summaries, 1, maximum=checks.MOST),
+        as_dtype("dtype", dtype),
+        checks.seed_or_none("seed", seed),
+    )

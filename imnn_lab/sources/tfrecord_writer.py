@@ -113,7 +113,7 @@ class TFRecords:
         kind = "fiducial" if fiducial else "derivative"
         kind = f"validation_{kind}" if checks.boolean("validation", validation) else kind
         name = kind if filename is None else checks.file_name("filename", filename)
-        folder = Path() if directory is None else Path(checks.text("directory", directory))
+        folder = Path() if directory is None else checks.path("directory", directory)
         storage.check_writable(folder)
         bar = progress_bar(self.verbose)(total=layout.size, desc=name)
         with bar as shown, contextlib.ExitStack() as stack:
@@ -160,8 +160,10 @@ class TFRecords:
         >>> first == files, second == more
         (True, True)
         """
+        fiducial = checks.real_array("fiducial", fiducial)
+        derivative = checks.real_array("derivative", derivative)
         axes = derivative.ndim - fiducial.ndim
-        if axes not in (1, 2) or (axes == 2 and derivative.shape[1] != 2):
+        if not fiducial.ndim or axes not in (1, 2) or (axes == 2 and derivative.shape[1] != 2):
             expected = "have shape (n_d, 2, n_params) or (n_d, n_params) + input_shape"
             received = f"shape {derivative.shape} beside {fiducial.shape}"
             raise ValueError(checks.wording("`derivative`", expected, received))

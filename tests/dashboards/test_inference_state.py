@@ -1,13 +1,14 @@
 """What a page of inference does, without a browser and without a network."""
 
 import numpy as np
+import panel as pn
 import pytest
 from dashboards import inference_problem as problem
 from waiting import until
 
 from imnn_lab import LFI
 from imnn_lab.dashboards.inference import state as inference_state
-from imnn_lab.dashboards.inference.controls import PopulationView
+from imnn_lab.dashboards.inference.controls import PopulationView, RejectionView
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.views import ExportView
@@ -122,6 +123,49 @@ def test_errors_are_shown_beside_what_the_reader_pressed():
     view.attempt(page.state.stop)
     page.tick()
     assert "be at least" not in view.status.object
+
+
+BOXES = ("draws", "particles", "initial_draws", "criterion", "most_simulations")
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_an_emptied_box_is_named_where_the_reader_presses(name):
+    page = InferencePage(dashboard().state)
+    label = page.state.choices.param[name].label
+    (box,) = (
+        box
+        for view in page.views
+        for box in view.body.select(pn.widgets.Widget)
+        if getattr(box, "label", None) == label
+    )
+    box.value = None
+    page.tick()
+    assert "=..." in page.state.python_call()
+    kind = RejectionView if name == "draws" else PopulationView
+    (view,) = (view for view in page.views if isinstance(view, kind))
+    view.attempt(view.start)
+    page.tick()
+    assert f"`{label}` must be a number from" in view.status.object
+    assert "an empty box" in view.status.object
+    assert not view.work.is_running
+
+
+def test_an_emptied_seed_of_a_target_is_named():
+    page = InferencePage(dashboard().state)
+    view = page.views[0]
+    view._seed.value = None
+    view.attempt(view._simulate)
+    assert "`seed` must be an integer" in view.failure
+
+
+def test_whatever_is_raised_is_shown_beside_the_button():
+    def broken(error):
+        raise error
+
+    view = InferencePage(dashboard().state).views[0]
+    for error in (KeyError("x"), np.linalg.LinAlgError("singular"), ValueError(), OSError(5, "io")):
+        assert not view.attempt(lambda e=error: broken(e))
+        assert type(error).__name__ in view.failure or str(error) == view.failure
 
 
 def problem_distances(page):

@@ -279,16 +279,29 @@ campaign.training_set(slow, [0, 1], [0.1, 0.2], 60, 40, 5, {options})
     return subprocess.Popen([sys.executable, "-c", code], env=environment)
 
 
-def test_a_killed_campaign_goes_on(tmp_path):
-    process = start(tmp_path)
+def kill(directory, further, random):
+    """Kill a campaign soon after it has kept so many files more; return the rows it has kept."""
+    files = len(kept(directory)) + further
+    process = start(directory)
     deadline = time.monotonic() + 60
-    while len(kept(tmp_path)) < 10 and time.monotonic() < deadline:
+    while len(kept(directory)) < files and time.monotonic() < deadline:
         assert process.poll() is None
-        time.sleep(0.005)
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.1))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = sum(len(campaign_rows(file)) for file in kept(tmp_path))
-    assert 20 <= done < 100
+    return [row for file in kept(directory) for row in campaign_rows(file)]
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.endurance)])
+def test_a_killed_campaign_goes_on(kills, tmp_path):
+    random, before = np.random.default_rng(kills), set()
+    for _ in range(kills):
+        rows = kill(tmp_path, 10 if kills == 1 else 1, random)
+        assert len(rows) == len(set(rows)), "none is simulated twice"
+        assert before < set(rows), "none is lost"
+        before = set(rows)
+    assert 20 <= len(rows) < 100
     assert not (tmp_path / "fiducial.npy").exists()
     (tmp_path / "chunks" / ".half.npz").write_bytes(b"PK half")
     (tmp_path / ".fiducial-abcfiducial.npy").write_bytes(b"half")
@@ -296,7 +309,7 @@ def test_a_killed_campaign_goes_on(tmp_path):
     simulator.__qualname__ = "slow"
     made = make(simulator, *LARGER, directory=tmp_path, size=7)  # another size: no matter
     assert_same(made, make(noisy, *LARGER))
-    assert len({seed for _, seed in simulator.calls}) == 100 - done
+    assert len({seed for _, seed in simulator.calls}) == 100 - len(rows)
     assert not (tmp_path / "chunks").exists()
     assert not [*tmp_path.glob(".*")]
 

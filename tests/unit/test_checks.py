@@ -80,3 +80,52 @@ def test_a_warning_points_to_the_line_that_called_the_package():
     with pytest.warns(UserWarning, match="`δθ` of parameter 0") as caught:
         warn_of_wide_differences(F, δθ)
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("value", [2**63, 10**30, 10**400, -(10**30)])
+def test_integers_that_no_computer_counts_to_are_rejected(value):
+    with pytest.raises(ValueError, match="`n` must be an integer of at most"):
+        checks.integer("n", value)
+
+
+@pytest.mark.parametrize("value", [-1, "seed", 0.5, [None], {}])
+def test_what_is_no_seed_is_named(value):
+    with pytest.raises(TypeError, match=r"`rng` must be a numpy\.random\.Generator, a seed"):
+        checks.generator("rng", value)
+
+
+def test_generators_and_seeds_are_taken():
+    generator = np.random.default_rng(1)
+    assert checks.generator("rng", generator) is generator
+    assert checks.generator("rng", 1).random() == np.random.default_rng(1).random()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "x" * 5000])
+def test_names_that_no_file_can_have_are_rejected(name):
+    with pytest.raises(ValueError, match="`directory` must be a name that files can have"):
+        checks.path("directory", name)
+
+
+def test_names_of_files_and_directories_are_taken_whether_there_or_not(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file", tmp_path / "file" / "below", tmp_path / "new"):
+        assert checks.path("directory", str(path)) == path
+
+
+@pytest.mark.parametrize("value", ["ab", b"ab", {1, 2}, {"a": 1}, 3, None, np.array(2)])
+def test_what_has_no_entries_in_an_order_is_rejected(value):
+    with pytest.raises(TypeError, match="`hidden` must be a list of integers"):
+        checks.integers("hidden", value, 1)
+
+
+class Unwilling:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("not today")
+
+
+@pytest.mark.parametrize("value", [[[1, 2], [3]], Unwilling(), [10**400, "a"]])
+def test_numbers_and_arrays_are_never_left_to_numpy(value):
+    with pytest.raises(TypeError, match="`x` must be a finite number"):
+        checks.number("x", value)
+    with pytest.raises(TypeError, match="`x` must be an array of real numbers"):
+        checks.real_array("x", value)

@@ -10,6 +10,7 @@ import panel as pn
 from bokeh.document import Document
 from bokeh.models import CustomJS, Div
 
+from imnn_lab import checks
 from imnn_lab.dashboards.host.panel_private import LiveColumn
 from imnn_lab.figures.bokeh import Drawing
 
@@ -85,6 +86,8 @@ class View(pn.viewable.Viewer, Generic[Moment]):
     def attempt(self, act: Callable[[], object]) -> bool:
         """Do what the reader asked for; keep the message of an error as `failure`.
 
+        Simulators and estimators of the reader's may raise anything.
+
         Returns
         -------
         bool
@@ -94,7 +97,9 @@ class View(pn.viewable.Viewer, Generic[Moment]):
         try:
             act()
         except (RuntimeError, TypeError, ValueError) as error:
-            self.failure = str(error)
+            self.failure = str(error) or type(error).__name__
+        except Exception as error:
+            self.failure = checks.first_line(error)
         return not self.failure
 
     def __panel__(self) -> Any:

@@ -83,6 +83,14 @@ class InferenceDashboard(pn.viewable.Viewer):
         populations: Sequence[Population] = (),
     ) -> None:
         super().__init__()
+        populations = checks.entries("populations", populations, "populations")
+        for name, given, kind in (
+            *(("populations", population, Population) for population in populations),
+            *(() if draws is None else (("draws", draws, Draws),)),
+        ):
+            if not isinstance(given, kind):
+                expected = f"hold a {kind.__name__} of imnn_lab.inference"
+                raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(given)))
         if Fisher is None:
             Fisher = _fisher_of(estimator)
         self.state = InferenceState(

@@ -40,18 +40,20 @@ SHOWN = ("log_distance", "adjust", "iteration", "smoothing", "axes")
 
 
 class Choices(param.Parameterized):
-    """What the reader of an inference page sets."""
+    """What the reader of an inference page sets; None is a box that was emptied."""
 
     log_distance = param.Number(
         0.0, bounds=(-2, 2), step=0.01, label="log₁₀ ε", doc="Distance within which ABC accepts."
     )
     adjust = param.Boolean(False, label="regression adjustment")
-    draws = param.Integer(10_000, bounds=(1, MOST_DRAWS), label="simulations")
-    particles = param.Integer(500, bounds=(10, 100_000), label="particles")
-    initial_draws = param.Integer(2000, bounds=(10, MOST_DRAWS), label="initial draws")
-    criterion = param.Number(0.05, bounds=(0, 1), label="stop at acceptance")
+    draws = param.Integer(10_000, bounds=(1, MOST_DRAWS), allow_None=True, label="simulations")
+    particles = param.Integer(500, bounds=(10, 100_000), allow_None=True, label="particles")
+    initial_draws = param.Integer(
+        2000, bounds=(10, MOST_DRAWS), allow_None=True, label="initial draws"
+    )
+    criterion = param.Number(0.05, bounds=(0, 1), allow_None=True, label="stop at acceptance")
     most_simulations = param.Integer(
-        100_000, bounds=(10, 10 * MOST_DRAWS), label="maximum simulations"
+        100_000, bounds=(10, 10 * MOST_DRAWS), allow_None=True, label="maximum simulations"
     )
     iteration = param.Integer(-1, bounds=(-1, None), doc="Population to show; −1 is the last.")
     smoothing = param.Number(1.0, bounds=(0, 5), step=0.1, label="smoothing (bins)")
@@ -69,6 +71,20 @@ class Choices(param.Parameterized):
     def ε(self) -> float:
         """Distance within which ABC accepts."""
         return float(10**self.log_distance)
+
+    def chosen(self, name: str) -> Any:
+        """Return a number that was chosen.
+
+        Raises
+        ------
+        ValueError
+            If its box is empty.
+        """
+        value, about = getattr(self, name), self.param[name]
+        if value is None:
+            expected = "be a number from {:,} to {:,}".format(*about.bounds)
+            raise ValueError(checks.wording(f"`{about.label}`", expected, "an empty box"))
+        return value
 
 
 class InferenceState:
@@ -113,7 +129,12 @@ class InferenceState:
         self.Fisher = as_fisher(Fisher)
         self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
         self.prior = as_prior(prior, len(self.Fisher), self.labels)
-        self.get_estimate, self.simulator, self.exact = get_estimate, simulator, exact
+        self.get_estimate = checks.function("estimator", get_estimate, "data to estimates")
+        if simulator is not None:
+            checks.function("simulator", simulator, "parameters to simulations")
+        if exact is not None:
+            checks.function("exact", exact, "data to a posterior")
+        self.simulator, self.exact = simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
         self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
@@ -180,9 +201,12 @@ class InferenceState:
         ------
         ValueError
             If the parameters lie outside the prior.
+        TypeError
+            If the seed is no integer.
         RuntimeError
             If there is no simulator, or it fails.
         """
+        seed = checks.integer("seed", seed, 0)
         θ = checks.vector("parameters", parameters, len(self.Fisher))
         if not np.isfinite(self.prior.log_prob(θ[None])).all():
             low, high = self.prior.low.tolist(), self.prior.high.tolist()
@@ -224,11 +248,11 @@ class InferenceState:
         ------
         RuntimeError
             If there is no simulator.
+        ValueError
+            If the box of their number is empty.
         """
-        model, seeds = self.model, self._next_seeds()
-        self.abc_work.start(
-            tasks.draw_task(model, self.prior, self.choices.draws, seeds, self._draws)
-        )
+        model, n, seeds = self.model, self.choices.chosen("draws"), self._next_seeds()
+        self.abc_work.start(tasks.draw_task(model, self.prior, n, seeds, self._draws))
 
     def accept_nearest(self, n: int) -> None:
         """Choose the distance within which the n nearest draws are accepted.
@@ -252,19 +276,20 @@ class InferenceState:
         RuntimeError
             If there is no simulator.
         ValueError
-            If the initial draws exceed the maximum of simulations.
+            If the initial draws exceed the maximum of simulations, or a box is empty.
         """
         model, choices = self.model, self.choices
         if self.pmc_work.is_running:
             return
-        sizes = (choices.particles, max(choices.initial_draws, choices.particles))
-        if sizes[1] > choices.most_simulations:
+        particles, initial = choices.chosen("particles"), choices.chosen("initial_draws")
+        most = choices.chosen("most_simulations")
+        rules = Stopping(choices.chosen("criterion"), most)
+        sizes = (particles, max(initial, particles))
+        if sizes[1] > most:
             expected = f"be at least {sizes[1]}, the number of initial draws"
-            received = choices.most_simulations
-            raise ValueError(checks.wording("`maximum simulations`", expected, received))
+            raise ValueError(checks.wording("`maximum simulations`", expected, most))
         self._populations, self._changes = Record(), self._changes + 1
         choices.iteration = -1
-        rules = Stopping(choices.criterion, choices.most_simulations)
         target, seeds, record = self.observation.target, self._next_seeds(), self._populations
         self.pmc_work.start(
             tasks.population_task(model, self.prior, target, sizes, rules, seeds, record)
@@ -306,15 +331,17 @@ class InferenceState:
         if self.simulator is None:
             return "\n".join([*lines, "GA.plot()"])
         draws = self._joined_draws().num_draws or choices.draws
-        initial = max(choices.initial_draws, choices.particles)
+        boxes = (choices.initial_draws, choices.particles)
+        initial = None if None in boxes else max(boxes)
         adjust = "adjust=True" if choices.adjust else ""
         lines += [
             f"ABC = LFI.ApproximateBayesianComputation(*arguments, simulator, {labels})",
-            f"ABC(draws={draws})",
+            f"ABC(draws={_written(draws)})",
             f"ABC.accept_reject({EPSILON}={choices.ε:.4g})",
             f"PMC = LFI.PopulationMonteCarlo(*arguments, simulator, {labels})",
-            f"PMC(draws={choices.particles}, initial_draws={initial}, "
-            f"criterion={choices.criterion:g}, max_simulations={choices.most_simulations})",
+            f"PMC(draws={_written(choices.particles)}, initial_draws={_written(initial)}, "
+            f"criterion={_written(choices.criterion)}, "
+            f"max_simulations={_written(choices.most_simulations)})",
             f'GA.plot(overlay={{"ABC": ABC.samples({adjust})[0], "PMC": PMC.samples()[0]}})',
         ]
         return "\n".join(lines)
@@ -339,3 +366,8 @@ class InferenceState:
 
     def _next_seeds(self) -> np.random.SeedSequence:
         return self._seeds.spawn(1)[0]
+
+
+def _written(number: float | None) -> str:
+    """Return a number as Python code, dots for one that is not there."""
+    return "..." if number is None else f"{number:.12g}"

@@ -45,7 +45,7 @@ def read_results(path: Path | str) -> Results:
     ValueError
         If a result file is damaged, or a file given by name is of another kind.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     if path.is_file():
         return results_of(path.stem, storage.read_npz(path))
     results = Results()

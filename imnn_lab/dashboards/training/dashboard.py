@@ -13,7 +13,7 @@ from imnn_lab.dashboards.common.layout import Body, body, flowing
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import StillPicture, follow
 from imnn_lab.dashboards.training.controls import Controls, Status
-from imnn_lab.dashboards.training.protocols import Trained
+from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.views import (
@@ -24,6 +24,7 @@ from imnn_lab.dashboards.training.views import (
     curves_file,
 )
 from imnn_lab.dashboards.training.words import parameter_names
+from imnn_lab.inference.arguments import as_fisher
 
 
 class TrainingDashboard(pn.viewable.Viewer):
@@ -52,7 +53,7 @@ class TrainingDashboard(pn.viewable.Viewer):
         self, imnn: Trained, known_fisher: Any = None, labels: Sequence[str] | None = None
     ) -> None:
         super().__init__()
-        n_params = len(imnn.θ_fid)
+        n_params = len(as_trained(imnn).θ_fid)
         self._labels = parameter_names(labels, n_params)
         self._known = _known(known_fisher, n_params)
         self.state = TrainingState(imnn)
@@ -130,8 +131,8 @@ class TrainingPage:
 def _known(known_fisher: Any, n_params: int) -> np.ndarray | None:
     if known_fisher is None:
         return None
-    matrix = checks.real_array("known_fisher", known_fisher).astype(float)
+    matrix = as_fisher(known_fisher, "known_fisher")
     if matrix.shape != (n_params, n_params):
         expected = f"have shape (n_params, n_params) = {(n_params, n_params)}"
         raise ValueError(checks.wording("`known_fisher`", expected, f"shape {matrix.shape}"))
-    return checks.finite("known_fisher", matrix)
+    return matrix

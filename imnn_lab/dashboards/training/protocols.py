@@ -87,6 +87,21 @@ class Trained(Protocol):
         """Train in a thread of its own: n_iterations, λ, ε, patience, reset."""
 
 
+def as_trained(imnn: Any) -> Trained:
+    """Return a network that can be trained; refuse what is none.
+
+    Raises
+    ------
+    TypeError
+        If it has not all that `Trained` lists.
+    """
+    for name in ("θ_fid", "history", "run", "start"):
+        if isinstance(imnn, type) or not hasattr(imnn, name):
+            expected = f"be an IMNN, or have its `{name}`"
+            raise TypeError(checks.wording("`imnn`", expected, checks.describe(imnn)))
+    return imnn
+
+
 def learning_rate_of(imnn: Any) -> float | None:
     """Return the learning rate of a network: of its history, else of its optimiser, else None."""
     if len(imnn.history):

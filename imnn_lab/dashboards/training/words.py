@@ -90,7 +90,8 @@ def parameter_names(labels: Sequence[str] | None, n_params: int) -> list[str]:
     """Return the given names of the parameters, or `checks.default_labels`."""
     if labels is None:
         return list(checks.default_labels(n_params))
-    if len(labels) != n_params:
+    names = checks.entries("labels", labels, "names")
+    if len(names) != n_params:
         expected = f"name each of the {n_params} parameters"
-        raise ValueError(checks.wording("`labels`", expected, f"{len(labels)} names"))
-    return [str(label) for label in labels]
+        raise ValueError(checks.wording("`labels`", expected, f"{len(names)} names"))
+    return [str(name) for name in names]

@@ -73,7 +73,8 @@ class RecordData(Data):
 
 def _checked_names(name: str, files: Any) -> list[str]:
     several = [files] if isinstance(files, str | os.PathLike) else files
-    checked = [checks.text(name, file, "Pass a list of names of files.") for file in several]
+    remedy = "Pass a list of names of files."
+    checked = [str(checks.path(name, file, remedy)) for file in several]
     for file in checked:
         if not Path(file).is_file():
             remedy = "Pass the list that TFRecords.write_record returned."

@@ -1,0 +1,168 @@
+"""Calls of public functions that work, each with the arguments that it needs, by its short name.
+
+Modules are imported where they are used: what infers needs no TensorFlow.
+"""
+
+import inspect
+
+import numpy as np
+from dashboards import inference_problem as problem
+
+SIZE = 40
+NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
+METHODS = {
+    "log_prob": {"gridsize": 5, "θ": [[0.5, 0.5]]},
+    "prob": {"gridsize": 5},
+    "log_posterior": {"gridsize": 5},
+    "posterior": {"gridsize": 5, "bins": 5},
+    "grid": {"gridsize": 5},
+    "marginal": {"i": 0},
+    "interval": {},
+    "samples": {"n": 10},
+    "sample": {"n": 10},
+    "ranges": {},
+    "summary": {},
+    "bin_edges": {},
+    "plot_Fisher": {},
+    "plot": {},
+    "scatter_plot": {},
+    "explore": {},
+}
+
+
+def signature(function):
+    """Return the names and defaults of the arguments of a function, but for *args and **kwargs."""
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    names = {p.name: p.default for p in parameters if p.kind not in variable}
+    return {name: default for name, default in names.items() if name not in ("self", "cls")}
+
+
+def noisy(parameters, seed):
+    """Simulate as the problem of the pages does."""
+    return problem.simulator(parameters, seed)
+
+
+def inference_calls(directory):
+    """Return those of inference, priors and campaigns."""
+    from imnn_lab import LFI, Regularisation, campaign, inference
+
+    given = {
+        "target_data": problem.OBSERVED, "prior": problem.PRIOR, "Fisher": problem.F,
+        "get_estimate": problem.get_estimate,
+    }  # fmt: skip
+    simulated = given | {"simulator": noisy, "verbose": False}
+    ABC = LFI.ApproximateBayesianComputation(**simulated, seed=1)
+    ABC(200)
+    ABC.accept_reject(nearest=50)
+    PMC = LFI.PopulationMonteCarlo(**simulated, seed=1)
+    few = {"draws": 20, "initial_draws": 60, "criterion": 0.5, "max_simulations": 300}
+    PMC(**few)
+    some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
+    posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
+    file = directory / "posterior.npz"
+    posterior.to_npz(file)
+    made = {"simulator": noisy, "θ_fid": [0, 1], "δθ": [0.1, 0.1], "n_s": 4, "n_d": 3, "seed": 1}
+    name = "ApproximateBayesianComputation"
+    calls = {
+        "GaussianApproximation": (LFI.GaussianApproximation, given),
+        name: (LFI.ApproximateBayesianComputation, simulated),
+        f"{name}.__call__": (ABC, {"draws": 20}),
+        f"{name}.ABC": (ABC.ABC, {"draws": 20}),
+        f"{name}.accept_reject": (ABC.accept_reject, {"ε": 1.0}),
+        f"{name}.get_min_accepted": (ABC.get_min_accepted, some),
+        "PopulationMonteCarlo": (LFI.PopulationMonteCarlo, simulated),
+        "PopulationMonteCarlo.__call__": (PMC, few),
+        "PopulationMonteCarlo.PMC": (PMC.PMC, few),
+        "PopulationMonteCarlo.resume": (PMC.resume, {"max_simulations": 50}),
+        "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
+        "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
+        "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
+        "Regularisation": (Regularisation, {"λ": 1.0, "ε": 0.1}),
+        "training_set": (campaign.training_set, made | {"show": False}),
+        "Density.smoothed": (density.smoothed, {"pixels": 1.0}),
+        "Density.levels": (density.levels, {"masses": [0.5]}),
+        "Density.quantile": (density.quantile, {"q": 0.5}),
+        "Posterior.from_npz": (inference.Posterior.from_npz, {"path": file}),
+        "Posterior.to_npz": (posterior.to_npz, {"path": "posterior.npz"}),
+        "Posterior.to_arviz": (posterior.to_arviz, {"n": 10}),
+        "Posterior.quantile": (posterior.quantile, {"q": 0.5}),
+    }
+    normal = inference.TruncatedNormal([0, 0], [1, 1])
+    gaussian = LFI.GaussianApproximation(**given)
+    for thing in (gaussian, ABC, PMC, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
+        for method, valid in METHODS.items():
+            if hasattr(thing, method):
+                function = getattr(thing, method)
+                needed = {n: v for n, v in valid.items() if n in signature(function)}
+                calls.setdefault(f"{type(thing).__name__}.{method}", (function, needed))
+    return calls
+
+
+def problem_calls():
+    """Return those of the toy problems."""
+    from imnn_lab import problems
+
+    gaussian = problems.gaussian()
+    simple = ("gaussian", "variance", "slope", "nuisance_slope", "exponential", "field_2d")
+    linear = {"A": problem.A, "covariance": np.eye(3), "θ_fid": [0, 0], "δθ": [0.1, 0.1]}
+    observed = {"problem": gaussian, "data": gaussian.simulations(1, 1)[0]}
+    return {name: (getattr(problems, name), {}) for name in simple} | {
+        "autoregressive": (problems.autoregressive, {}),
+        "autoregressive_fisher": (problems.autoregressive_fisher, {"θ": (900, 0.5, 150), "n": 9}),
+        "linear_gaussian": (problems.linear_gaussian, linear),
+        "maximum_likelihood": (problems.maximum_likelihood, observed),
+        "Problem.simulations": (gaussian.simulations, {"n": 2, "seed": 1}),
+        "Problem.training_set": (gaussian.training_set, {"n_s": 2, "n_d": 2, "seed": 1}),
+    }
+
+
+def training_calls(directory):
+    """Return those of networks, their training, and the pages that show them."""
+    from makers import gaussian_data, small_imnn, small_network
+
+    from imnn_lab import IMNN, TFRecords, dashboards, networks, problems
+    from imnn_lab.dashboards.page import page
+    from imnn_lab.widgets import TrainingWidget
+
+    data = dict(zip(NAMES, gaussian_data(SIZE, SIZE), strict=True))
+    imnn, gaussian = small_imnn(n_s=SIZE, n_d=SIZE, **data), problems.gaussian()
+    run = imnn.fit(2)
+    saved = imnn.save(directory / "saved")
+    built = {
+        "n_s": SIZE, "n_d": SIZE, "n_params": 2, "n_summaries": 2, "θ_fid": gaussian.θ_fid,
+        "δθ": gaussian.δθ, "input_shape": (10,), "model": small_network(), "verbose": False,
+    }  # fmt: skip
+    fresh = dict(zip(NAMES[:2], gaussian_data(SIZE, SIZE, 7)[:2], strict=True))
+    few = {"fiducial": data["fiducial"][:3], "derivative": data["derivative"][:3]}
+    records = TFRecords(verbose=False)
+    written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
+    shown = {"estimator": problem.get_estimate, "prior": problem.PRIOR, "Fisher": problem.F}
+    return {
+        "IMNN": (IMNN, built | data),
+        "IMNN.fit": (imnn.fit, {"n_iterations": 2}),
+        "IMNN.start": (imnn.start, {"n_iterations": 2}),
+        "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
+        "IMNN.evaluate": (imnn.evaluate, fresh),
+        "IMNN.plot": (imnn.plot, {}),
+        "IMNN.explore": (imnn.explore, {}),
+        "IMNN.widget": (imnn.widget, {}),
+        "IMNN.save": (imnn.save, {"directory": directory / "again", "overwrite": True}),
+        "IMNN.load": (IMNN.load, {"directory": saved} | data),
+        "Run.steer": (run.steer, {"λ": 1.0}),
+        "Run.wait": (run.wait, {}),
+        "Estimator.__call__": (imnn.estimator, {"data": data["fiducial"][:2]}),
+        "History.read": (imnn.history.read, {}),
+        "History.statistics": (imnn.history.statistics, {"iteration": 1}),
+        "TFRecords": (TFRecords, {}),
+        "TFRecords.write_record": (records.write_record, written | {"directory": "records"}),
+        "TFRecords.write_set": (records.write_set, few | {"directory": "records"}),
+        "InferenceDashboard": (dashboards.InferenceDashboard, shown | {"target": problem.OBSERVED}),
+        "ResultsDashboard": (dashboards.ResultsDashboard, {"path": saved}),
+        "TrainingDashboard": (dashboards.TrainingDashboard, {"imnn": imnn}),
+        "TrainingWidget": (TrainingWidget, {"imnn": imnn}),
+        "page": (page, {"title": "x"}),
+        "convolutional": (networks.convolutional, {"input_shape": (8, 8, 1), "n_summaries": 2}),
+        "deep_set": (networks.deep_set, {"input_shape": (8, 2), "n_summaries": 2}),
+        "dense": (networks.dense, {"input_shape": (8,), "n_summaries": 2}),
+    }
