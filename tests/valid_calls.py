@@ -104,7 +104,11 @@ def problem_calls():
     from imnn_lab import problems
 
     gaussian = problems.gaussian()
-    simple = ("gaussian", "variance", "slope", "nuisance_slope", "exponential", "field_2d")
+    simple = (
+        "gaussian", "variance", "slope", "nuisance_slope", "exponential", "field_2d", "sine",
+        "blob", "poisson_blob", "bivariate_normal", "mixture", "gaussian_process",
+        "lognormal_field",
+    )  # fmt: skip
     linear = {"A": problem.A, "covariance": np.eye(3), "θ_fid": [0, 0], "δθ": [0.1, 0.1]}
     observed = {"problem": gaussian, "data": gaussian.simulations(1, 1)[0]}
     return {name: (getattr(problems, name), {}) for name in simple} | {
