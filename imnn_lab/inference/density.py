@@ -134,6 +134,7 @@ def as_ranges(value: Any, n_params: int) -> list[Any]:
     """Return a (low, high) pair, or None, for each parameter."""
     if value is None:
         return [None] * n_params
+    checks.refuse_annotated("`ranges`", value)
     pairs = checks.entries("ranges", value, "pairs (low, high)")
     if n_params == 1 and len(pairs) == 2 and pairs[0] is not None and _is_number(pairs[0]):
         pairs = [pairs]

@@ -8,6 +8,7 @@ belongs to: what is asked for again is read, anything else is simulated.
 from __future__ import annotations
 
 import hashlib
+import operator
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks, storage
+from imnn_lab import storage
 from imnn_lab.inference.draws import Draws
 
 MANIFEST, FOLDER = "inference.json", "draws"
@@ -56,7 +57,7 @@ class Journal:
             path / MANIFEST, "inference", given, chosen, others=others, is_same=_is_same
         )
         with storage.whole(path / MANIFEST):
-            self.entropy = checks.integer("entropy", kept["entropy"], 0)
+            self.entropy = operator.index(kept["entropy"])
         self._finished: dict[str, dict[int, Draws]] = {}
         for key, number, draws in self._read():
             self._finished.setdefault(key, {})[number] = draws

@@ -120,9 +120,9 @@ def assert_right(names, keras_alone, directory):
     for i, name in enumerate(names):
         imnn = made(MADE[name]())
         imnn.fit(3, best=False)
-        for ours, theirs, start in zip(
-            imnn.model.get_weights(), *keras_alone(MADE[name](), 3), strict=True
-        ):
+        all_weights = imnn.model.get_weights(), *keras_alone(MADE[name](), 3)
+        # No loss depends on the last bias: its gradient is rounding, which optimisers normalise.
+        for ours, theirs, start in zip(*(weights[:-1] for weights in all_weights), strict=True):
             # Sums in another order: float32, and what Muon's iterations make of it.
             atol = 1e-2 * np.abs(theirs - start).max()
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=atol, err_msg=name)
