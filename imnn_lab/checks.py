@@ -23,6 +23,7 @@ import numpy as np
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MOST = 10**12  # of anything that is made at once: eight terabytes of float64
+LARGEST_SEED = 2**128 - 1  # as long as those that NumPy draws
 LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
 HUGE = 1e20  # no smaller number is taken for one that stands for missing data
 FILL_VALUES = (-1.6375e30, 9.969209968386869e36)  # of healpy (UNSEEN) and netCDF

@@ -740,7 +740,7 @@ def _size(n: Any, least: int = 1) -> int:
 
 
 def _seed(seed: Any) -> Any:
-    return checks.optional_integer("seed", seed, 0)
+    return checks.optional_integer("seed", seed, 0, maximum=checks.LARGEST_SEED)
 
 
 def _covariance(value: Any, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,7 @@ class Design:
             tuple(width.tolist()),
             checks.integer("n_s", n_s, 1, maximum=checks.MOST),
             checks.integer("n_d", n_d, 1, maximum=checks.MOST),
-            checks.integer("seed", seed, 0),
+            checks.integer("seed", seed, 0, maximum=checks.LARGEST_SEED),
         )
 
     @property

@@ -152,3 +152,11 @@ def test_problems_can_be_pickled_and_sent(name):
     assert sent.log_likelihood(data[0], problem.θ_fid) == problem.log_likelihood(
         data[0], problem.θ_fid
     )
+
+
+def test_seeds_as_long_as_those_of_numpy_are_taken():
+    seed = np.random.SeedSequence(1).generate_state(4).astype(object) @ [1, 2**32, 2**64, 2**96]
+    first, again = (problems.gaussian().training_set(3, 2, seed)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    with pytest.raises(ValueError, match="`seed` must be"):
+        problems.gaussian().simulations(2, 2**128)
