@@ -199,6 +199,11 @@ def nuisance_slope(n: int = 100, nuisance_variance: float = 0.1) -> Problem:
         Number of points, from x = 0 to 10.
     nuisance_variance : float
         Variance of the random slope, Gaussian of mean zero.
+
+    Raises
+    ------
+    ValueError
+        If `n` is below 2, or the variance below 0.
     """
     x = np.linspace(0, 10, _size(n, 2))
     nuisance_variance = checks.number("nuisance_variance", nuisance_variance)
@@ -239,6 +244,11 @@ def linear_gaussian(
         Covariance N of the noise.
     θ_fid, δθ : sequence of float
         Fiducial parameters and full width of the central difference.
+
+    Raises
+    ------
+    ValueError
+        If `A` is no matrix, or `covariance` is not symmetric and positive definite.
     """
     A = checks.finite("A", checks.real_array("A", A).astype(float))
     if A.ndim != 2 or A.size == 0:
@@ -371,6 +381,11 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
         Mean, φ, and standard deviation of the innovations.
     n : int
         Length of the series.
+
+    Raises
+    ------
+    ValueError
+        If |φ| is not below 1, or the standard deviation not positive.
     """
     n = _size(n)
     _, φ, σ = checks.vector("θ", θ, 3)
@@ -653,6 +668,11 @@ def maximum_likelihood(problem: Problem, data: np.ndarray) -> np.ndarray:
         The problem that defines the likelihood.
     data : ndarray, shape input_shape
         One simulation, or an observation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no problem, or `data` are not one simulation.
     """
     if not isinstance(problem, Problem):
         expected = "be a problem of imnn_lab.problems"

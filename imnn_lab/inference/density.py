@@ -46,6 +46,11 @@ class Density:
         ----------
         pixels : float or None
             Width of the filter, in points of the grid; None and 0 leave the density as it is.
+
+        Raises
+        ------
+        ValueError
+            If `pixels` is below 0.
         """
         if pixels is None or (pixels := checks.number("pixels", pixels, below=1e4)) == 0:
             return self
