@@ -385,7 +385,7 @@ def autoregressive_fisher(θ: Sequence[float], n: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If |φ| is not below 1, or the standard deviation not positive.
+        If φ is not between −1 and 1, or the standard deviation not positive.
     """
     n = _size(n)
     _, φ, σ = checks.vector("θ", θ, 3)
