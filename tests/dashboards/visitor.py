@@ -90,14 +90,18 @@ def steer(page):
 def pause_resume_and_stop(page):
     button(page, "Pause").click()
     words(page, "Paused. Press Resume to continue.")
-    page.wait_for_timeout(600)
-    held = column(page, "det_F_iteration")[-1]
-    page.wait_for_timeout(600)
-    assert column(page, "det_F_iteration")[-1] == held
+    held = until(page, lambda: _at_rest(page))
     button(page, "Resume").click()
     until(page, lambda: column(page, "det_F_iteration")[-1] > held)
     button(page, "Stop").click()
     words(page, "Stopped by the user")
+
+
+def _at_rest(page):
+    """Return the last iteration shown; None while more arrive: some may be on their way."""
+    before = column(page, "det_F_iteration")[-1]
+    page.wait_for_timeout(1000)
+    return before if column(page, "det_F_iteration")[-1] == before else None
 
 
 def travel_to_the_beginning(page):
