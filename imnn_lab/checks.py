@@ -200,10 +200,8 @@ def refuse_annotated(context: str, value: Any) -> None:
             remedy = "Fill or cut out what is masked: a number is needed everywhere."
             raise TypeError(wording(context, expected, received, remedy))
         if unit := _unit(each):
-            expected, received = (
-                "hold plain numbers",
-                f"a quantity in {unit}: its unit would be lost",
-            )
+            expected = "hold plain numbers"
+            received = f"a quantity in {unit}: its unit would be lost"
             remedy = (
                 "Convert all that belong together to one unit: x.to_value(unit) of Astropy, "
                 "x.to(unit).magnitude of Pint."

@@ -610,12 +610,12 @@ def lognormal_field(n: int = 8) -> Problem:
     pixels = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2)
     square = _squared_distances(pixels)
     α, β = 1.0, 0.7
-    ξ = np.exp(-square / (4 * β**2))
-    inverse = np.linalg.inv(ξ)
-    change = inverse @ (ξ * square / (2 * β**3))
+    correlation = partial(_correlation, square=square)
+    ξ = correlation(np.array([[α, β]]))[0]
+    _, change = _covariance_changes(correlation, (α, β))
     mixed = np.trace(change) / α
     F = np.array([
-        [2 * n**2 / α**2 + inverse.sum(), mixed],
+        [2 * n**2 / α**2 + np.linalg.inv(ξ).sum(), mixed],
         [mixed, 0.5 * np.trace(change @ change)],
     ])  # fmt: skip
     return _problem("lognormal_field", ("α", "β"), (α, β), (0.05, 0.02), (n, n, 1),
