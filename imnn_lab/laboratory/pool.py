@@ -118,9 +118,10 @@ class Pool:
 def shared_pool() -> Pool:
     """Return the one pool of this process, which all sessions share.
 
-    It has one slot per processor of this machine, at most four, unless `slots` is set.
+    It has a slot for each processor but one, which is left to the pages, and at most four, unless
+    `slots` is set.
     """
-    return Pool(min(4, os.cpu_count() or 1))
+    return Pool(min(4, max(1, (os.cpu_count() or 1) - 1)))
 
 
 class PooledNetwork:

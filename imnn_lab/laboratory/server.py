@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--max-fits", type=types.whole_number(1), metavar="N",
-        help="fits that run at once, others are queued (default: one per processor, at most 4)",
+        help="fits that run at once, others are queued (default: one less than processors, 1 to 4)",
     )  # fmt: skip
     parser.add_argument(
         "--max-iterations", type=types.whole_number(1), metavar="N", default=MOST_ITERATIONS,

@@ -9,6 +9,7 @@ nothing of a small machine.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import statistics
 import sys
@@ -23,6 +24,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
 VISITORS, TRAINING, RELOADING = 20, 6, 14
+RUNNING = min(4, max(1, os.cpu_count() - 1))  # as many as the server runs by default
 READY = {
     "events": [
         {
@@ -161,7 +163,7 @@ def with_training(browser, address, duration):
         visitor.button(page, "Build the network").click()
         pages.append(page)
     running = []
-    for page in pages[:2]:
+    for page in pages[:RUNNING]:
         page.get_by_text("network is ready").wait_for(timeout=240_000)
         visitor.start(page)
         running.append(page)
