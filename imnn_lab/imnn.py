@@ -15,6 +15,7 @@ from imnn_lab.archive.state import STATE, check_directory
 from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
+from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.progress import announce
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
@@ -68,7 +69,8 @@ class IMNN:
         `validation_n_s` and `validation_n_d`. Without them the best weights are those with the
         largest det F of the training set, which overestimates the information.
     model : keras.Model, optional
-        Network from input_shape to n_summaries; None picks one from `imnn_lab.networks`. It is
+        Network from input_shape to n_summaries; None lets `imnn_lab.networks.choose` find the one
+        that keeps most information, and `candidates` are all that it tried. A network is
         trained in place: `Normalization` layers that are not adapted yet are adapted, and a linear
         last layer is started in closed form (`warm_start`) with whitened outputs; `imnn.model` is
         then `model`. A model with another last layer gets a fixed whitening layer appended, and
@@ -245,6 +247,7 @@ class IMNN:
         saves: bool = False,
     ) -> None:
         self.settings, self._path = settings, path
+        self._candidates: tuple[Candidate, ...] = ()
         given = None if optimiser is None else setup.copied_optimiser(optimiser)
         if given is not None:
             setup.check_type(given, settings.dtype)
@@ -258,7 +261,7 @@ class IMNN:
                 saved = setup.saved_optimiser(archive.optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
-            network = self._default_network() if model is None else model
+            network = self._chosen_network(training, validation) if model is None else model
             network = setup.checked_network(network, settings)
             most = comfortable_chunk(network)
             training = training.limited(most)
@@ -431,6 +434,11 @@ class IMNN:
     def model(self) -> keras.Model:
         """The network, whitening included."""
         return self._network.model
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The networks that model=None chose from; empty if a model was given or loaded."""
+        return self._candidates
 
     @property
     def optimiser(self) -> keras.optimizers.Optimizer:
@@ -762,14 +770,12 @@ class IMNN:
             )
         return self._trainer.new_run(plan)
 
-    def _default_network(self) -> keras.Model:
-        network = setup.default_network(self.settings)
+    def _chosen_network(self, training: Source, validation: Source | None) -> keras.Model:
+        choice = chosen_network(self.settings, training, validation)
+        self._candidates = choice.candidates
         if self.settings.verbose:
-            announce(
-                f"model=None: using imnn_lab.networks.{network.name} for simulations of shape "
-                f"{self.settings.input_shape}, {network.count_params()} weights."
-            )
-        return network
+            announce(str(choice))
+        return choice.model
 
     def _refresh(self) -> None:
         """Find what belongs to weights that were given to the network from elsewhere."""

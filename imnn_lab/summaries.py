@@ -193,6 +193,10 @@ def comfortable_chunk(model: keras.Model) -> int | None:
     """
     if not getattr(model, "inputs", None) or not Compressor(model).is_plain:
         return None
+    return max(1, COMFORTABLE_VALUES // values_of(model))
+
+
+def values_of(model: keras.Model) -> int:
+    """Return how many numbers the layers of a functional model give out for one simulation."""
     outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
-    values = sum(int(np.prod(output.shape[1:])) for output in outputs)
-    return max(1, COMFORTABLE_VALUES // max(1, values))
+    return max(1, sum(int(np.prod(output.shape[1:])) for output in outputs))

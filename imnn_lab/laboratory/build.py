@@ -13,7 +13,9 @@ from imnn_lab.demo.problems import CASES
 from imnn_lab.inference.exact import exact_posterior
 from imnn_lab.inference.priors import Uniform
 
-NETWORKS = ("the one that suits", "dense", "deep_set", "convolutional")
+NETWORKS = (
+    "the one that suits", "chosen among all", "linear", "dense", "deep_set", "convolutional",
+)  # fmt: skip
 WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
 
@@ -67,14 +69,16 @@ def build_problem(name: str, network: str, sizes: Sizes) -> Built:
     name : str
         A key of `CASES`.
     network : str
-        One of `NETWORKS`.
+        One of `NETWORKS`; the one that suits a problem is known.
     sizes : Sizes
     """
     imnn_class, networks = _tensorflow()
     case = CASES[name]
     problem = case.make()
-    architecture = network if network != NETWORKS[0] else problem.network
-    model = getattr(networks, architecture)(problem.input_shape, problem.n_params, seed=sizes.seed)
+    model = None
+    if network != NETWORKS[1]:
+        make = getattr(networks, network if network != NETWORKS[0] else problem.network)
+        model = make(problem.input_shape, problem.n_params, seed=sizes.seed)
     sets = [problem.training_set(sizes.n_s, sizes.n_d, 2 * sizes.seed + i) for i in range(2)]
     imnn = imnn_class(
         sizes.n_s, sizes.n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
@@ -82,7 +86,7 @@ def build_problem(name: str, network: str, sizes: Sizes) -> Built:
     )  # fmt: skip
     return Built(
         imnn,
-        f"{case.words}, {architecture} network",
+        f"{case.words}, {imnn.model.name} network",
         problem.labels,
         case.observation(problem, sizes.seed)[None],
         case.prior,
@@ -129,7 +133,7 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]
     model = None
-    if network != NETWORKS[0]:
+    if network not in NETWORKS[:2]:
         model = getattr(networks, network)(shape, n_params, seed=sizes.seed)
     imnn = imnn_class(
         len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,

@@ -21,6 +21,7 @@ from imnn_lab.dashboards.common.layout import (
     card,
     side_by_side,
     stack,
+    table,
     words,
 )
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
@@ -65,7 +66,7 @@ class ProblemCard(View[LaboratorySession]):
         self.build_own = action_button(
             "Build from own data", lambda: self._build(self._from_data), 170, "outline"
         )
-        self._status = words()
+        self._status, self._candidates = words(), words()
         self.body = self._cards()
 
     def refresh(self, moment: LaboratorySession) -> None:
@@ -81,6 +82,7 @@ class ProblemCard(View[LaboratorySession]):
         if position:
             state = f"This server is busy: you are number {position} in the queue."
         self._status.object = announced_html(state) + announced_html(failure, "alert")
+        self._candidates.object = "" if moment.built is None else candidates(moment.built)
 
     def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
         self.attempt(lambda: self._session.build(task()))
@@ -119,7 +121,23 @@ class ProblemCard(View[LaboratorySession]):
         own = card("or your own simulations", words(about), self.files, self.θ_fid, self.δθ,
                    self.build_own)  # fmt: skip
         choices = side_by_side((problem, 320, 1), (own, 320, 1))
-        return pn.Column(choices, card("Network", self.network, self._status), margin=0, **WIDE)
+        return pn.Column(
+            choices, card("Network", self.network, self._status, self._candidates), margin=0, **WIDE
+        )
+
+
+def candidates(built: Built) -> str:
+    """Return a table of the networks that one was chosen from, if it was chosen."""
+    rows = [
+        (
+            f"{'→ ' if each.is_chosen else ''}{each.name}",
+            each.result,
+            f"{each.n_weights:,}",
+            f"{each.seconds:.1f}",
+        )
+        for each in built.imnn.candidates
+    ]
+    return table(("network", "ln det F", "weights", "seconds"), rows) if rows else ""
 
 
 def written(name: str, value: int | None, least: int, most: int) -> int:

@@ -1,9 +1,15 @@
-"""Networks that suit kinds of data: `dense`, `convolutional`, `deep_set`."""
+"""Networks that suit kinds of data, and `choose`, which finds the one that suits some data."""
 
 from imnn_lab import tensorflow_import
 
 tensorflow_import.import_tensorflow()
 
-from imnn_lab.networks.architectures import convolutional, deep_set, dense  # noqa: E402
+from imnn_lab.networks.architectures import (  # noqa: E402
+    convolutional,
+    deep_set,
+    dense,
+    linear,
+)
+from imnn_lab.networks.choice import Candidate, Choice, choose  # noqa: E402
 
-__all__ = ["convolutional", "deep_set", "dense"]
+__all__ = ["Candidate", "Choice", "choose", "convolutional", "deep_set", "dense", "linear"]

@@ -1,4 +1,4 @@
-"""Networks that suit kinds of data: `dense`, `convolutional`, `deep_set`.
+"""Networks that suit kinds of data: `linear`, `dense`, `deep_set`, `convolutional`.
 
 The last layer of each is a linear `Dense` layer, which an `IMNN` starts in closed form. Its inputs
 are features of several kinds, concatenated: simple ones, in which the score of many problems is
@@ -13,6 +13,7 @@ small weight most: they are many, and each carries little information.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,14 +32,15 @@ from imnn_lab.networks.layers import (
 )
 from imnn_lab.settings import as_dtype, as_shape
 
+DENSE, EACH, FILTERS, HIDDEN = (128, 128), (64, 64), (32, 32), (64,)  # widths of learned layers
 LEARNED, LOCAL = 0.03, 0.3
-MOST_VALUES, MOST_SQUARES, MOST_MODES = 1024, 256, 512
+MOST_VALUES, MOST_SQUARES, MOST_LENGTH = 1024, 256, 512
 
 
 def dense(
     input_shape: Sequence[int],
     n_summaries: int,
-    hidden: Sequence[int] = (128, 128),
+    hidden: Sequence[int] = DENSE,
     dtype: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -74,23 +76,86 @@ def dense(
     shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
     hidden = checks.integers("hidden", hidden, 1)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
+    features = dense_features(inputs, layers, hidden)
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="dense")
+
+
+def linear(
+    input_shape: Sequence[int],
+    n_summaries: int,
+    dtype: str = "float32",
+    seed: int | None = None,
+) -> keras.Model:
+    """Linear compression, for data whose mean alone depends on the parameters.
+
+    In closed form it is the score compression (MOPED; Heavens, Jimenez & Lahav 2000) with
+    shrinkage. It takes up to 1024 values.
+
+    Parameters
+    ----------
+    input_shape, n_summaries, dtype, seed
+        As for `dense`.
+
+    Returns
+    -------
+    keras.Model
+        From (n,) + input_shape to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Raises
+    ------
+    ValueError
+        If simulations have more values.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.linear((10,), 2).output_shape
+    (None, 2)
+    """
+    shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
+    if math.prod(shape) > MOST_VALUES:
+        remedy = "Average neighbouring values, or use another network."
+        expected = f"have at most {MOST_VALUES} values"
+        raise ValueError(checks.wording("`input_shape`", expected, shape, remedy))
+    inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
+    features = linear_features(inputs, layers)
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="linear")
+
+
+def linear_features(inputs: Tensor, layers: Layers) -> list[Tensor]:
+    """Return the values as they are, and whitened if they are few."""
+    values = layers.bounded(layers.flat(inputs))
+    groups = {"values": (1.0, [values])}
+    if values.shape[-1] <= MOST_SQUARES:
+        groups["white"] = 1.0, [layers.whitened(values)[0]]
+    return layers.features(groups)
+
+
+def dense_features(inputs: Tensor, layers: Layers, hidden: Sequence[int] = DENSE) -> list[Tensor]:
+    """Return groups of features of values that have each a meaning of its own."""
     values = layers.bounded(layers.flat(inputs))
     width = values.shape[-1]
-    white, simple = values, [values] if width <= MOST_VALUES else []
+    white, groups = values, {"values": (1.0, [values] if width <= MOST_VALUES else [])}
     if width <= MOST_SQUARES:
         gaussian, _ = layers.gaussian(layers.new(keras.layers.Reshape, (width, 1))(values))
         gaussian = layers.flat(gaussian)
         white, principal = layers.whitened(gaussian)
-        simple = [white, values, layers.square(gaussian), layers.square(principal)]
-    groups = {"simple": (1.0, simple), "learned": (LEARNED, layers.hidden(white, hidden))}
-    return keras.Model(inputs, layers.readout(groups, n_summaries), name="dense")
+        groups["white"] = 1.0, [white]
+        groups["squares"] = 1.0, [layers.square(gaussian)]
+        groups["principal"] = 1.0, [layers.square(principal)]
+    return layers.features(groups | _learned("learned", layers.hidden(white, hidden)))
+
+
+def _learned(name: str, outputs: Sequence[Tensor]) -> dict[str, tuple[float, list[Tensor]]]:
+    """Return a group for each hidden layer."""
+    return {f"{name}_{i}": (LEARNED, [output]) for i, output in enumerate(outputs)}
 
 
 def deep_set(
     input_shape: Sequence[int],
     n_summaries: int,
-    each: Sequence[int] = (64, 64),
-    hidden: Sequence[int] = (64,),
+    each: Sequence[int] = EACH,
+    hidden: Sequence[int] = HIDDEN,
     dtype: str = "float32",
     seed: int | None = None,
 ) -> keras.Model:
@@ -124,7 +189,15 @@ def deep_set(
     shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
     each, hidden = checks.integers("each", each, 1), checks.integers("hidden", hidden, 1)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
-    values = layers.bounded(layers.new(keras.layers.Reshape, (shape[0], -1))(inputs))
+    features = deep_set_features(inputs, layers, each, hidden)
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="deep_set")
+
+
+def deep_set_features(
+    inputs: Tensor, layers: Layers, each: Sequence[int] = EACH, hidden: Sequence[int] = HIDDEN
+) -> list[Tensor]:
+    """Return groups of features of exchangeable entries (n, entries, …)."""
+    values = layers.bounded(layers.new(keras.layers.Reshape, (inputs.shape[1], -1))(inputs))
     gaussian, units = layers.gaussian(values)
     pairs = min(values.shape[-1] * (values.shape[-1] + 1) // 2, 2 * UNITS)
     directions = layers.fitted(fit_directions, keras.layers.Dense, pairs, name="directions")
@@ -139,19 +212,19 @@ def deep_set(
     units, learned = mean("units", [units]), mean("each", learned)
     behind = layers.hidden(layers.joined([moments, units, learned]), hidden)
     groups = {
-        "simple": (1.0, [moments, layers.square(moments)]),
+        "mean": (1.0, [moments]),
+        "squares": (1.0, [layers.square(moments)]),
         "local": (LOCAL, [units]),
-        "learned": (LEARNED, [learned, *behind]),
     }
-    return keras.Model(inputs, layers.readout(groups, n_summaries), name="deep_set")
+    return layers.features(groups | _learned("learned", [learned, *behind]))
 
 
 def convolutional(
     input_shape: Sequence[int],
     n_summaries: int,
-    filters: Sequence[int] = (32, 32),
+    filters: Sequence[int] = FILTERS,
     kernel_size: int | None = None,
-    hidden: Sequence[int] = (64,),
+    hidden: Sequence[int] = HIDDEN,
     pooling: str = "average",
     coordinates: bool = False,
     dtype: str = "float32",
@@ -203,13 +276,31 @@ def convolutional(
     filters, hidden = checks.integers("filters", filters, 1), checks.integers("hidden", hidden, 1)
     kernel_size = checks.optional_integer("kernel_size", kernel_size, 1, maximum=1024)
     coordinates = checks.boolean("coordinates", coordinates)
-    n_axes = _spatial_axes(input_shape, pooling)
+    _check_spatial(input_shape, pooling)
     inputs, layers = keras.Input(input_shape, dtype=dtype), Layers(dtype, seed)
-    size = kernel_size or min({1: 15, 2: 5}[n_axes], *input_shape[:-1])
+    features = convolutional_features(
+        inputs, layers, filters, kernel_size, hidden, pooling, coordinates
+    )
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="convolutional")
+
+
+def convolutional_features(
+    inputs: Tensor,
+    layers: Layers,
+    filters: Sequence[int] = FILTERS,
+    kernel_size: int | None = None,
+    hidden: Sequence[int] = HIDDEN,
+    pooling: str = "average",
+    coordinates: bool = False,
+) -> list[Tensor]:
+    """Return groups of features of series, images or cubes with channels."""
+    shape = inputs.shape[1:]
+    n_axes = len(shape) - 1
+    size = kernel_size or min({1: 15, 2: 5, 3: 3}[n_axes], *shape[:-1])
     convolution = CONVOLUTION[n_axes]
     values = layers.bounded(inputs)
     gaussian, units = layers.gaussian(values)
-    n_first = min(size**n_axes * input_shape[-1], 32)
+    n_first = min(size**n_axes * shape[-1], 32)
     x = layers.fitted(fit_patches, convolution, n_first, size, padding="same", name="patches")(
         gaussian
     )
@@ -227,32 +318,30 @@ def convolutional(
 
     at_positions = []
     if coordinates or pooling == "flatten":
-        side = cell_side(input_shape)
+        side = cell_side(shape)
         at_positions = [layers.cells(part, side) for part in (values, gaussian)]
     where = [layers.cells(x, 2)] if pooling == "flatten" else []
-    pooled = [mean("moments", [values, gaussian]), mean("local", [units, squares])]
-    if max(input_shape[:-1]) <= MOST_MODES:
-        pooled.append(layers.standard("power", [layers.power(gaussian)]))
+    pooled = {"moments": mean("moments", [values, gaussian])}
+    pooled["local"] = mean("local", [units, squares])
+    if max(shape[:-1]) <= MOST_LENGTH:
+        pooled |= layers.power(gaussian)
     learned = mean("channels", learned)
-    behind = layers.hidden(layers.joined([*pooled, learned]), hidden)
-    groups = {
-        "positions": (1.0, at_positions),
-        "pooled": (0.1 if at_positions else 1.0, pooled),
-        "learned": (LEARNED, [learned, *behind, *where]),
-    }
-    return keras.Model(inputs, layers.readout(groups, n_summaries), name="convolutional")
+    behind = layers.hidden(layers.joined([*pooled.values(), learned]), hidden)
+    weight = 0.1 if at_positions else 1.0
+    groups = {"values": (1.0, at_positions[:1]), "gaussian": (1.0, at_positions[1:])}
+    groups |= {name: (weight, [part]) for name, part in pooled.items()}
+    return layers.features(groups | _learned("learned", [learned, *behind, *where]))
 
 
-def _spatial_axes(input_shape: Sequence[int], pooling: str) -> int:
-    """Return the number of axes that are not channels; refuse other shapes and poolings."""
-    n_axes = len(input_shape) - 1
-    if n_axes not in (1, 2):
-        expected = "be (length, channels) or (height, width, channels)"
+def _check_spatial(input_shape: Sequence[int], pooling: str) -> None:
+    if len(input_shape) - 1 not in CONVOLUTION:
+        expected = (
+            "be (length, channels), (height, width, channels) or (depth, height, width, channels)"
+        )
         remedy = "Add an axis of length 1 for a single channel."
         message = checks.wording("`input_shape`", expected, tuple(input_shape), remedy)
         raise ValueError(message)
     checks.one_of("pooling", pooling, ("average", "flatten"))
-    return n_axes
 
 
 def _checked(

@@ -9,7 +9,8 @@ and are refused unless they were fitted before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import keras
@@ -21,7 +22,7 @@ from scipy.special import ndtri
 from imnn_lab.keras_private import all_layers
 
 BATCH = 500
-MOST_VALUES, MOST_PATCHES = 200_000, 20_000
+MOST_VALUES, MOST_PATCHES, MOST_NUMBERS = 200_000, 20_000, 2**25
 ATTRIBUTE = "imnn_lab_rule"
 PREFIX = "adapt_"  # of the names of marked layers that are not trained
 
@@ -61,8 +62,12 @@ def fit_layers(model: keras.Model, simulations: np.ndarray) -> None:
             f"the simulations. The copy would keep random numbers in {', '.join(lost)}. "
             "Make each network anew with imnn_lab.networks, or copy it after an IMNN was made."
         )
-    for layer, rule in rules:
-        rule(layer, _inputs(layer, model, simulations))
+    waiting = dict(rules)
+    before = {layer: {*keras.Model(model.inputs[0], layer.input).layers} for layer in waiting}
+    while waiting:
+        ready = [layer for layer in waiting if before[layer].isdisjoint(waiting)]
+        for layer, x in zip(ready, _inputs(ready, model, simulations), strict=True):
+            waiting.pop(layer)(layer, x)
 
 
 def refresh_normalisation(model: keras.Model) -> None:
@@ -86,10 +91,22 @@ def _has_lost_its_mark(layer: keras.layers.Layer) -> bool:
     return is_frozen and not hasattr(layer, ATTRIBUTE)
 
 
-def _inputs(layer: keras.layers.Layer, model: keras.Model, simulations: np.ndarray) -> np.ndarray:
-    before = keras.Model(model.inputs[0], layer.input)
-    parts = range(0, len(simulations), BATCH)
-    return np.concatenate([before(simulations[i : i + BATCH]).numpy() for i in parts])
+def _inputs(
+    layers: list[keras.layers.Layer], model: keras.Model, simulations: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Yield what each layer gets for simulations: for as many as fill MOST_NUMBERS."""
+    before = keras.Model(model.inputs[0], [layer.input for layer in layers])
+    sizes = [math.prod(layer.input.shape[1:]) for layer in layers]
+    parts: list[list[np.ndarray]] = [[] for _ in layers]
+    for i in range(0, len(simulations), BATCH):
+        wanted = [i == 0 or i * size < MOST_NUMBERS for size in sizes]
+        if not any(wanted):
+            break
+        outputs = keras.tree.flatten(before(simulations[i : i + BATCH]))
+        for part, output, is_wanted in zip(parts, outputs, wanted, strict=True):
+            if is_wanted:
+                part.append(output.numpy())
+    return (np.concatenate(part) for part in parts)
 
 
 def _rows(x: np.ndarray, most: int) -> np.ndarray:
@@ -159,23 +176,40 @@ def fit_quantiles(layer: keras.layers.Dense, x: np.ndarray) -> None:
     layer.bias.assign(bias)
 
 
+def fit_ends(layer: keras.layers.Dense, x: np.ndarray) -> None:
+    """Put two units at the ends of each channel: (x − q) / w, for what is logarithmic beyond.
+
+    q are the quantiles .002 and .998, and w is their distance from the quantiles .02 and .98.
+    """
+    x, channels = _rows(x, MOST_VALUES), x.shape[-1]
+    kernel, bias = np.zeros((channels, layer.units)), np.zeros(layer.units)
+    for channel in range(channels):
+        ends = np.quantile(x[:, channel], [0.002, 0.998])
+        width = np.maximum(np.abs(np.quantile(x[:, channel], [0.02, 0.98]) - ends), 0.01)
+        units = slice(2 * channel, 2 * channel + 2)
+        kernel[channel, units], bias[units] = 1 / width, -ends / width
+    layer.kernel.assign(kernel)
+    layer.bias.assign(bias)
+
+
 def fit_gaussian(layer: keras.layers.Dense, x: np.ndarray) -> None:
     """Fit normal scores of each channel by a linear function of the channel and its units.
 
     The score of the k-th smallest of n values is Φ⁻¹((k − ½) / n). The inputs are all channels,
-    followed by the units of each.
+    followed by the units of each at its quantiles, and by the two at its ends.
     """
     from scipy.stats import rankdata  # it takes a second, and few networks need it
 
     x, channels = _rows(x, MOST_PATCHES), layer.units
-    n = x.shape[1] // channels - 1
+    n = x.shape[1] // channels - 3
     kernel, mean = np.zeros((x.shape[1], channels)), x.mean(0)
     for channel in range(channels):
-        columns = np.r_[channel, channels + channel * n : channels + (channel + 1) * n]
+        inner = channels + channel * n + np.arange(n)
+        columns = np.r_[channel, inner, channels * (n + 1) + 2 * channel + np.arange(2)]
         scores = ndtri((rankdata(x[:, channel]) - 0.5) / len(x))
         centred = x[:, columns] - mean[columns]
         C = centred.T @ centred / len(x)
-        C += np.diag(1e-4 * np.diag(C) + 1e-12)
+        C += np.diag(1e-6 * np.diag(C) + 1e-12)
         kernel[columns, channel] = linalg.solve(C, centred.T @ scores / len(x), assume_a="pos")
     _assign(layer, kernel, mean)
 
@@ -241,7 +275,12 @@ def fit_patches(layer: keras.layers.Layer, x: np.ndarray) -> None:
     n_axes = len(layer.kernel_size)
     windows = sliding_window_view(x[:BATCH], layer.kernel_size, axis=tuple(range(1, n_axes + 1)))
     windows = np.moveaxis(windows, n_axes + 1, -1)
-    patches = _rows(windows.reshape(-1, int(np.prod(windows.shape[n_axes + 1 :]))), MOST_PATCHES)
+    places = windows.shape[: n_axes + 1]
+    chosen: Sequence[np.ndarray] = np.unravel_index(np.arange(np.prod(places)), places)
+    if np.prod(places) > MOST_PATCHES:
+        generator = np.random.default_rng(0)
+        chosen = [generator.integers(0, n, MOST_PATCHES) for n in places]
+    patches = windows[tuple(chosen)].reshape(len(chosen[0]), -1).astype(np.float64)
     values, vectors = linalg.eigh(np.atleast_2d(np.cov(patches.T)))
     values, vectors = values[::-1][: layer.filters], vectors[:, ::-1][:, : layer.filters]
     _assign(layer, vectors / np.sqrt(values + 1e-2 * values.mean()), patches.mean(0))
@@ -250,9 +289,47 @@ def fit_patches(layer: keras.layers.Layer, x: np.ndarray) -> None:
 def fit_modes(layer: keras.layers.Dense, x: np.ndarray) -> None:
     """Take the principal components along an axis of data that are stationary along it.
 
-    Their covariance is the Toeplitz matrix of the means of each diagonal of C.
+    Their covariance is the Toeplitz matrix of the means of each diagonal of C. If it is circulant,
+    as for periodic data, within the errors of its estimate, they are Fourier modes.
     """
     x = _rows(x, MOST_PATCHES)
-    C = np.atleast_2d(np.cov(x.T))
-    C = linalg.toeplitz([np.mean(np.diagonal(C, lag)) for lag in range(len(C))])
-    _assign(layer, linalg.eigh(C)[1])
+    C, n = np.atleast_2d(np.cov(x.T)), x.shape[-1]
+    lags = np.array([np.mean(np.diagonal(C, lag)) for lag in range(n)])
+    lag = np.arange(1, n)
+    errors = lags[0] / np.sqrt(len(x) * np.minimum(lag, n - lag))
+    is_periodic = (np.abs(lags[1:] - lags[:0:-1]) < 0.01 * lags[0] + 5 * errors).all()
+    _assign(layer, fourier(n) if is_periodic else linalg.eigh(linalg.toeplitz(lags))[1])
+
+
+def fourier(n: int) -> np.ndarray:
+    """Return orthonormal cosines and sines of n positions as columns, lowest frequency first."""
+    phase = 2 * np.pi * np.outer(np.arange(n), np.arange(n // 2 + 1)) / n
+    columns = np.stack([np.cos(phase), np.sin(phase)], -1).reshape(n, -1)
+    norms = np.linalg.norm(columns, axis=0)
+    return columns[:, norms > 1e-6] / norms[norms > 1e-6]
+
+
+def fit_bands(
+    bases: Sequence[keras.layers.Dense], layer: keras.layers.Dense, x: np.ndarray
+) -> None:
+    """Average modes in bands of frequency.
+
+    The modes are products of one column of each of `bases`, the kernels along the axes. The
+    frequency of a mode is that of the centroid of its power spectrum. Bands are equally wide in
+    frequency, but hold a mode at least.
+    """
+    squared: np.ndarray | float = 0.0
+    for basis in bases:
+        kernel = basis.kernel.numpy()
+        power = np.abs(np.fft.rfft(kernel, axis=0)) ** 2
+        along = np.fft.rfftfreq(len(kernel)) ** 2 @ power / power.sum(0)
+        squared = np.add.outer(squared, along)
+    frequency = np.sqrt(np.ravel(squared))
+    order, n = np.argsort(frequency, kind="stable"), layer.units
+    edges = np.searchsorted(frequency[order], np.linspace(0, frequency.max(), n + 1)[1:-1])
+    edges = np.maximum.accumulate(np.maximum(edges, np.arange(1, n)) - np.arange(n - 1))
+    edges = np.minimum(edges + np.arange(n - 1), len(order) - n + np.arange(1, n))
+    kernel = np.zeros((len(order), n))
+    for band, modes in enumerate(np.split(order, edges)):
+        kernel[modes, band] = 1 / np.sqrt(len(modes))
+    _assign(layer, kernel)

@@ -8,7 +8,9 @@ known: the score compression x = h W with
 (Heavens, Jimenez & Lahav 2000), whose ridge ρ keeps it from fitting the noise of a finite set of
 simulations; D is diag(C_h), or the mean of diag(C_h) times 1, which shrinks features of small
 variance most. ρ and D are those that give the largest ln det F on another set, on average over both
-directions: solved on training and evaluated on validation, and the other way round. Any affine map
+directions: solved on training and evaluated on validation, and the other way round. If the features
+are groups that a `Concatenate` layer puts side by side, each group has a ridge of its own, found
+from the common one by a search along one group after the other. Any affine map
 of the summaries leaves F unchanged, so that the scale is free: x → L⁻¹(x − μ), with C = L Lᵀ the
 covariance over the fiducial simulations, has unit covariance.
 
@@ -20,20 +22,25 @@ simulations that it is estimated from. External summaries come before the featur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from imnn_lab.results import FisherStatistics, log_determinant
 from imnn_lab.sources.source import FIRST, Rows, Source
 from imnn_lab.summaries import Compressor, with_external
 
 RIDGES = tuple(float(ρ) for ρ in np.logspace(-5, 2, 22))
+COMMON_RIDGES = tuple(float(ρ) for ρ in np.logspace(-5, 1, 7))
+STEPS, GAIN = (1.0, 0.5), 3e-4  # of the search for ridges of groups: decades, ln det F
+MOST_TRIALS, MOST_OPERATIONS = 80, 3e10
 FEWEST = 4  # simulations whose halves have a covariance each
 
 
@@ -41,13 +48,13 @@ FEWEST = 4  # simulations whose halves have a covariance each
 
 
 class Sums(NamedTuple):
-    """Sums over rows, by half of the seeds.
+    """Sums over rows, by quarter or half of the seeds.
 
     Attributes
     ----------
-    count : tensor, shape (2, groups)
+    count : tensor, shape (4, groups)
         Groups are fiducial, then each side and parameter.
-    first : tensor, shape (2, groups, D)
+    first : tensor, shape (4, groups, D)
         Sums of the features.
     fiducial, derivative : tensor, shape (2, D, D)
         Sums of products of features over fiducial and over derivative simulations.
@@ -60,6 +67,30 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Pooled:
+    """Statistics of features, with C over all simulations.
+
+    Attributes
+    ----------
+    whole : FisherStatistics
+    dμ_dθ : pair of ndarray, shape (n_params, D)
+        Of each half of the derivative simulations. Their errors are independent, so that products
+        of one with the other have no bias from them.
+    halves : tuple of Pooled
+        Of each half of the seeds, or empty.
+    """
+
+    whole: FisherStatistics
+    dμ_dθ: tuple[np.ndarray, np.ndarray]
+    halves: tuple[Pooled, ...] = ()
+
+    def plain(self) -> Pooled:
+        """Return the same with the derivatives of all simulations for both halves."""
+        dμ_dθ = self.whole.dμ_dθ
+        return Pooled(self.whole, (dμ_dθ, dμ_dθ), tuple(half.plain() for half in self.halves))
+
+
+@dataclass(frozen=True)
 class FeatureMoments:
     """Statistics of features over all simulations, and over the halves of their seeds.
 
@@ -67,15 +98,12 @@ class FeatureMoments:
     ----------
     fiducial : FisherStatistics
         With C over the fiducial simulations alone.
-    pooled : FisherStatistics
+    pooled : Pooled
         With C over all simulations.
-    halves : tuple of FisherStatistics
-        Pooled, over each half of the seeds.
     """
 
     fiducial: FisherStatistics
-    pooled: FisherStatistics
-    halves: tuple[FisherStatistics, FisherStatistics]
+    pooled: Pooled
 
 
 def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
@@ -88,30 +116,84 @@ def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
         return _add_rows(source, rows.positions, features, sums)
 
     def total() -> Sums:
-        shapes = [(2, groups), (2, groups, width), (2, width, width), (2, width, width)]
+        shapes = [(4, groups), (4, groups, width), (2, width, width), (2, width, width)]
         zeros = Sums(*(tf.zeros(shape, tf.float64) for shape in shapes))
         return source.feed(FIRST).fold(add, zeros)
 
     sums = [x.numpy() for x in tf.function(total, autograph=False).get_concrete_function()()]
-    fiducial, pooled = _statistics(source, *(x.sum(0) for x in sums))
-    first, second = (_statistics(source, *(x[half] for x in sums))[1] for half in (0, 1))
-    return FeatureMoments(fiducial, pooled, (first, second))
+    return _moments(source, sums)
+
+
+def moments_of_features(source: Source, features: np.ndarray) -> FeatureMoments:
+    """Return the moments of features (size, D) of all rows of a source, external ones first.
+
+    Sums are in the type of the features, which should have means near zero.
+    """
+    positions = tf.range(source.size)
+    group, quarter = source.groups(positions).numpy(), source.quarters(positions).numpy()
+    n_groups = 1 + source.sides * source.n_params
+    one_hot = (n_groups * quarter + group)[:, None] == np.arange(4 * n_groups)
+    first = one_hot.T.astype(features.dtype) @ features
+    fiducial, derivative = (
+        np.stack([_products(features[is_kind & (quarter // 2 == half)]) for half in (0, 1)])
+        for is_kind in (group == 0, group > 0)
+    )
+    count = one_hot.sum(0).reshape(4, -1)
+    sums = count, first.reshape(4, n_groups, -1), fiducial, derivative
+    return _moments(source, [np.asarray(part, np.float64) for part in sums])
+
+
+def _products(x: np.ndarray) -> np.ndarray:
+    return x.T @ x
 
 
 def _add_rows(source: Source, positions: tf.Tensor, features: tf.Tensor, sums: Sums) -> Sums:
     """Return the sums with those of more rows, features (k, D)."""
-    groups = source.groups(positions)
-    half = tf.cast(source.is_second_half(positions), tf.int32)
+    groups, quarters = source.groups(positions), source.quarters(positions)
     n_groups = sums.count.shape[1]
-    one_hot = tf.one_hot(half * n_groups + groups, 2 * n_groups, dtype=tf.float64)
+    one_hot = tf.one_hot(quarters * n_groups + groups, 4 * n_groups, dtype=tf.float64)
     count = tf.reshape(tf.reduce_sum(one_hot, 0), sums.count.shape)
     first = tf.reshape(tf.matmul(one_hot, features, transpose_a=True), sums.first.shape)
 
     is_derivative = tf.cast(groups > 0, tf.int32)
-    parts = tf.dynamic_partition(features, 2 * is_derivative + half, 4)
+    parts = tf.dynamic_partition(features, 2 * is_derivative + quarters // 2, 4)
     products = [tf.matmul(x, x, transpose_a=True) for x in parts]
     new = Sums(count, first, tf.stack(products[:2]), tf.stack(products[2:]))
     return Sums(*(a + b for a, b in zip(sums, new, strict=True)))
+
+
+def _moments(source: Source, sums: Sequence[np.ndarray]) -> FeatureMoments:
+    """Return the moments of sums by quarter (count and first) and by half (products)."""
+    count, first, *products = sums
+    halves = [(count[i : i + 2].sum(0), first[i : i + 2].sum(0)) for i in (0, 2)]
+    quarters = [_derivative(source, *each) for each in zip(count, first, strict=True)]
+    pooled = [
+        Pooled(
+            _statistics(source, *halves[i], *(part[i] for part in products))[1],
+            _known(quarters[2 * i : 2 * i + 2], _derivative(source, *halves[i])),
+        )
+        for i in (0, 1)
+    ]
+    whole = count.sum(0), first.sum(0)
+    fiducial, all_of_them = _statistics(source, *whole, *(part.sum(0) for part in products))
+    derivatives = _known([_derivative(source, *each) for each in halves], fiducial.dμ_dθ)
+    return FeatureMoments(fiducial, Pooled(all_of_them, derivatives, tuple(pooled)))
+
+
+def _known(parts: Sequence[np.ndarray], whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the derivatives of both parts, or twice the whole if one has no simulations."""
+    are_known = all(np.isfinite(part).all() for part in parts)
+    return (parts[0], parts[1]) if are_known else (whole, whole)
+
+
+def _derivative(source: Source, count: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return ∂μ/∂θ (n_params, D) from counts and sums by group; NaN without simulations."""
+    with np.errstate(invalid="ignore"):
+        means = first[1:] / count[1:, None]
+    if source.δθ is None:
+        return means
+    lower, upper = np.split(means, 2)
+    return (upper - lower) / source.δθ.numpy()[:, None]
 
 
 def _statistics(
@@ -122,15 +204,12 @@ def _statistics(
     derivative: np.ndarray,
 ) -> tuple[FisherStatistics, FisherStatistics]:
     """Return the statistics with C over the fiducial simulations, and pooled."""
-    means = first / count[:, None]
+    means, dμ_dθ = first / count[:, None], _derivative(source, count, first)
     n_s, n_d = int(count[0]), int(count[1])
     C = _covariance(fiducial, means[:1], n_s)
-    if source.δθ is None:
-        dμ_dθ, covariances = means[1:], [(n_s, C)]
-    else:
-        lower, upper = np.split(means[1:], 2)
-        dμ_dθ = (upper - lower) / source.δθ.numpy()[:, None]
-        covariances = [(n_s, C), (n_d, _covariance(derivative, means[1:], n_d))]
+    covariances = [(n_s, C)]
+    if source.δθ is not None:
+        covariances.append((n_d, _covariance(derivative, means[1:], n_d)))
     covariances = [(n, each) for n, each in covariances if n > 1] or covariances
     weights, matrices = zip(*covariances, strict=True)
     pooled = np.average(matrices, axis=0, weights=weights)
@@ -159,16 +238,45 @@ class Readout:
         Strength of the ridge.
     each : bool
         Whether the ridge is in units of each feature's variance, or of their mean.
+    factors : ndarray, shape (n_features,), or None
+        What ρ is multiplied by for each feature.
+    values : ndarray, shape (4,) or (2,)
+        What ln det F is, in both directions, on each half of a set that was not solved for.
     """
 
     W: np.ndarray
     ρ: float
     each: bool
+    factors: np.ndarray | None = None
+    values: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
 
-    def log_det_F(self, features: FisherStatistics) -> float:
-        """Return ln det F of external and own summaries together, for a set with these features."""
-        W = linalg.block_diag(np.eye(features.n_external), self.W)
-        return FisherStatistics(features.μ @ W, W.T @ features.C @ W, features.dμ_dθ @ W).log_det_F
+    @property
+    def score(self) -> float:
+        """The mean of `values`."""
+        return float(np.mean(self.values))
+
+    def log_det_F(self, features: Pooled) -> float:
+        """Return ln det F of external and own summaries together, for a set with these features.
+
+        F is the product of ∂μ of one half of the derivative simulations with that of the other, so
+        that features whose derivatives are noise do not seem to be informative; −∞ if that is not
+        positive definite.
+        """
+        whole = features.whole
+        W = linalg.block_diag(np.eye(whole.n_external), self.W)
+        first, second = (dμ_dθ @ W for dμ_dθ in features.dμ_dθ)
+        A = whiten(W.T @ whole.C @ W)
+        if A is None:
+            return -np.inf
+        F = (first @ A) @ (second @ A).T
+        F = (F + F.T) / 2
+        diagonal = np.diag(F)
+        if not (diagonal > 0).all():
+            return -np.inf
+        correlation = F / np.sqrt(np.outer(diagonal, diagonal))
+        if not np.linalg.eigvalsh(correlation)[0] > 0:
+            return -np.inf
+        return log_determinant(correlation) + float(np.log(diagonal).sum())
 
 
 def start(
@@ -182,15 +290,16 @@ def start(
 
     Without a validation set the ridge is chosen by splitting the seeds of the training set.
     """
-    compressor = Compressor(keras.Model(model.inputs[0], layer.input))
+    compressor, widths = Compressor(keras.Model(model.inputs[0], layer.input)), groups(model)
     moments = feature_moments(compressor, training)
     if validation is not None:
         other = feature_moments(compressor, validation).pooled
-        readout = solve(moments.pooled, other, layer.units)
+        readout = solve(moments.pooled, other, layer.units, widths)
     else:
         _check_halves(training)
-        choice = solve(*moments.halves, layer.units)
-        readout = _with_ridge(choice, moments.pooled, layer.units)
+        first, second = moments.pooled.halves
+        choice = solve(first, second, layer.units, widths)
+        readout = same_ridge(choice, moments.pooled.whole, layer.units) or choice
     fiducial, W = moments.fiducial, readout.W
     whitening = whiten(W.T @ fiducial.network_C @ W) if whitened else None
     if whitening is not None:
@@ -211,47 +320,202 @@ def _check_halves(training: Source) -> None:
         )
 
 
-def solve(training: FisherStatistics, validation: FisherStatistics, n_summaries: int) -> Readout:
-    """Return the readout of the training features with the ridge that generalises best."""
-    candidates = {(r.ρ, r.each): r for r in readouts(training, n_summaries)}
+def groups(model: keras.Model) -> tuple[int, ...]:
+    """Return the widths of the groups of features that a model gives its last layer.
+
+    They are what a `Concatenate` layer in front of it puts side by side, otherwise all features.
+    """
+    features = model.layers[-1].input
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Concatenate) and layer.output is features:
+            return tuple(int(part.shape[-1]) for part in layer.input)
+    return (int(features.shape[-1]),)
+
+
+def solve(
+    training: Pooled,
+    validation: Pooled,
+    n_summaries: int,
+    widths: Sequence[int] = (),
+) -> Readout:
+    """Return the readout of the training features with the ridges that generalise best.
+
+    Parameters
+    ----------
+    training, validation : Pooled
+        Of the features.
+    n_summaries : int
+    widths : sequence of int
+        Numbers of features in groups with a ridge each.
+
+    Raises
+    ------
+    ValueError
+        If F is singular for every ridge, also with the derivatives of all simulations.
+    """
+    sides = Scores(training.whole), Scores(validation.whole)
+    # A loaded machine has no core to spare for threads that wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for sets in ((training, validation), (training.plain(), validation.plain())):
+            choice = _searched(sets, sides, n_summaries, widths)
+            if choice is not None:
+                return choice
+    raise ValueError(
+        "The network's features do not tell the parameters apart: F is singular for every "
+        "ridge. Check that the simulations respond to every parameter, or use warm_start=False."
+    )
+
+
+def _searched(
+    sets: tuple[Pooled, Pooled],
+    sides: tuple[Scores, Scores],
+    n_summaries: int,
+    widths: Sequence[int],
+) -> Readout | None:
+    if len(widths) > 1:
+        return _by_group(sets, sides, n_summaries, widths)
+    return _by_scan(sets, sides, n_summaries)
+
+
+def _by_scan(
+    sets: tuple[Pooled, Pooled], sides: tuple[Scores, Scores], n_summaries: int
+) -> Readout | None:
+    """Return the readout with the best of RIDGES."""
+    candidates = {(r.ρ, r.each): r for r in sides[0].readouts(n_summaries)}
     values = {}
-    for reverse in readouts(validation, n_summaries):
+    for reverse in sides[1].readouts(n_summaries):
         key = reverse.ρ, reverse.each
         if key in candidates:
-            values[key] = candidates[key].log_det_F(validation) + reverse.log_det_F(training)
-    values = {key: value for key, value in values.items() if np.isfinite(value)}
-    if not values:
-        raise ValueError(
-            "The network's features do not tell the parameters apart: F is singular for every "
-            "ridge. Check that the simulations respond to every parameter, or use warm_start=False."
-        )
-    return candidates[max(values, key=lambda key: (values[key], key))]
+            values[key] = _both_ways(candidates[key], reverse, sets)
+    found = [
+        replace(candidates[key], values=each)
+        for key, each in values.items()
+        if np.isfinite(each).all()
+    ]
+    return max(found, key=lambda r: (r.score, r.ρ, r.each), default=None)
 
 
-def readouts(features: FisherStatistics, n_summaries: int) -> Iterator[Readout]:
-    """Yield one readout with unit covariance for each ridge that leaves the problem solvable.
+def _both_ways(forward: Readout, reverse: Readout, sets: tuple[Pooled, Pooled]) -> np.ndarray:
+    """Return ln det F of both on the set that they were not solved for, or on its halves."""
+    pairs = zip((forward, reverse), sets[::-1], strict=True)
+    return np.array([r.log_det_F(part) for r, other in pairs for part in other.halves or (other,)])
 
-    Beside external summaries, it is the readout of the part of the features that these leave
+
+def _by_group(
+    sets: tuple[Pooled, Pooled],
+    sides: tuple[Scores, Scores],
+    n_summaries: int,
+    widths: Sequence[int],
+) -> Readout | None:
+    """Return the readout with a ridge for each group of features.
+
+    From the best common ridge, the strength of one group after the other is multiplied and divided
+    by a factor while that raises the score; then the factor is made smaller.
+    """
+    n = min(n_summaries, len(sets[0].whole.dμ_dθ))
+    most = int(np.clip(MOST_OPERATIONS / sum(widths) ** 3, 3 * len(widths), MOST_TRIALS))
+
+    def tried(ρ: float, each: bool, steps: np.ndarray) -> Readout | None:
+        factors = np.repeat(10.0**steps, widths)
+        forward, reverse = (side.readout(n, ρ, each, factors) for side in sides)
+        if forward is None or reverse is None:
+            return None
+        values = _both_ways(forward, reverse, sets)
+        return replace(forward, values=values) if np.isfinite(values).all() else None
+
+    steps = np.zeros(len(widths))
+    common = [tried(ρ, each, steps) for each in (True, False) for ρ in COMMON_RIDGES]
+    best = max((r for r in common if r is not None), key=lambda r: (r.score, r.ρ), default=None)
+    if best is None:
+        return None
+    trials = 0
+    for size in STEPS:
+        has_improved = True
+        while has_improved and trials < most:
+            has_improved = False
+            for group, sign in itertools.product(range(len(widths)), (size, -size)):
+                while trials < most:
+                    new = steps.copy()
+                    new[group] += sign
+                    found, trials = tried(best.ρ, best.each, new), trials + 1
+                    if found is None or not found.score > best.score + GAIN:
+                        break
+                    best, steps, has_improved = found, new, True
+    if n == n_summaries:
+        return best
+    whole = sides[0].readout(n_summaries, best.ρ, best.each, best.factors)
+    return best if whole is None else replace(whole, values=best.values)
+
+
+def same_ridge(choice: Readout, features: FisherStatistics, n_summaries: int) -> Readout | None:
+    """Return the readout of other features with the ridge of one that was chosen."""
+    return Scores(features).readout(n_summaries, choice.ρ, choice.each, choice.factors)
+
+
+class Scores:
+    """Features whose readouts are wanted for many ridges.
+
+    Beside external summaries, a readout is that of the part of the features that these leave
     unexplained.
     """
-    C, dμ_dθ, external_F = _unexplained(features)
-    scale = np.sqrt(np.diag(features.network_C))
-    alive = scale > 1e-6 * max(scale.max(), np.finfo(float).tiny)
-    for each in (True, False):
-        size = np.where(alive, scale, 1) if each else np.sqrt(np.mean(scale**2))
-        inverse_scale = alive / np.maximum(size, np.finfo(float).tiny)
-        values, vectors = linalg.eigh(C * np.outer(inverse_scale, inverse_scale))
-        score = vectors.T @ (inverse_scale[:, None] * dμ_dθ.T)
-        for ρ in RIDGES:
-            shrunk = score / (np.clip(values, 0, None) + ρ)[:, None]
-            directions = inverse_scale[:, None] * (vectors @ shrunk)
-            if n_summaries < directions.shape[1]:
-                gain = score.T @ shrunk
-                directions = directions @ _most_informative(external_F, gain, n_summaries)
-            W = _with_principal_directions(directions, C, n_summaries)
-            whitening = whiten(W.T @ features.network_C @ W)
-            if whitening is not None:
-                yield Readout(W @ whitening, ρ, each)
+
+    def __init__(self, features: FisherStatistics) -> None:
+        self.features = features
+        self._C, self._dμ_dθ, self._external_F = _unexplained(features)
+        scale = np.sqrt(np.diag(features.network_C))
+        alive = scale > 1e-6 * max(scale.max(), np.finfo(float).tiny)
+        self._inverse_scale = {
+            each: alive / np.maximum(size, np.finfo(float).tiny)
+            for each, size in (
+                (True, np.where(alive, scale, 1)),
+                (False, np.sqrt(np.mean(scale**2))),
+            )
+        }
+
+    def readouts(self, n_summaries: int) -> Iterator[Readout]:
+        """Yield one readout with unit covariance for each ridge that leaves it solvable."""
+        for each in (True, False):
+            C, score = self._scaled(each)
+            values, vectors = linalg.eigh(C)
+            score = vectors.T @ score
+            for ρ in RIDGES:
+                shrunk = score / (np.clip(values, 0, None) + ρ)[:, None]
+                readout = self._finished(
+                    vectors @ shrunk, score.T @ shrunk, n_summaries, Readout(shrunk, ρ, each)
+                )
+                if readout is not None:
+                    yield readout
+
+    def readout(
+        self, n_summaries: int, ρ: float, each: bool, factors: np.ndarray | None = None
+    ) -> Readout | None:
+        """Return the readout with unit covariance for a ridge, or None."""
+        C, score = self._scaled(each)
+        C.flat[:: len(C) + 1] += ρ if factors is None else ρ * factors
+        try:
+            L = linalg.cho_factor(C, lower=True, overwrite_a=True, check_finite=False)
+        except linalg.LinAlgError:
+            return None
+        solution = linalg.cho_solve(L, score, check_finite=False)
+        return self._finished(
+            solution, score.T @ solution, n_summaries, Readout(solution, ρ, each, factors)
+        )
+
+    def _scaled(self, each: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return C and the transposed ∂μ of features divided by their scale."""
+        unit = self._inverse_scale[each]
+        return self._C * np.outer(unit, unit), unit[:, None] * self._dμ_dθ.T
+
+    def _finished(
+        self, solution: np.ndarray, gain: np.ndarray, n_summaries: int, readout: Readout
+    ) -> Readout | None:
+        """Return the readout of n_summaries from the scores of all parameters (D, p)."""
+        directions = self._inverse_scale[readout.each][:, None] * solution
+        if n_summaries < directions.shape[1]:
+            directions = directions @ _most_informative(self._external_F, gain, n_summaries)
+        W = _with_principal_directions(directions, self._C, n_summaries)
+        whitening = whiten(W.T @ self.features.network_C @ W)
+        return None if whitening is None else replace(readout, W=W @ whitening)
 
 
 def _unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -288,12 +552,6 @@ def _most_informative(F: np.ndarray, gain: np.ndarray, n: int) -> np.ndarray:
     floor = 1e-9 * np.eye(len(F))
     _, vectors = linalg.eigh((gain + gain.T) / 2 / units, F / units + floor)
     return (vectors / size[:, None])[:, ::-1][:, :n]
-
-
-def _with_ridge(choice: Readout, features: FisherStatistics, n_summaries: int) -> Readout:
-    """Return the readout for all simulations with the ridge that was chosen on their halves."""
-    same = (r for r in readouts(features, n_summaries) if (r.ρ, r.each) == (choice.ρ, choice.each))
-    return next(same, choice)
 
 
 def _with_principal_directions(

@@ -15,22 +15,30 @@ from imnn_lab.networks import fitted_layers
 ACTIVATION = "gelu"
 BOUND = 10.0
 UNITS = 8
-MODES = 64
+CELLS, BANDS, MOST_MODES = 64, 24, 256
 MOST_POSITIONS = 200
 # By the number of axes beside the channels.
-CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
+CONVOLUTION = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 CELL_MEAN = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D}
-OVERALL_MEAN = {1: keras.layers.GlobalAveragePooling1D, 2: keras.layers.GlobalAveragePooling2D}
+OVERALL_MEAN = {
+    1: keras.layers.GlobalAveragePooling1D,
+    2: keras.layers.GlobalAveragePooling2D,
+    3: keras.layers.GlobalAveragePooling3D,
+}
 
 Tensor: TypeAlias = Any  # a symbolic Keras tensor
+Groups: TypeAlias = Mapping[str, tuple[float, Sequence[Tensor]]]  # weights and features
 LayerClass: TypeAlias = Callable[..., keras.layers.Layer]
 
 
 class Layers:
-    """Makes stock layers of one dtype; those with random weights have a seed each, from `seed`."""
+    """Makes stock layers of one dtype; those with random weights have a seed each, from `seed`.
 
-    def __init__(self, dtype: str, seed: int | None) -> None:
-        self.dtype = dtype
+    Networks whose layers have another `owner` each can become parts of one network.
+    """
+
+    def __init__(self, dtype: str, seed: int | None, owner: str = "") -> None:
+        self.dtype, self._owner = dtype, f"{owner}_" if owner else ""
         self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
 
     def new(self, kind: LayerClass, *arguments: Any, **keywords: Any) -> keras.layers.Layer:
@@ -52,7 +60,7 @@ class Layers:
         **keywords: Any,
     ) -> keras.layers.Layer:
         """Return a linear layer that is fitted to the training simulations and not trained."""
-        name = f"{fitted_layers.PREFIX}{name}"
+        name = f"{fitted_layers.PREFIX}{self._owner}{name}"
         layer = self.seeded(kind, *arguments, trainable=False, name=name, **keywords)
         return fitted_layers.mark(layer, rule)
 
@@ -74,14 +82,15 @@ class Layers:
 
     def bounded(self, x: Tensor) -> Tensor:
         """Normalise by median and quartiles to z, and bound smoothly: BOUND tanh(z / BOUND)."""
-        normalised = self.new(keras.layers.Normalization, axis=-1, name="robust")
+        normalised = self.new(keras.layers.Normalization, axis=-1, name=f"{self._owner}robust")
         x = fitted_layers.mark(normalised, fitted_layers.fit_robust)(x)
         x = self.new(keras.layers.Activation, "tanh")(self.scaled(x, 1 / BOUND))
         return self.scaled(x, BOUND)
 
     def standard(self, name: str, parts: Sequence[Tensor]) -> Tensor:
         """Concatenate, and bring each feature to mean 0 and variance 1."""
-        layer = self.new(keras.layers.Normalization, axis=-1, name=f"standard_{name}")
+        name = f"{self._owner}standard_{name}"
+        layer = self.new(keras.layers.Normalization, axis=-1, name=name)
         return fitted_layers.mark(layer, fitted_layers.fit_standard)(self.joined(parts))
 
     def gaussian(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,8 +99,9 @@ class Layers:
         units = self.fitted(
             fitted_layers.fit_quantiles, dense, UNITS * channels, "tanh", name="quantiles"
         )(x)
+        ends = self.fitted(fitted_layers.fit_ends, dense, 2 * channels, name="ends")(x)
         scores = self.fitted(fitted_layers.fit_gaussian, dense, channels, name="gaussian")
-        return scores(self.joined([x, units])), units
+        return scores(self.joined([x, units, keras.ops.arcsinh(ends)])), units
 
     def whitened(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return whitened values (n, width), and their principal components."""
@@ -109,47 +119,72 @@ class Layers:
             outputs.append(x)
         return outputs
 
-    def readout(
-        self, groups: Mapping[str, tuple[float, Sequence[Tensor]]], n_summaries: int
-    ) -> Tensor:
-        """Give groups of features, each of unit variance times a weight, to a last layer."""
-        parts = [
-            self.scaled(self.standard(name, features), weight)
+    def features(self, groups: Groups) -> list[Tensor]:
+        """Return the features of each group with unit variance times the weight of the group."""
+        return [
+            self.scaled(self.standard(f"group_{name}", features), weight)
             for name, (weight, features) in groups.items()
             if features
         ]
-        return self.seeded(keras.layers.Dense, n_summaries)(self.joined(parts))
 
-    def power(self, x: Tensor) -> Tensor:
-        """Return the power in modes along each axis, averaged over neighbouring modes.
+    def readout(self, features: Sequence[Tensor], n_summaries: int) -> Tensor:
+        """Give features to a last layer."""
+        return self.seeded(keras.layers.Dense, n_summaries)(self.joined(features))
+
+    def power(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the power in modes along each axis: each, in cells, and in bands of frequency.
 
         Parameters
         ----------
-        x : tensor, shape (n, length, channels) or (n, height, width, channels)
+        x : tensor, shape (n, length, channels), with one axis of length or up to three
 
         Returns
         -------
-        tensor, shape (n, features)
+        dict of tensors, shape (n, features)
         """
-        lengths, permute = x.shape[1:-1], keras.layers.Permute
+        lengths, channels, permute = x.shape[1:-1], x.shape[-1], keras.layers.Permute
         n_axes = len(lengths)
+        bases: list[keras.layers.Layer] = []
         x = self.new(permute, (n_axes + 1, *range(1, n_axes + 1)))(x)  # channels first
         for axis, length in enumerate(reversed(lengths)):  # the last axis is the one transformed
-            x = self.fitted(
+            basis = self.fitted(
                 fitted_layers.fit_modes, keras.layers.Dense, length, use_bias=False,
                 name=f"modes_{axis}",
-            )(x)  # fmt: skip
+            )  # fmt: skip
+            x = basis(x)
+            bases.insert(0, basis)
             if n_axes > 1:
                 x = self.new(permute, (1, *np.roll(range(2, n_axes + 2), 1)))(x)
-        power = self.new(permute, (*range(2, n_axes + 2), 1))(self.square(x))
-        side = MODES ** (1 / n_axes)
-        cells = [max(2, int(np.ceil(length / side))) for length in lengths]
-        return self.cells(power, cells[0] if n_axes == 1 else cells)
+        n_modes = int(np.prod(lengths))
+        each = self.standard("power", [self.flat(self.square(x))])
+        by_channel = self.new(keras.layers.Reshape, (channels, n_modes))(each)
+        rule = partial(fitted_layers.fit_bands, bases)
+        bands = self.fitted(
+            rule, keras.layers.Dense, min(BANDS, n_modes), use_bias=False, name="bands"
+        )(by_channel)
+        groups = {"bands": self.flat(bands)}
+        in_order = self.new(keras.layers.Reshape, (channels, *lengths))(each)
+        in_order = self.new(permute, (*range(2, n_axes + 2), 1))(in_order)
+        side = round(CELLS ** (1 / n_axes))
+        cells = [max(1, int(np.ceil(length / side))) for length in lengths]
+        if n_modes * channels <= MOST_MODES:
+            groups["modes"] = each
+        if max(cells) > 1:
+            groups["cells"] = self.cells(in_order, cells[0] if n_axes == 1 else cells)
+        return groups
 
     def cells(self, x: Tensor, side: int | Sequence[int]) -> Tensor:
         """Return the means over cells of this side, along one axis."""
-        kind = CELL_MEAN[len(x.shape) - 2]
-        return self.flat(self.new(kind, side, padding="same")(x))
+        n_axes = len(x.shape) - 2
+        if n_axes < 3:
+            return self.flat(self.new(CELL_MEAN[n_axes], side, padding="same")(x))
+        # AveragePooling3D has no float64 on a CPU: two axes, and then the third.
+        sides = (side,) * n_axes if isinstance(side, int) else tuple(side)
+        *outer, last, channels = x.shape[1:]
+        x = self.new(keras.layers.Reshape, (*outer, last * channels))(x)
+        x = self.new(CELL_MEAN[2], sides[:2], padding="same")(x)
+        x = self.new(keras.layers.Reshape, (x.shape[1] * x.shape[2], last, channels))(x)
+        return self.flat(self.new(CELL_MEAN[2], (1, sides[2]), padding="same")(x))
 
     def positions(self, inputs: Tensor) -> Iterator[Tensor]:
         """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab import checks, networks
+from imnn_lab import checks
 from imnn_lab.keras_private import (
     all_layers,
     excludes_from_weight_decay,
@@ -28,14 +28,6 @@ DEFAULT_LEARNING_RATE = 3e-4
 OWN_OPTIMISER = (
     "Register an optimiser or schedule of your own with keras.saving.register_keras_serializable."
 )
-
-
-def default_network(settings: Settings) -> keras.Model:
-    """Return the network that suits the shape of the data, for model=None."""
-    make = networks.convolutional if len(settings.input_shape) in (2, 3) else networks.dense
-    return make(
-        settings.input_shape, settings.n_summaries, dtype=settings.dtype, seed=settings.seed
-    )
 
 
 def checked_network(model: Any, settings: Settings) -> keras.Model:

@@ -204,6 +204,32 @@ class Source(abc.ABC):
         """Return a source whose simulations are the same in every pass: this one, if they are."""
         return self
 
+    def first(self, n_s: int, n_d: int) -> ArraySource:
+        """Return the first n_s fiducial and n_d derivative simulations, in memory."""
+        one, n_rows = self.input_shape, n_d * self.sides * self.n_params
+        size = n_s + n_rows
+
+        def add(rows: Rows, kept: tf.Tensor) -> tf.Tensor:
+            beyond = rows.positions - self.n_s
+            at = tf.where(beyond < 0, rows.positions, n_s + beyond)
+            is_kept = tf.where(beyond < 0, rows.positions < n_s, beyond < n_rows)
+            values = rows.simulations if rows.tangents is None else rows.tangents
+            values = tf.boolean_mask(values, is_kept)
+            return tf.tensor_scatter_nd_update(kept, tf.boolean_mask(at, is_kept)[:, None], values)
+
+        def collected() -> tf.Tensor:
+            return self.feed(FIRST).fold(add, tf.zeros((size, *one), self.dtype))
+
+        x = tf.function(collected, autograph=False).get_concrete_function()().numpy()
+        sides = () if self.is_exact else (2,)
+        external = None
+        if self.external is not None:
+            chosen = np.r_[:n_s, self.n_s : self.n_s + n_rows]
+            external = self.external.numpy()[chosen]
+        δθ = None if self.δθ is None else self.δθ.numpy()
+        derivative = x[n_s:].reshape(n_d, *sides, self.n_params, *one)
+        return ArraySource(x[:n_s], derivative, δθ, self.dtype, None, external)
+
     def _pieces_of(self, fiducial: tf.Tensor, derivative: tf.Tensor) -> list[Rows]:
         """Return the rows of fiducial and derivative simulations, each (…) + input_shape.
 
@@ -236,10 +262,21 @@ class Source(abc.ABC):
         n = self.sides * self.n_params
         return tf.where(positions < self.n_s, 0, 1 + (positions - self.n_s) % n)
 
-    def is_second_half(self, positions: tf.Tensor) -> tf.Tensor:
-        """Return which rows belong to the second half of the seeds of their kind."""
+    def quarters(self, positions: tf.Tensor) -> tf.Tensor:
+        """Return in which quarter of the seeds of their kind rows are, from 0 to 3."""
         beyond = (positions - self.n_s) // (self.sides * self.n_params)
-        return tf.where(positions < self.n_s, positions >= self.n_s // 2, beyond >= self.n_d // 2)
+        edges = (_edges_of_quarters(n) for n in (self.n_s, self.n_d))
+        fiducial, derivative = (
+            tf.add_n([tf.cast(number >= edge, tf.int32) for edge in between])
+            for number, between in zip((positions, beyond), edges, strict=True)
+        )
+        return tf.where(positions < self.n_s, fiducial, derivative)
+
+
+def _edges_of_quarters(n: int) -> tuple[int, int, int]:
+    """Return where quarters begin; the first two are the first half, n // 2."""
+    half = n // 2
+    return half // 2, half, half + (n - half) // 2
 
 
 class ArraySource(Source):

@@ -156,18 +156,14 @@ def test_shapes_are_not_checked_on_request():
     assert made.training.n_s == 200
 
 
-@pytest.mark.parametrize(
-    ("input_shape", "name"),
-    [((10,), "dense"), ((10, 1), "convolutional"), ((5, 2, 1), "convolutional")],
-)
-def test_without_a_model_one_is_chosen_and_named(input_shape, name, capsys):
-    problem = problems.gaussian()
-    made = IMNN(
-        200, 200, 2, 2, problem.θ_fid, problem.δθ, input_shape,
-        FIDUCIAL.reshape(-1, *input_shape), DERIVATIVE.reshape(200, 2, 2, *input_shape), seed=1,
-    )  # fmt: skip
-    assert f"imnn_lab.networks.{name}" in capsys.readouterr().out
-    assert made.model.name == name
+def test_without_a_model_one_is_chosen_and_the_candidates_are_told(capsys):
+    made = small_imnn(model=None, verbose=True, seed=1)
+    (chosen,) = (candidate for candidate in made.candidates if candidate.is_chosen)
+    assert made.model.name == chosen.name
+    printed = capsys.readouterr().out
+    for candidate in made.candidates:
+        assert f"{candidate.name} " in printed
+    assert f"→ {chosen.name} " in printed
 
 
 def test_quiet_is_quiet(capsys):

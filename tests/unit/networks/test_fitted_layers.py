@@ -14,6 +14,7 @@ from scipy import stats
 from imnn_lab import networks
 from imnn_lab.networks import fitted_layers
 from imnn_lab.networks.fitted_layers import fit_layers, mark, shrunk_covariance
+from imnn_lab.networks.layers import Layers
 
 layers = keras.layers
 
@@ -128,29 +129,58 @@ def test_gaussian_values_are_fitted_to_normal_scores():
     """The layer is the least-squares fit of normal scores by a channel and its own units."""
     x = rng(2).gamma(1.5, size=(500, 2)) ** [1, 2]
     units = np.tanh(np.concatenate([x[:, :1] - [0.5, 1, 2], x[:, 1:] / 3 - [0.5, 1, 2]], 1))
-    inputs = np.concatenate([x, units], 1)
+    ends = np.arcsinh(np.concatenate([x[:, :1] - [0, 4], x[:, 1:] / 3 - [0, 4]], 1))
+    inputs = np.concatenate([x, units, ends], 1)
     layer = layers.Dense(2, dtype="float64")
     layer, y = fitted(layer, fitted_layers.fit_gaussian, inputs)
     kernel = layer.kernel.numpy()
+    own = [0, 2, 3, 4, 8, 9], [1, 5, 6, 7, 10, 11]
     # Channel 0 takes no inputs of channel 1, and the other way round.
-    np.testing.assert_array_equal(kernel[[1, 5, 6, 7], 0], 0)
-    np.testing.assert_array_equal(kernel[[0, 2, 3, 4], 1], 0)
-    for channel, columns in ((0, [0, 2, 3, 4]), (1, [1, 5, 6, 7])):
+    np.testing.assert_array_equal(kernel[own[1], 0], 0)
+    np.testing.assert_array_equal(kernel[own[0], 1], 0)
+    for channel, columns in enumerate(own):
         a, b = inputs[:, columns], normal_scores(x[:, channel])
         a = a - a.mean(0)
-        # A ridge of 1e-4 of the variance of each input is a row for each beneath the data.
-        rows = np.sqrt(len(a) * (1e-4 * a.var(0) + 1e-12))
+        # A ridge of 1e-6 of the variance of each input is a row for each beneath the data.
+        rows = np.sqrt(len(a) * (1e-6 * a.var(0) + 1e-12))
         both = np.concatenate([a, np.diag(rows)])
         solution = np.linalg.lstsq(both, np.r_[b, np.zeros(len(rows))], rcond=None)[0]
-        np.testing.assert_allclose(kernel[columns, channel], solution, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(kernel[columns, channel], solution, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(y[:, channel], a @ solution, atol=1e-7)
+
+
+def test_ends_are_units_at_the_outer_quantiles():
+    x = np.stack([np.arange(1001.0), -10 * np.arange(1001.0)], 1)
+    layer = layers.Dense(4, dtype="float64")
+    _, y = fitted(layer, fitted_layers.fit_ends, x)
+    expected = [
+        (x[:, 0] - 2) / 18, (x[:, 0] - 998) / 18, (x[:, 1] + 9980) / 180, (x[:, 1] + 20) / 180,
+    ]  # fmt: skip
+    np.testing.assert_allclose(y, np.transpose(expected), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["lognormal", "exponential", "gaussian"])
+def test_values_become_gaussian_within_two_thousandths_of_their_variance(name):
+    """Without units at the ends, 2.7 and 5.3 thousandths of the variance are not Gaussian."""
+    g = rng(4).normal(size=(20_000, 1))
+    values = {
+        "lognormal": np.exp, "exponential": lambda z: -stats.norm.logsf(z), "gaussian": np.copy,
+    }  # fmt: skip
+    inputs = keras.Input((1,), dtype="float64")
+    model = keras.Model(inputs, Layers("float64", 1).gaussian(inputs)[0])
+    x = values[name](g)
+    x = (x - np.median(x)) / x.std()
+    fit_layers(model, x)
+    rest = 1 - np.corrcoef(model(x).numpy()[:, 0], g[:, 0])[0, 1] ** 2
+    assert rest < 2e-3
 
 
 @pytest.mark.parametrize("skewed", [np.exp, lambda z: z + z**3, lambda z: -(np.abs(z) ** 4)])
 def test_quantiles_and_gaussian_together_give_gaussian_values(skewed):
     x = skewed(rng(3).normal(size=(5000, 1)))
     _, units = fitted(layers.Dense(8, "tanh", dtype="float64"), fitted_layers.fit_quantiles, x)
-    inputs = np.concatenate([x, units], 1)
+    _, ends = fitted(layers.Dense(2, dtype="float64"), fitted_layers.fit_ends, x)
+    inputs = np.concatenate([x, units, np.arcsinh(ends)], 1)
     _, y = fitted(layers.Dense(1, dtype="float64"), fitted_layers.fit_gaussian, inputs)
     explained = np.corrcoef(y[:, 0], normal_scores(x[:, 0]))[0, 1] ** 2
     control = np.corrcoef(x[:, 0], normal_scores(x[:, 0]))[0, 1] ** 2
@@ -299,6 +329,52 @@ def test_modes_of_stationary_data_are_those_of_their_toeplitz_covariance(is_stat
     np.testing.assert_allclose(overlap, np.eye(n), atol=1e-9)
     own = np.abs(sines[:, ::-1].T @ np.linalg.eigh(C)[1])  # control: the eigenvectors of C itself
     assert np.allclose(own, np.eye(n), atol=1e-9) == is_stationary
+
+
+@pytest.mark.parametrize("n", [7, 8])
+def test_modes_of_periodic_data_are_fourier_modes(n):
+    """Their circulant covariance is diagonal in them, and so is that of white noise."""
+    lags = np.minimum(np.arange(n), n - np.arange(n))
+    C = 0.4 ** np.abs(lags[np.abs(np.subtract.outer(np.arange(n), np.arange(n)))])
+    for covariance in (C, np.eye(n)):
+        layer = layers.Dense(n, use_bias=False, dtype="float64")
+        x = exact_covariance(covariance, 300, seed=12)
+        kernel = fitted(layer, fitted_layers.fit_modes, x)[0].kernel.numpy()
+        np.testing.assert_allclose(kernel.T @ kernel, np.eye(n), atol=1e-12)
+        np.testing.assert_allclose(kernel, fitted_layers.fourier(n), atol=1e-12)
+    rotated = fitted_layers.fourier(n).T @ C @ fitted_layers.fourier(n)
+    np.testing.assert_allclose(rotated, np.diag(np.diag(rotated)), atol=1e-12)
+
+
+def test_bands_hold_modes_of_equal_frequency():
+    """Of 8 × 8 Fourier modes the frequency is √(f₁² + f₂²); each mode is in one band."""
+    bases = []
+    for _ in range(2):
+        basis = layers.Dense(8, use_bias=False, dtype="float64")
+        basis.build((None, 8))
+        basis.kernel.assign(fitted_layers.fourier(8))
+        bases.append(basis)
+    layer = layers.Dense(5, use_bias=False, dtype="float64")
+    layer.build((None, 64))
+    fitted_layers.fit_bands(bases, layer, np.zeros((1, 64)))
+    kernel = layer.kernel.numpy()
+    f = np.array([0, 1, 1, 2, 2, 3, 3, 4]) / 8
+    frequency = np.hypot.outer(f, f).ravel()
+    band = np.minimum((frequency / frequency.max() * 5).astype(int), 4)
+    assert (np.count_nonzero(kernel, axis=1) == 1).all()
+    np.testing.assert_array_equal(kernel.argmax(1), band)
+    np.testing.assert_allclose((kernel**2).sum(0), 1)
+
+
+@pytest.mark.parametrize(("n_modes", "n_bands"), [(3, 3), (6, 5), (4, 1)])
+def test_every_band_holds_a_mode(n_modes, n_bands):
+    basis = layers.Dense(n_modes, use_bias=False, dtype="float64")
+    basis.build((None, n_modes))
+    basis.kernel.assign(fitted_layers.fourier(n_modes))
+    layer = layers.Dense(n_bands, use_bias=False, dtype="float64")
+    layer.build((None, n_modes))
+    fitted_layers.fit_bands([basis], layer, np.zeros((1, n_modes)))
+    assert (np.count_nonzero(layer.kernel.numpy(), axis=0) > 0).all()
 
 
 # Which layers are fitted, to what, and how often

@@ -29,6 +29,11 @@ def statistics(C, dμ_dθ, n_external=0, μ=None):
     return FisherStatistics(np.zeros(len(C)) if μ is None else μ, C, dμ_dθ, n_external=n_external)
 
 
+def pooled(statistics):
+    """Return statistics without halves, whose F is the ordinary one."""
+    return last_layer.Pooled(statistics, (statistics.dμ_dθ, statistics.dμ_dθ))
+
+
 def information(C, dμ_dθ):
     return dμ_dθ @ np.linalg.inv(C) @ dμ_dθ.T
 
@@ -84,12 +89,12 @@ def test_moments_of_features_whole_or_by_chunks(n_s, n_d, at_once):
     moments = last_layer.feature_moments(Compressor(identity(3)[0]), source)
     whole = by_hand(fiducial, derivative, δθ)
     assert_moments(moments.fiducial, whole, is_pooled=False)
-    assert_moments(moments.pooled, whole, is_pooled=True)
+    assert_moments(moments.pooled.whole, whole, is_pooled=True)
     first = by_hand(fiducial[: n_s // 2], derivative[: n_d // 2], δθ)
     second = by_hand(fiducial[n_s // 2 :], derivative[n_d // 2 :], δθ)
-    assert_moments(moments.halves[0], first, is_pooled=True)
-    assert_moments(moments.halves[1], second, is_pooled=True)
-    sizes = [(half.n_s, half.n_d) for half in moments.halves]
+    assert_moments(moments.pooled.halves[0].whole, first, is_pooled=True)
+    assert_moments(moments.pooled.halves[1].whole, second, is_pooled=True)
+    sizes = [(half.whole.n_s, half.whole.n_d) for half in moments.pooled.halves]
     assert sizes == [(n_s // 2, n_d // 2), (n_s - n_s // 2, n_d - n_d // 2)]
 
 
@@ -100,7 +105,7 @@ def test_moments_of_exact_derivatives_have_the_covariance_of_the_fiducial_simula
     moments = last_layer.feature_moments(Compressor(identity(3)[0]), source)
     expected = fiducial.mean(0), np.cov(fiducial.T), np.cov(fiducial.T), tangents.mean(0)
     assert_moments(moments.fiducial, expected, is_pooled=False)
-    assert_moments(moments.pooled, expected, is_pooled=True)
+    assert_moments(moments.pooled.whole, expected, is_pooled=True)
 
 
 def test_external_summaries_come_before_the_features():
@@ -110,14 +115,47 @@ def test_external_summaries_come_before_the_features():
     source = ArraySource(fiducial, derivative, δθ, "float64", at_once=9, external=external)
     moments = last_layer.feature_moments(Compressor(identity(3)[0]), source)
     both = [np.concatenate(pair, -1) for pair in ((t, fiducial), (t_d, derivative))]
-    assert_moments(moments.pooled, by_hand(*both, δθ), is_pooled=True)
-    assert moments.pooled.n_external == 1
+    assert_moments(moments.pooled.whole, by_hand(*both, δθ), is_pooled=True)
+    assert moments.pooled.whole.n_external == 1
+
+
+def test_derivatives_of_halves_and_of_quarters():
+    fiducial, derivative, δθ = simulations(31, 17)
+    source = ArraySource(fiducial, derivative, δθ, "float64")
+    pooled = last_layer.feature_moments(Compressor(identity(3)[0]), source).pooled
+    for found, rows in [
+        (pooled.dμ_dθ, (slice(0, 8), slice(8, 17))),
+        (pooled.halves[0].dμ_dθ, (slice(0, 4), slice(4, 8))),
+        (pooled.halves[1].dμ_dθ, (slice(8, 12), slice(12, 17))),
+    ]:
+        for dμ_dθ, part in zip(found, rows, strict=True):
+            expected = by_hand(fiducial, derivative[part], δθ)[3]
+            np.testing.assert_allclose(dμ_dθ, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_derivatives_that_are_noise_do_not_seem_to_be_information():
+    """Unmatched seeds add 2s/(δθ² n_d) to each diagonal element of F; products of halves do not."""
+    biased, crossed = [], []
+    for seed in range(100):
+        δθ, noise = 0.1, rng(seed).normal(size=(2, 60, 2, 1, 1))
+        derivative = noise[0] + np.array([-0.05, 0.05])[:, None, None] * 5  # F = 25
+        source = ArraySource(noise[1, :, 0, 0], derivative, np.array([δθ]), "float64")
+        rows = np.concatenate([noise[1, :, 0, 0], derivative.reshape(-1, 1)])
+        moments = last_layer.moments_of_features(source, rows).pooled
+        plain = last_layer.Pooled(moments.whole, (moments.whole.dμ_dθ,) * 2)
+        readout = last_layer.Readout(np.ones((1, 1)), 0.0, True)
+        biased.append(np.exp(readout.log_det_F(plain)))
+        crossed.append(np.exp(readout.log_det_F(moments)))
+    # The bias is 2 / (.01 · 60) = 3.3. F scatters by 2 · 5 · √3.3 = 18, the mean of 100 by 1.8.
+    assert abs(np.mean(crossed) - 25) < 3 * 1.8
+    assert 0.5 < np.mean(np.subtract(biased, crossed)) < 6  # control: 3.3, within 3 errors of .9
 
 
 def test_halves_of_a_single_pair_take_the_covariance_of_the_fiducial_simulations():
     fiducial, derivative, δθ = simulations(40, 3)
     source = ArraySource(fiducial, derivative, δθ, "float64")
-    half = last_layer.feature_moments(Compressor(identity(3)[0]), source).halves[0]
+    moments = last_layer.feature_moments(Compressor(identity(3)[0]), source)
+    half = moments.pooled.halves[0].whole
     assert half.n_d == 1
     np.testing.assert_allclose(half.C, np.cov(fiducial[:20].T), rtol=1e-9, atol=1e-11)
 
@@ -128,7 +166,7 @@ def test_halves_of_a_single_pair_take_the_covariance_of_the_fiducial_simulations
 def test_readout_is_the_score_compression_with_a_ridge():
     """W ∝ (C + ρ D)⁻¹ ∂μᵀ, with D = diag(C) and D = tr(C)/n · 1, up to a map of the summaries."""
     C, dμ_dθ = positive(5) * np.outer([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]), rng(3).normal(size=(2, 5))
-    readouts = list(last_layer.readouts(statistics(C, dμ_dθ), 2))
+    readouts = list(last_layer.Scores(statistics(C, dμ_dθ)).readouts(2))
     assert len(readouts) == 2 * len(last_layer.RIDGES)
     for readout in readouts:
         D = np.diag(np.diag(C)) if readout.each else np.trace(C) / 5 * np.eye(5)
@@ -141,7 +179,11 @@ def test_readout_is_the_score_compression_with_a_ridge():
 def test_readout_without_ridge_keeps_all_information():
     C, dμ_dθ = positive(6), rng(4).normal(size=(2, 6))
     features = statistics(C, dμ_dθ)
-    values = {r.ρ: r.log_det_F(features) for r in last_layer.readouts(features, 2) if r.each}
+    values = {
+        r.ρ: r.log_det_F(pooled(features))
+        for r in last_layer.Scores(features).readouts(2)
+        if r.each
+    }
     whole = log_det(information(C, dμ_dθ))
     smallest = min(values)
     # F is at its maximum for ρ = 0, so that it falls with ρ², here 1e-5 squared times O(100).
@@ -152,19 +194,19 @@ def test_readout_without_ridge_keeps_all_information():
 def test_readout_ignores_features_that_do_not_vary():
     C, dμ_dθ = np.zeros((4, 4)), np.zeros((2, 4))
     C[:3, :3], dμ_dθ[:, :3] = positive(3), rng(5).normal(size=(2, 3))
-    for readout in last_layer.readouts(statistics(C, dμ_dθ), 2):
+    for readout in last_layer.Scores(statistics(C, dμ_dθ)).readouts(2):
         np.testing.assert_allclose(readout.W[3], 0, atol=1e-12)
 
 
 def test_readout_beside_external_summaries_adds_what_they_leave():
     C, dμ_dθ = positive(6, seed=6), rng(6).normal(size=(2, 6))
     features = statistics(C, dμ_dθ, n_external=2)
-    readout = next(last_layer.readouts(features, 2))
+    readout = next(last_layer.Scores(features).readouts(2))
     whole, alone = log_det(information(C, dμ_dθ)), log_det(information(C[2:, 2:], dμ_dθ[:, 2:]))
-    assert 0 <= whole - readout.log_det_F(features) < 1e-6  # as without ridge, above
+    assert 0 <= whole - readout.log_det_F(pooled(features)) < 1e-6  # as without ridge, above
     # control: the readout of the features alone loses information beside the external summaries
-    ignorant = next(last_layer.readouts(statistics(C[2:, 2:], dμ_dθ[:, 2:]), 2))
-    assert whole - ignorant.log_det_F(features) > 1e-3
+    ignorant = next(last_layer.Scores(statistics(C[2:, 2:], dμ_dθ[:, 2:])).readouts(2))
+    assert whole - ignorant.log_det_F(pooled(features)) > 1e-3
     assert alone < whole
 
 
@@ -234,16 +276,16 @@ def test_missing_summaries_take_no_account_of_what_the_others_explain():
 def test_more_summaries_than_parameters_keep_the_information():
     C, dμ_dθ = positive(6, seed=16), rng(16).normal(size=(2, 6))
     features = statistics(C, dμ_dθ)
-    readout = next(last_layer.readouts(features, 4))
+    readout = next(last_layer.Scores(features).readouts(4))
     assert readout.W.shape == (6, 4)
     np.testing.assert_allclose(readout.W.T @ C @ readout.W, np.eye(4), atol=1e-9)
-    assert abs(readout.log_det_F(features) - log_det(information(C, dμ_dθ))) < 1e-7
+    assert abs(readout.log_det_F(pooled(features)) - log_det(information(C, dμ_dθ))) < 1e-7
 
 
 def test_fewer_summaries_than_parameters_beside_external_ones():
     C, dμ_dθ = positive(7, seed=17), rng(17).normal(size=(3, 7))
     features = statistics(C, dμ_dθ, n_external=3)
-    value = next(last_layer.readouts(features, 1)).log_det_F(features)
+    value = next(last_layer.Scores(features).readouts(1)).log_det_F(pooled(features))
     Σ, V, F = last_layer._unexplained(features)
     γ = np.linalg.eigvals(np.linalg.solve(F, V @ np.linalg.inv(Σ) @ V.T)).real
     np.testing.assert_allclose(value, log_det(F) + np.log1p(γ.max()), atol=1e-6)
@@ -264,7 +306,7 @@ def sample(n, width, seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_ridge_is_the_best_of_both_directions(seed):
     sets = sample(60, 20, 2 * seed), sample(60, 20, 2 * seed + 1)
-    readout = last_layer.solve(*sets, 1)
+    readout = last_layer.solve(*map(pooled, sets), 1)
     values = {}
     for ρ, each in itertools.product(last_layer.RIDGES, (True, False)):
         value = 0.0
@@ -288,21 +330,101 @@ def test_ridge_generalises_where_features_are_many():
     gains = []
     for seed in range(0, 40, 2):
         training, validation = sample(40, 30, seed), sample(40, 30, seed + 1)
-        chosen = last_layer.solve(training, validation, 1)
-        smallest = next(last_layer.readouts(training, 1))
+        chosen = last_layer.solve(pooled(training), pooled(validation), 1)
+        smallest = next(last_layer.Scores(training).readouts(1))
         truth = statistics(np.eye(30), np.eye(1, 30))
-        gains.append(chosen.log_det_F(truth) - smallest.log_det_F(truth))
+        gains.append(chosen.log_det_F(pooled(truth)) - smallest.log_det_F(pooled(truth)))
     # With 30 features in 40 simulations, the sample inverse loses a factor of n/(n − p − 2) ≈ 5 of
     # F; the mean gain of 20 sets is about ln 2 or more, and its scatter is 0.1.
     assert np.mean(gains) > 0.5
     exact = statistics(positive(5), rng(18).normal(size=(1, 5)))
-    assert last_layer.solve(exact, exact, 1).ρ == min(last_layer.RIDGES)  # control: no noise
+    assert last_layer.solve(pooled(exact), pooled(exact), 1).ρ == min(
+        last_layer.RIDGES
+    )  # control: no noise
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_one_ridge_gives_the_readout_of_the_scan(each):
+    features = statistics(positive(6, seed=19) * 5, rng(19).normal(size=(2, 6)))
+    scores = last_layer.Scores(features)
+    for expected in scores.readouts(2):
+        if expected.each == each:
+            found = scores.readout(2, expected.ρ, each, np.ones(6))
+            assert_same_space(found.W, expected.W)
+
+
+def test_a_ridge_of_each_group_is_that_of_its_features():
+    C, dμ_dθ = positive(5, seed=20), rng(20).normal(size=(2, 5))
+    factors = np.repeat([1.0, 100.0], [3, 2])
+    found = last_layer.Scores(statistics(C, dμ_dθ)).readout(2, 0.3, True, factors)
+    assert_same_space(found.W, np.linalg.solve(C + np.diag(0.3 * factors * np.diag(C)), dμ_dθ.T))
+
+
+def assert_same_space(found, expected):
+    mixing = np.linalg.lstsq(expected, found, rcond=None)[0]
+    np.testing.assert_allclose(expected @ mixing, found, rtol=1e-7, atol=1e-9)
+
+
+def grouped_sample(n, seed):
+    """Return moments of n simulations of 3 informative features and 40 that are noise."""
+    dμ_dθ = np.zeros((1, 43))
+    dμ_dθ[0, :3] = 1.0
+    x = rng(seed).normal(size=(n, 43))
+    noisy = dμ_dθ + rng(seed + 1000).normal(size=(1, 43)) / np.sqrt(n)
+    return statistics(np.cov(x.T), noisy)
+
+
+def test_a_ridge_for_each_group_keeps_more_than_a_common_one():
+    """With 80 simulations, 40 features of noise cost about half of F; their ridge shuts them out.
+
+    Known: F of the three features is 3. The gain of ten sets is 5 to 6 times its error.
+    """
+    gains = []
+    truth = statistics(np.eye(43), np.concatenate([np.ones((1, 3)), np.zeros((1, 40))], 1))
+    for seed in range(0, 20, 2):
+        sets = grouped_sample(80, seed), grouped_sample(80, seed + 1)
+        common, grouped, wrong = (
+            last_layer.solve(*map(pooled, sets), 1, widths).log_det_F(pooled(truth))
+            for widths in ((), (3, 40), (40, 3))
+        )
+        gains.append([grouped - common, wrong - common])
+        assert grouped < np.log(3)
+    right, wrong = np.mean(gains, 0)
+    assert right > 0.1
+    assert wrong < 0.5 * right  # control: groups that do not tell the features apart
+
+
+def test_groups_are_what_a_concatenation_puts_side_by_side():
+    x = keras.Input((4,))
+    parts = [keras.layers.Dense(n)(x) for n in (3, 5)]
+    joined = keras.layers.Concatenate()(parts)
+    assert last_layer.groups(keras.Model(x, keras.layers.Dense(2)(joined))) == (3, 5)
+    behind = keras.layers.Dense(6)(joined)
+    assert last_layer.groups(keras.Model(x, keras.layers.Dense(2)(behind))) == (6,)
+
+
+def every_part(moments):
+    return [part.whole for part in (moments.pooled, *moments.pooled.halves)]
+
+
+def test_moments_of_features_in_memory_are_those_of_the_graph():
+    fiducial, derivative, δθ = simulations(31, 17)
+    external = rng(3).normal(size=(31 + 17 * 4, 1))
+    source = ArraySource(fiducial, derivative, δθ, "float64", external=external)
+    expected = last_layer.feature_moments(Compressor(identity(3)[0]), source)
+    rows = np.concatenate([fiducial, derivative.reshape(-1, 3)])
+    found = last_layer.moments_of_features(source, np.hstack([external, rows]))
+    pairs = zip(every_part(found), every_part(expected), strict=True)
+    for a, b in pairs:
+        for name in ("μ", "C", "dμ_dθ"):
+            np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-12)
+        assert (a.n_s, a.n_d, a.n_external) == (b.n_s, b.n_d, 1)
 
 
 def test_features_without_information_are_refused():
     features = statistics(np.eye(3), np.zeros((2, 3)))
     with pytest.raises(ValueError, match="do not tell the parameters apart"):
-        last_layer.solve(features, features, 2)
+        last_layer.solve(pooled(features), pooled(features), 2)
 
 
 # Whitening

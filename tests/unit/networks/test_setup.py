@@ -107,15 +107,6 @@ def test_differences_of_more_than_ten_errors_are_warned_of(width, is_wide):
         assert "`δθ` of parameter 1 is 2.02, 10 times the error of 0.2 " in message
 
 
-@pytest.mark.parametrize(
-    ("shape", "name"),
-    [((5,), "dense"), ((5, 2), "convolutional"), ((5, 5, 1), "convolutional"),
-     ((2, 2, 2, 1), "dense")],
-)  # fmt: skip
-def test_the_default_network_suits_the_shape_of_the_data(shape, name):
-    assert setup.default_network(settings(input_shape=shape)).name == name
-
-
 def test_a_model_of_keras_2_is_refused_as_such():
     tf_keras = pytest.importorskip("tf_keras")
     model = tf_keras.Sequential([tf_keras.layers.Input((4,)), tf_keras.layers.Dense(2)])
