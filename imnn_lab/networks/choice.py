@@ -458,17 +458,21 @@ def _sets(
 
 def _outputs(compressor: Compressor, sets: Sequence[ArraySource]) -> list[np.ndarray]:
     """Return the features of all rows (size, D) of each set, after external summaries."""
+    shape, dtype = sets[0].input_shape, sets[0].dtype
+    x, positions = tf.TensorSpec((None, *shape), dtype), tf.TensorSpec((None,), tf.int32)
     compress = tf.function(
-        lambda *rows: compressor.compress(Rows(*rows), training=False),
-        reduce_retracing=True,
-        autograph=False,
+        lambda *rows: compressor.compress(Rows(*rows), training=False), autograph=False
     )
+    plain = compress.get_concrete_function(x, positions)
+    tangent = compress.get_concrete_function(x, positions, x) if sets[0].is_exact else plain
     most = min(comfortable_chunk(compressor.model) or BATCH, BATCH)
     found = []
     for source in sets:
         parts = []
         for piece in source.feed(FIRST).pieces:
             starts = range(0, len(piece.positions), most)
-            parts += [compress(*piece.part(start, most)) for start in starts]
+            traced = plain if piece.tangents is None else tangent
+            chunks = [piece.part(start, most) for start in starts]
+            parts += [traced(*(x for x in rows if x is not None)) for rows in chunks]
         found.append(with_external(source, tf.concat(parts, 0)).numpy())
     return found

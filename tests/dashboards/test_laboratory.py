@@ -15,7 +15,7 @@ from dashboards.scripted import ScriptedNetwork
 from makers import gaussian_data, small_imnn
 from waiting import until
 
-from imnn_lab import IMNN, cli
+from imnn_lab import IMNN, cli, problems
 from imnn_lab.dashboards.host.panel_private import application_of
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import read_results
@@ -116,6 +116,27 @@ def test_own_data_of_single_numbers_are_refused():
         arrays = {"fiducial": np.zeros((9, 2)), "derivative": np.zeros((9, 2, 1, 2))}
         with pytest.raises(ValueError, match=rf"`{name}` must have one row for each simulation"):
             build_from_data(OwnData(arrays | {name: np.array(1.0)}, one, one), NETWORKS[0], Sizes())
+
+
+def test_networks_that_one_was_chosen_from_are_in_a_table():
+    """Own data have no network that is known to suit; that of a problem is shown without one."""
+    problem = problems.variance(3)
+    names = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
+    sets = [x for seed in (1, 2) for x in problem.training_set(100, 100, seed)]
+    arrays = dict(zip(names, sets, strict=True))
+    own = build_from_data(OwnData(arrays, problem.θ_fid, problem.δθ), NETWORKS[0], Sizes())
+    card = ProblemCard(session := LaboratorySession(Pool(1)))
+    session.built = own
+    card.refresh(session)
+    shown = card._candidates.object
+    for candidate in own.imnn.candidates:
+        assert candidate.name in shown
+        assert candidate.result in shown
+    assert shown.count("→") == 1
+    named = build_from_data(OwnData(arrays, problem.θ_fid, problem.δθ), "dense", Sizes())
+    session.built = named
+    card.refresh(session)
+    assert card._candidates.object == ""
 
 
 @pytest.mark.parametrize("box", ["n_s", "n_d", "seed"])
