@@ -66,6 +66,7 @@ class Candidate:
     note : str
         Why it was left out.
     is_chosen : bool
+        Whether it is the one that was taken.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Choice:
     model : keras.Model
         Its layers are fitted; an `IMNN` takes it as `model`.
     candidates : tuple of Candidate
+        In the order in which they were tried; those that were left out are last.
     note : str
         How the shape was read, and on how many simulations the candidates were tried.
     """
