@@ -16,12 +16,17 @@ SHORTER = {
     "01_first_imnn": {
         "fit(patience=50)": "fit(5)",
         "training_set(n_s=20_000, n_d=20_000": "training_set(n_s=2_000, n_d=2_000",
+        r", \"deep set\": networks.deep_set((10,), 2, seed=1)}": "}",
     },
     "02_the_regulariser": {
         "[step() for _ in range(n_iterations)]": "[step()] * n_iterations",
         "imnn.fit(300,": "imnn.fit(5,",
+        "in starts.items()": "in list(starts.items())[:1]",
     },
-    "06_inference": {"imnn.fit(100, patience=20)": "imnn.fit(5)"},
+    "06_inference": {
+        "imnn.fit(100, patience=20)": "imnn.fit(5)",
+        "networks.deep_set(problem.input_shape, n_summaries=2": "networks.dense((20,), 2",
+    },
 }
 
 
