@@ -7,14 +7,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import panel as pn
-from makers import small_imnn
+from makers import plain_imnn
 
 from imnn_lab import problems
 from imnn_lab.dashboards.host.sessions import stop_with_session, tick_with_session
 from imnn_lab.dashboards.page import page
 
 problem = problems.gaussian()
-imnn = small_imnn()
+imnn = plain_imnn()
 stop_with_session(imnn, grace_seconds=0.5)
 dashboard = imnn.explore(known_fisher=problem.F, labels=problem.labels)
 elsewhere = pn.widgets.Button(label="λ = 10 from elsewhere")

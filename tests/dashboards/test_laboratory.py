@@ -25,7 +25,7 @@ from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.dashboards.training.words import sentence
 from imnn_lab.history import History
 from imnn_lab.inference import Posterior
-from imnn_lab.laboratory import server
+from imnn_lab.laboratory import page, server
 from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
@@ -324,14 +324,16 @@ def test_pages_at_the_address_of_the_server_may_connect(address):
 
 
 def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
-    closed, shared = [], server.shared_pool()
+    closed, made, shared = [], [], server.shared_pool()
     ended = SimpleNamespace(
         port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
     )
-    monkeypatch.setattr(server, "_server", lambda page, options: ended)
+    monkeypatch.setattr(server, "_server", lambda page, options: page() or ended)
+    monkeypatch.setattr(page, "laboratory_page", made.append)
     monkeypatch.setattr(shared, "close", closed.append)  # returns None: not all has ended
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    assert server.serve(cli._parser().parse_args(["serve"])) == 0
+    assert server.serve(cli._parser().parse_args(["serve", "--grace", "7"])) == 0
+    assert made == [7.0], "the grace of a session"
     assert closed == ["served", server.PATIENCE]
     assert "Some work has not ended within 8 s." in capsys.readouterr().err
 

@@ -35,6 +35,17 @@ def address(request):
         yield found + path
 
 
+@pytest.fixture(scope="module")
+def guarded():
+    """A laboratory with a password, whose name may be one of example.org."""
+    options = ["--basic-auth", "a secret", "--allow-websocket-origin", "*.example.org:80"]
+    with served([*COMMANDS["imnn-lab serve"][0], *options], "/login") as found:
+        yield found
+
+
+by_imnn_lab = pytest.mark.parametrize("address", ["imnn-lab serve"], indirect=True)
+
+
 def opened(page, address):
     page.goto(address)
     expect(button(page, "Build the network")).to_be_enabled()
@@ -58,7 +69,9 @@ RANGES = """() => [...Bokeh.documents[0]._all_models.values()]
   .map(figure => [figure.x_range.start, figure.x_range.end])"""
 
 
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize(
+    ("address", "width"), [("imnn-lab serve", 400), ("panel serve", 1600)], indirect=["address"]
+)
 def test_build_train_infer_and_look_at_the_results(watched_page, address, width):
     page = opened(watched_page(width), address)
     visitor.build(page)
@@ -77,6 +90,7 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
     assert "imnn/state.npz" in zipfile.ZipFile(caught.value.path()).namelist()
 
 
+@by_imnn_lab
 def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp_path):
     page = opened(watched_page(1400, 1000), address)
     visitor.build(page)
@@ -96,6 +110,7 @@ def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
 
 
+@by_imnn_lab
 def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
     page = opened(watched_page(), address)
     pickled, large = tmp_path / "fiducial.npy", tmp_path / "derivative.npy"
@@ -109,7 +124,10 @@ def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
 
 
 def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, serve):
-    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--max-fits", "1", "--grace", "1"])
+    page = str(ROOT / "tests" / "dashboards" / "page_laboratory.py")
+    lifetime = ["--unused-session-lifetime", "5000", "--check-unused-sessions", "500"]
+    command = ["panel", "serve", page, "--port", "PORT", "--address", "127.0.0.1", *lifetime]
+    address = serve(command, "/page_laboratory") + "/page_laboratory"
     first, second = (opened(watched_page(), address) for _ in range(2))
     visitor.build(first)
     visitor.start(first)
@@ -117,12 +135,12 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     expect(second.get_by_text("you are number 1 in the queue")).to_be_visible()
     second.wait_for_timeout(1000)
     assert second.get_by_text("network is ready").count() == 0
-    first.close()  # its session ends half a minute later, and its fit with it
+    first.close()  # its session ends some seconds later, and its fit with it
     expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
 
 
 def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve):
-    limits = ["--max-fits", "1", "--max-seconds", "8", "--grace", "1"]
+    limits = ["--max-fits", "1", "--max-seconds", "3", "--grace", "1"]
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT", *limits])
     first, second = (opened(watched_page(), address) for _ in range(2))
     visitor.build(first)
@@ -130,7 +148,7 @@ def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve)
     button(first, "Start").click()
     expect(first.get_by_text(re.compile("Compiling|Running|Stopped after")).first).to_be_visible()
     visitor.build(second)
-    visitor.words(first, "Stopped after 8 s, the most for a fit on this server")
+    visitor.words(first, "Stopped after 3 s, the most for a fit on this server")
 
 
 def test_a_server_that_is_terminated_ends_what_runs_first(browser):
@@ -146,11 +164,9 @@ def test_a_server_that_is_terminated_ends_what_runs_first(browser):
         page.close()
 
 
-def test_a_visitor_without_the_password_is_not_served(watched_page, serve):
-    command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "a secret"]
-    address = serve(command, "/login")
+def test_a_visitor_without_the_password_is_not_served(watched_page, guarded):
     page = watched_page()
-    page.goto(address)
+    page.goto(guarded)
     for password in ("a guess", "a secret"):
         assert button(page, "Build the network").count() == 0
         page.get_by_label("Name").fill("visitor")
@@ -168,35 +184,33 @@ def logged_in(address, password):
     return answer(address, "/login", "POST", body, **form).headers["Location"]
 
 
-def test_who_guesses_passwords_has_to_wait(serve):
-    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"], "/login")
-    guesses = (logged_in(address, f"guess {i}") for i in range(100))
+def test_who_guesses_passwords_has_to_wait(guarded):
+    guesses = (logged_in(guarded, f"guess {i}") for i in range(100))
     assert any("Too+many+wrong+logins" in where for where in guesses)
     end = time.monotonic() + 100
-    while "error" in (where := logged_in(address, "word")):
+    while "error" in (where := logged_in(guarded, "a secret")):
         assert "Too+many" in where, "the password is right, but has to wait"
         assert time.monotonic() < end
         time.sleep(0.2)
     assert where == "./"
 
 
-def test_pages_cannot_be_framed_nor_asked_for_under_another_name(serve):
-    command = ["imnn_lab.cli", "serve", "--port", "PORT", "--basic-auth", "word"]
-    address = serve([*command, "--allow-websocket-origin", "*.example.org:80"], "/login")
+@by_imnn_lab
+def test_pages_cannot_be_framed_nor_asked_for_under_another_name(guarded, address):
     for path in ("/", "/login", "/logout", "/static/js/bokeh.min.js", "/metadata", "/nowhere"):
-        headers = answer(address, path).headers
+        headers = answer(guarded, path).headers
         assert headers["X-Frame-Options"] == "SAMEORIGIN"
         assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
         for name in ("lab.example.com", "lab.example.org.evil.com", "evil-localhost", "192.0.2.1"):
-            refused = answer(address, path, Host=name)
+            refused = answer(guarded, path, Host=name)
             assert (refused.status, "does not answer" in refused.text) == (403, True)
             assert refused.text.endswith(f"--allow-websocket-origin {name}\n")
     for name in ("localhost:5006", "LAB.example.org", "lab.example.org:80", "[::1]:1"):
-        assert answer(address, "/login", Host=name).status == 200
+        assert answer(guarded, "/login", Host=name).status == 200
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
                "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
     own, foreign = "http://lab.example.org", "http://evil.example.com"
-    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+    address = address.removesuffix("/")
     same = {"Sec_Fetch_Site": "same-origin"}
     ours = answer(address, "/ws", **upgrade, Origin=address, **same)
     assert ours.status == 101, "the control"
@@ -219,11 +233,11 @@ def pages_of(host, place):
             thread.join()
 
 
-def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, serve, tmp_path):
-    address = serve(["imnn_lab.cli", "serve", "--port", "PORT"])
+@by_imnn_lab
+def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, address, tmp_path):
     page = browser.new_page()
     with pages_of("127.0.0.1", tmp_path) as own, pages_of("127.0.0.2", tmp_path) as foreign:
-        framed = {"ours": f"{address}/", "any": f"{own}/"}
+        framed = {"ours": address, "any": f"{own}/"}
         for name, url in framed.items():
             (tmp_path / f"{name}.html").write_text(f'<iframe src="{url}"></iframe>')
         seen = {}

@@ -1,5 +1,6 @@
 """The training dashboard and the widget in notebooks: in JupyterLab, and without any browser."""
 
+import contextlib
 import re
 
 import nbclient
@@ -12,8 +13,8 @@ from playwright.sync_api import expect
 MAKE = f"""
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from makers import small_imnn
-imnn = small_imnn()
+from makers import plain_imnn
+imnn = plain_imnn()
 """
 # On a slow machine a frontend speaks before the kernel has made it a subshell; so it is here.
 LATE_SUBSHELLS = """
@@ -29,14 +30,15 @@ handlers["create_subshell_request"] = make_late
 """
 
 
-@pytest.fixture(scope="module", params=["perCommTarget", "disabled"])
-def lab(request, tmp_path_factory):
-    place = tmp_path_factory.mktemp("lab")
+@pytest.fixture
+def lab(tmp_path):
+    """Return a function that runs a JupyterLab with comms as said, and gives its address."""
     cells = [MAKE + LATE_SUBSHELLS, "imnn.explore()", "imnn.widget()"]
-    for name, count in (("training", 10_000), ("steering", 10_000_000)):
-        nbformat.write(notebook(*cells, f"run = imnn.fit({count})"), place / f"{name}.ipynb")
-    with laboratory(place, request.param) as address:
-        yield address
+    for name, counts in {"training": [15_000], "steering": [10_000_000, 30]}.items():
+        fits = [f"run = imnn.fit({count})" for count in counts]
+        nbformat.write(notebook(*cells, *fits), tmp_path / f"{name}.ipynb")
+    with contextlib.ExitStack() as servers:
+        yield lambda comms: servers.enter_context(laboratory(tmp_path, comms))
 
 
 def latest(page):
@@ -45,9 +47,9 @@ def latest(page):
     return [iterations[-1] if iterations else -1 for iterations in shown]
 
 
-def opened(page, lab, name):
+def opened(page, address, name):
     """Open a notebook and show both front ends."""
-    open_notebook(page, lab, f"{name}.ipynb")
+    open_notebook(page, address, f"{name}.ipynb")
     for cell in range(3):
         run_cell(page, cell)
         until(page, lambda: not is_busy(page))
@@ -55,8 +57,13 @@ def opened(page, lab, name):
     return page
 
 
+def assert_both_say(page, words):
+    found = page.get_by_text(words)
+    until(page, lambda: found.count() >= 2, 60)
+
+
 def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
-    page = opened(watched_page(width=1000, height=1500), lab, "training")
+    page = opened(watched_page(width=1000, height=1500), lab("disabled"), "training")
     expect(page.get_by_role("slider", name="learning rate")).to_have_count(1)
     run_cell(page, 3)
     until(page, lambda: is_busy(page))
@@ -64,13 +71,11 @@ def test_both_front_ends_follow_a_fit_in_another_cell(lab, watched_page):
     later = until(page, lambda: (now := latest(page)) and min(now) > max(seen) and now)
     assert is_busy(page), f"they followed while the cell ran: {seen}, {later}"
     until(page, lambda: not is_busy(page), 400)
-    ended = page.get_by_text("Finished: all 10000 iterations are done")
-    until(page, lambda: ended.count() >= 2, 60)
+    assert_both_say(page, "Finished: all 15000 iterations are done")
 
 
-@pytest.mark.parametrize("lab", ["perCommTarget"], indirect=True)
 def test_both_front_ends_steer_and_stop_a_fit_that_blocks_its_cell(lab, watched_page):
-    page = opened(watched_page(width=1000, height=1500), lab, "steering")
+    page = opened(watched_page(width=1000, height=1500), lab("perCommTarget"), "steering")
     dashboard = page.locator(".bk-btn"), page.get_by_role("slider", name="λ")
     widget = page.locator(".jupyter-button"), page.locator(".widget-slider [role=slider]").first
     for buttons, slider in (dashboard, widget, dashboard, widget):
@@ -82,6 +87,8 @@ def test_both_front_ends_steer_and_stop_a_fit_that_blocks_its_cell(lab, watched_
         assert is_busy(page)
         buttons.filter(has_text=re.compile("^Stop$")).click()
         until(page, lambda: not is_busy(page), 30)
+    run_cell(page, 4)
+    assert_both_say(page, "Finished: all 30 iterations are done")
 
 
 def test_without_a_browser_a_notebook_ends_and_shows_a_picture():

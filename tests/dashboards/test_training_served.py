@@ -99,7 +99,7 @@ def test_nothing_is_wider_than_the_page(watched_page, address, width):
 def test_a_browser_too_slow_for_its_session_gets_another_from_this_host(watched_page, serve):
     address = serve(command(unused_milliseconds=1), "/page_training")
     page = watched_page()
-    page.route(re.compile(r"\.js"), lambda route: (time.sleep(0.5), route.continue_()))
+    page.route(re.compile(r"\.js"), lambda route: (time.sleep(0.2), route.continue_()))
     opened(page, f"{address}/page_training")
     words(page, "runs: 0")
 

@@ -16,12 +16,17 @@ SHORTER = {
     "01_first_imnn": {
         "fit(patience=50)": "fit(5)",
         "training_set(n_s=20_000, n_d=20_000": "training_set(n_s=2_000, n_d=2_000",
+        r", \"deep set\": networks.deep_set((10,), 2, seed=1)}": "}",
     },
     "02_the_regulariser": {
         "[step() for _ in range(n_iterations)]": "[step()] * n_iterations",
         "imnn.fit(300,": "imnn.fit(5,",
+        "in starts.items()": "in list(starts.items())[:1]",
     },
-    "06_inference": {"imnn.fit(100, patience=20)": "imnn.fit(5)"},
+    "06_inference": {
+        "imnn.fit(100, patience=20)": "imnn.fit(5)",
+        "networks.deep_set(problem.input_shape, n_summaries=2": "networks.dense((20,), 2",
+    },
 }
 
 
@@ -71,8 +76,18 @@ def accepted(page):
     return count(page, r"accepts ([\d,]+)")
 
 
-def test_a_fit_that_runs_is_steered(opened):
+def assert_a_pair_is_refused_and_another_taken(page):
+    rate = page.get_by_text(re.compile(r"rate α = ")).first
+    before = rate.inner_text()
+    move(page.get_by_role("slider").nth(1), 100)
+    expect(page.get_by_text("Not applied.").first).to_be_visible()
+    move(page.get_by_role("slider").nth(1), -150)
+    until(page, lambda: rate.count() and rate.inner_text() != before)
+
+
+def test_pairs_are_refused_or_taken_and_a_fit_that_runs_is_steered(opened):
     page = opened("01_first_imnn")
+    assert_a_pair_is_refused_and_another_taken(page)
     page.get_by_label("iterations").first.fill("100000")
     page.get_by_label("iterations").first.press("Enter")
     page.get_by_label("patience").first.fill("")
@@ -86,14 +101,9 @@ def test_a_fit_that_runs_is_steered(opened):
     expect(page.get_by_role("button", name="Start", exact=True).first).to_be_enabled()
 
 
+@pytest.mark.endurance  # the front end is that of the first tutorial
 def test_a_pair_that_does_not_exist_is_refused_and_another_taken(opened):
-    page = opened("02_the_regulariser")
-    rate = page.get_by_text(re.compile(r"rate α = ")).first
-    before = rate.inner_text()
-    move(page.get_by_role("slider").nth(1), 100)
-    expect(page.get_by_text("Not applied.").first).to_be_visible()
-    move(page.get_by_role("slider").nth(1), -150)
-    until(page, lambda: rate.count() and rate.inner_text() != before)
+    assert_a_pair_is_refused_and_another_taken(opened("02_the_regulariser"))
 
 
 def test_a_larger_distance_accepts_more(opened):

@@ -12,17 +12,23 @@ from imnn_lab import IMNN, networks, problems
 pytestmark = pytest.mark.statistical
 
 CASES = {
-    # name: (problem, network, input_shape, n, fresh, asked of the untrained, of the trained)
-    "gaussian dense": (problems.gaussian(), networks.dense, (10,), 1000, 50_000, 42 / 50, 43 / 50),
+    # name: (problem, network, input_shape, n_s, n_d, fresh, asked of the untrained, of the trained)
+    "gaussian dense": (
+        problems.gaussian(), networks.dense, (10,), 1000, 1000, 50_000, 42 / 50, 43 / 50,
+    ),
     "gaussian deep set": (
-        problems.gaussian(), networks.deep_set, (10, 1), 1000, 50_000, 46 / 50, 47 / 50,
+        problems.gaussian(), networks.deep_set, (10, 1), 1000, 1000, 50_000, 46 / 50, 47 / 50,
     ),
-    "slope": (problems.slope(), networks.dense, (100,), 1000, 20_000, 0.95, 0.95),
-    "field": (problems.field_2d(), networks.convolutional, (16, 16, 1), 2000, 4_000, 0.65, 0.65),
+    "slope": (problems.slope(), networks.dense, (100,), 1000, 1000, 20_000, 0.95, 0.95),
+    "field": (
+        problems.field_2d(), networks.convolutional, (16, 16, 1), 2000, 500, 4_000, 0.65, 0.65,
+    ),
     "nile": (
-        problems.autoregressive(), networks.convolutional, (100, 1), 1000, 10_000, 0.8, 0.8,
+        problems.autoregressive(), networks.convolutional, (100, 1), 1000, 250, 10_000, 0.8, 0.8,
     ),
-    "exponential": (problems.exponential(), networks.deep_set, (10, 1), 1000, 20_000, 0.9, 0.9),
+    "exponential": (
+        problems.exponential(), networks.deep_set, (10, 1), 1000, 1000, 20_000, 0.9, 0.9,
+    ),
 }  # fmt: skip
 
 
@@ -33,13 +39,15 @@ def shaped(data, problem, input_shape):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_default_recipe_keeps_the_information(name):
-    problem, make, shape, n, n_fresh, untrained, trained = CASES[name]
+    problem, make, shape, n_s, n_d, n_fresh, untrained, trained = CASES[name]
     sets = [
-        shaped(data, problem, shape) for seed in (1, 2) for data in problem.training_set(n, n, seed)
+        shaped(data, problem, shape)
+        for seed in (1, 2)
+        for data in problem.training_set(n_s, n_d, seed)
     ]
     p = problem.n_params
     imnn = IMNN(
-        n, n, p, p, problem.θ_fid, problem.δθ, shape, *sets,
+        n_s, n_d, p, p, problem.θ_fid, problem.δθ, shape, *sets,
         model=make(shape, p, seed=1), seed=1, verbose=False,
     )  # fmt: skip
     fresh = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import gaussian_data, small_imnn
+from makers import gaussian_data, plain_imnn
 
 from imnn_lab import IMNN
 
@@ -24,8 +24,8 @@ def left(script):
 
 
 TRAINS = """
-    from makers import small_imnn
-    imnn = small_imnn()
+    from makers import plain_imnn
+    imnn = plain_imnn()
     run = imnn.start(10**7)
     while run.iteration < {after}:
         time.sleep(0.01)
@@ -66,9 +66,9 @@ STREAMED = """
 """
 ANY_DATA = """
     import numpy as np
-    from makers import gaussian_data, small_imnn
+    from makers import gaussian_data, plain_imnn
     {data}
-    imnn = small_imnn(**data)
+    imnn = plain_imnn(**data)
     run = imnn.start(10**7)
     while run.iteration < 3:
         time.sleep(0.01)
@@ -88,8 +88,8 @@ def test_runs_whose_data_come_from_other_threads_are_stopped_as_well(data):
 
 def test_a_run_that_was_asked_for_checkpoints_goes_on_where_the_script_ended(tmp_path):
     status, errors = left(f"""
-        from makers import small_imnn
-        imnn = small_imnn(directory={str(tmp_path)!r}, filename="model")
+        from makers import plain_imnn
+        imnn = plain_imnn(directory={str(tmp_path)!r}, filename="model")
         run = imnn.start(10**7, checkpoint=10**6)
         while run.iteration < 20:
             time.sleep(0.01)
@@ -99,7 +99,7 @@ def test_a_run_that_was_asked_for_checkpoints_goes_on_where_the_script_ended(tmp
     at = len(loaded.history) - 1
     assert at >= 20
     loaded.fit(5)
-    whole = small_imnn()
+    whole = plain_imnn()
     whole.fit(at + 5)
     np.testing.assert_allclose(loaded.history["loss"], whole.history["loss"], rtol=1e-6)
 

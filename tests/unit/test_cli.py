@@ -11,7 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
-from makers import small_imnn
+from makers import plain_imnn
 
 from imnn_lab import IMNN, __version__, cli
 from imnn_lab.inference import Posterior
@@ -141,7 +141,7 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     command = [*COMMAND, "demo", problem]
     place = tmp_path / "imnn-lab-demo"
     if problem == "gaussian":  # the results of another demonstration, which are replaced
-        small_imnn().save(place / "imnn")
+        plain_imnn().save(place / "imnn")
         for name in ("report.txt", "history.csv", "training.pdf", "posterior-ABC.npz"):
             (place / name).write_text("before")
     started = time.time()

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from kinds_of_data import NAMES, plain, read
-from makers import gaussian_data, gaussian_simulator, small_imnn
+from makers import gaussian_data, gaussian_simulator, plain_imnn
 
 DATA = dict(zip(NAMES, gaussian_data(), strict=True))
 EXTERNAL = tuple(np.stack([x.mean(-1), x.var(-1)], -1) for x in DATA.values())
@@ -41,11 +41,11 @@ def few(messages):
 )
 def test_too_few_to_invert_the_covariance_are_refused(changes, words):
     with pytest.raises(ValueError, match=re.escape(words)):
-        small_imnn(**changes)
+        plain_imnn(**changes)
 
 
 def test_too_few_are_not_evaluated():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     with pytest.raises(ValueError, match=r"`fiducial` must be above n_summaries \+ 2 = 4"):
         imnn.evaluate(DATA["fiducial"][:4], DATA["derivative"])
     assert imnn.evaluate(DATA["fiducial"][:5], DATA["derivative"]).n_s == 5
@@ -58,9 +58,9 @@ def test_few_are_warned_of():
     with pytest.warns(UserWarning, match="`validation_n_s` = 19 simulations are few"):
         read({"validation_fiducial": DATA["validation_fiducial"][:19]})
     with pytest.warns(UserWarning, match="`n_s` = 30 simulations are few for 4 summaries"):
-        small_imnn(**of_training(30), external=(EXTERNAL[0][:30], *EXTERNAL[1:]))
+        plain_imnn(**of_training(30), external=(EXTERNAL[0][:30], *EXTERNAL[1:]))
     with pytest.warns(UserWarning, match="`validation_n_s` = 19 simulations are few"):
-        small_imnn(**dict.fromkeys(NAMES), simulator=gaussian_simulator, validation_n_s=19)
+        plain_imnn(**dict.fromkeys(NAMES), simulator=gaussian_simulator, validation_n_s=19)
 
 
 def of_training_settings(n_s):

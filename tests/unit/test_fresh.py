@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kinds_of_data import settings
-from makers import SIZE, gaussian_simulator, small_network
+from makers import SIZE, gaussian_simulator, plain_network
 
 from imnn_lab import IMNN, problems
 from imnn_lab.sources import sources
@@ -25,7 +25,7 @@ def fresh_imnn(simulator=gaussian_simulator, δθ=problem.δθ, **changes):
     given = {
         "n_s": SIZE, "n_d": SIZE, "n_params": 2, "n_summaries": 2, "θ_fid": problem.θ_fid,
         "δθ": δθ, "input_shape": (10,), "simulator": simulator, "verbose": False, "seed": 5,
-        "optimiser": keras.optimizers.Adam(1e-3), "model": small_network(),
+        "optimiser": keras.optimizers.Adam(1e-3), "model": plain_network(),
     }  # fmt: skip
     return IMNN(**given | changes)
 
@@ -135,7 +135,7 @@ def test_both_kinds_of_tangent_agree():
         np.testing.assert_allclose(found, (np.cos(x) * x + np.sin(x)) * direction, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["central", "NumPy"])  # "exact" takes its seeds as "central"
 def test_training_is_reproducible_and_resumes_its_sequence_of_seeds(kind, tmp_path):
     whole, first = (fresh_imnn(*KINDS[kind]) for _ in range(2))
     whole.fit(6, best=False)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from kinds_of_data import NAMES, dataset, plain, read, rows, settings
 from loaders import yielding
-from makers import SIZE, gaussian_data, small_imnn
+from makers import SIZE, gaussian_data, plain_imnn
 
 from imnn_lab import IMNN, sources
 from imnn_lab.sources.collection import Collection, Layout
@@ -45,8 +45,8 @@ def test_simulations_are_those_of_arrays(kind, dtype):
 def test_training_from_generators_equals_training_from_arrays():
     kinds = (yielding, yielding, plain, dataset)
     data = zip(NAMES, kinds, gaussian_data(), strict=True)
-    imnn = small_imnn(**{name: kind(array) for name, kind, array in data})
-    from_arrays = small_imnn()
+    imnn = plain_imnn(**{name: kind(array) for name, kind, array in data})
+    from_arrays = plain_imnn()
     imnn.fit(8)
     from_arrays.fit(8)
     for key in KEYS:
@@ -71,7 +71,7 @@ def test_numbers_of_validation_simulations():
 
 
 def test_a_loaded_imnn_takes_functions(tmp_path):
-    made = small_imnn(directory=str(tmp_path), filename="model", save=True, cache="memory")
+    made = plain_imnn(directory=str(tmp_path), filename="model", save=True, cache="memory")
     made.fit(3)
     data = {name: plain(array) for name, array in zip(NAMES, gaussian_data(), strict=True)}
     loaded = IMNN.load(tmp_path / "model", **data)
@@ -131,7 +131,7 @@ def with_hole(seed):
 )
 def test_a_bad_simulation_is_named(value, error, words):
     with pytest.raises(error, match=f"^`fiducial` at seed 7 must .*{words}"):
-        small_imnn(fiducial=spoilt(7, value))
+        plain_imnn(fiducial=spoilt(7, value))
 
 
 def test_a_bad_derivative_is_named():
@@ -141,11 +141,11 @@ def test_a_bad_derivative_is_named():
 
     words = r"`derivative` at seed 3, derivative 0, parameter 0 must be labelled \(3, 0, 0\)"
     with pytest.raises(ValueError, match=words + r". Received \(3, 1, 0\)"):
-        small_imnn(derivative=wrong)
+        plain_imnn(derivative=wrong)
     with pytest.raises(RuntimeError, match=r"TypeError.*called with 3 arguments"):
-        small_imnn(derivative=lambda seed: DERIVATIVE[seed])
+        plain_imnn(derivative=lambda seed: DERIVATIVE[seed])
     with pytest.raises(RuntimeError, match=r"^`validation_fiducial` at seed 200 .*IndexError"):
-        small_imnn(validation_fiducial=plain(VALIDATION_FIDUCIAL), validation_n_s=201)
+        plain_imnn(validation_fiducial=plain(VALIDATION_FIDUCIAL), validation_n_s=201)
 
 
 def test_a_generator_that_never_ends_is_called_once_for_each_seed():
@@ -176,7 +176,7 @@ def test_shapes_are_not_checked_on_request():
 )
 def test_missing_duplicate_and_surplus_elements_are_counted(change, words):
     with pytest.raises(ValueError, match=r"`fiducial` must hold .* 200 in all") as caught:
-        small_imnn(fiducial=change(dataset(FIDUCIAL)))
+        plain_imnn(fiducial=change(dataset(FIDUCIAL)))
     assert re.search(words, str(caught.value))
 
 
@@ -197,13 +197,13 @@ def test_missing_duplicate_and_surplus_elements_are_counted(change, words):
 )
 def test_bad_datasets_are_refused(change, error, words):
     with pytest.raises(error, match=words):
-        small_imnn(fiducial=change(dataset(FIDUCIAL)))
+        plain_imnn(fiducial=change(dataset(FIDUCIAL)))
 
 
 def test_unknown_caches_are_rejected():
     for cache in ("cloud", 3, ["memory"]):
         with pytest.raises(ValueError, match="`cache` must be one of"):
-            small_imnn(cache=cache)
+            plain_imnn(cache=cache)
 
 
 def test_a_set_that_is_too_large_for_memory_is_streamed(monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from makers import SIZE, gaussian_data, small_imnn, small_network
+from makers import SIZE, gaussian_data, plain_imnn, small_imnn, small_network
 
 from imnn_lab import IMNN, networks, problems
 
@@ -184,7 +184,7 @@ def test_estimates_of_one_and_of_many(imnn):
 
 
 def test_an_estimator_is_frozen():
-    made = small_imnn()
+    made = plain_imnn()
     estimator = made.estimator
     before = estimator(FIDUCIAL[:5])
     made.fit(30, best=False)
@@ -192,15 +192,15 @@ def test_an_estimator_is_frozen():
     assert not np.allclose(made.get_estimate(FIDUCIAL[:5]), before)
 
 
-def saved(tmp_path, **changes):
-    made = small_imnn(directory=str(tmp_path), filename="model", save=True, **changes)
+def saved(tmp_path, make=plain_imnn, **changes):
+    made = make(directory=str(tmp_path), filename="model", save=True, **changes)
     made.fit(12)
     return made
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_formula_of_the_description_works_with_the_saved_files_alone(tmp_path, dtype):
-    made = saved(tmp_path, dtype=dtype)
+    made = saved(tmp_path, small_imnn, dtype=dtype)
     found = np.load(tmp_path / "model" / "estimator.npz")
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
     data = FIDUCIAL[:6].astype(dtype)
@@ -241,13 +241,13 @@ def test_a_loaded_imnn_with_data_goes_on_like_the_saved_one(tmp_path):
 
 def test_load_of_the_description_needs_no_model(tmp_path):
     made = saved(tmp_path)
-    loaded = small_imnn(
+    loaded = plain_imnn(
         model=None, optimiser=None, load=True, directory=str(tmp_path), filename="model"
     )
     np.testing.assert_array_equal(loaded.F, made.F)
     loaded.fit(2)
     with pytest.raises(ValueError, match=r"`θ_fid` must be .* as in the saved IMNN"):
-        small_imnn(load=True, directory=str(tmp_path), filename="model", θ_fid=[0, 2])
+        plain_imnn(load=True, directory=str(tmp_path), filename="model", θ_fid=[0, 2])
 
 
 def test_weights_of_the_description_are_loaded(tmp_path):
@@ -255,10 +255,10 @@ def test_weights_of_the_description_are_loaded(tmp_path):
     made.save(weight_file="early")
     early = made.validation.det_F
     made.fit(40, best=False, weight_file="late")
-    loaded = small_imnn(load=True, weights="early", directory=str(tmp_path), filename="model")
+    loaded = plain_imnn(load=True, weights="early", directory=str(tmp_path), filename="model")
     assert loaded.validation.det_F == pytest.approx(early, rel=1e-4)
     with pytest.raises(FileNotFoundError, match="there is no file 'lost"):
-        small_imnn(load=True, weights="lost", directory=str(tmp_path), filename="model")
+        plain_imnn(load=True, weights="lost", directory=str(tmp_path), filename="model")
 
 
 def test_a_save_stays_in_its_directory(imnn, tmp_path):
@@ -295,7 +295,7 @@ def test_plot_works_with_and_without_validation(tmp_path):
     figure = made.plot(known_det_fisher=50, figsize=(4, 5))
     assert len(figure.axes) == 3
     assert len(made.plot(regulariser=False).axes) == 2
-    alone = small_imnn(validation_fiducial=None, validation_derivative=None)
+    alone = plain_imnn(validation_fiducial=None, validation_derivative=None)
     assert len(alone.plot().axes) == 3, "an empty history is drawn as empty axes"
     alone.fit(2)
     assert len(alone.plot().axes[0].lines) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kinds_of_data import NAMES, dataset, plain, read, rows, write
-from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
+from makers import SIZE, gaussian_data, gaussian_simulator, plain_imnn, small_imnn
 
 from imnn_lab import IMNN
 from imnn_lab.summaries import split
@@ -34,19 +34,22 @@ def data_of(kind, tmp_path):
 KINDS = [np.asarray, plain, dataset, "records"]
 
 
-@pytest.fixture(scope="module")
-def before():
-    """An IMNN trained on simulations that were mapped beforehand."""
-    imnn = small_imnn(n_s=50, n_d=50, **{name: 2 * array for name, array in FEW.items()})
-    imnn.fit(2)
-    return imnn
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cache", ["auto", None])
-def test_preprocessing_is_the_same_as_beforehand(kind, cache, before, tmp_path):
-    imnn = small_imnn(n_s=50, n_d=50, **data_of(kind, tmp_path), map_fn=doubled, cache=cache)
-    imnn.fit(2)
+def test_preprocessed_simulations_are_those_mapped_beforehand(kind, cache, tmp_path):
+    few = {"n_s": 50, "n_d": 50, "cache": cache}
+    found = read(data_of(kind, tmp_path), map_fn=doubled, **few)
+    expected = read({name: 2 * array for name, array in FEW.items()}, **few)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(rows(one), rows(other))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, plain])
+def test_training_with_preprocessing_is_training_beforehand(kind, tmp_path):
+    before = plain_imnn(n_s=50, n_d=50, **{name: 2 * array for name, array in FEW.items()})
+    imnn = plain_imnn(n_s=50, n_d=50, **data_of(kind, tmp_path), map_fn=doubled, cache=None)
+    for each in (before, imnn):
+        each.fit(2)
     np.testing.assert_allclose(imnn.history["det_F"], before.history["det_F"], rtol=1e-4)
     raw = DATA["fiducial"]
     np.testing.assert_allclose(
@@ -57,10 +60,10 @@ def test_preprocessing_is_the_same_as_beforehand(kind, cache, before, tmp_path):
 @pytest.mark.parametrize("kind", [np.asarray, plain])
 def test_preprocessing_may_make_simulations_smaller(kind):
     long = {name: np.repeat(array, 2, axis=-1) for name, array in DATA.items()}
-    shortened = small_imnn(
+    shortened = plain_imnn(
         **{name: kind(array) for name, array in long.items()}, map_fn=lambda x: x[::2]
     )
-    expected = small_imnn().get_estimate(DATA["fiducial"][:3])
+    expected = plain_imnn().get_estimate(DATA["fiducial"][:3])
     raw = long["fiducial"][:3]
     np.testing.assert_allclose(shortened.get_estimate(raw), expected, rtol=1e-5)
     np.testing.assert_allclose(shortened.get_estimate(raw[0]), expected[0], rtol=1e-5)
@@ -71,7 +74,7 @@ def test_preprocessing_may_make_simulations_smaller(kind):
 
 
 def test_preprocessing_is_asked_for_after_loading(tmp_path):
-    imnn = small_imnn(map_fn=doubled)
+    imnn = plain_imnn(map_fn=doubled)
     imnn.save(tmp_path / "one")
     with pytest.raises(RuntimeError, match="map_fn"):
         IMNN.load(tmp_path / "one").get_estimate(DATA["fiducial"])
@@ -102,10 +105,9 @@ def test_augmentation_is_fresh_every_iteration_and_shared_in_a_pair(kind, cache,
 
 
 def test_in_memory_and_streamed_augmentation_agree():
-    whole = small_imnn(map_fn=noisy)
-    parts = small_imnn(
-        **{name: plain(array) for name, array in DATA.items()}, map_fn=noisy, cache=None, at_once=90
-    )
+    few = {"n_s": 50, "n_d": 50, "map_fn": noisy}
+    functions = {name: plain(array) for name, array in FEW.items()}
+    whole, parts = plain_imnn(**few, **FEW), plain_imnn(**few, **functions, cache=None, at_once=40)
     for imnn in (whole, parts):
         imnn.fit(3)
     np.testing.assert_allclose(parts.history["det_F"], whole.history["det_F"], rtol=1e-3)
@@ -161,12 +163,12 @@ def failing(simulation):
 @pytest.mark.parametrize("kind", [np.asarray, plain])
 def test_unusable_map_functions_are_rejected(map_fn, error, words, kind):
     with pytest.raises(error, match=words):
-        small_imnn(**{name: kind(array) for name, array in DATA.items()}, map_fn=map_fn)
+        plain_imnn(**{name: kind(array) for name, array in DATA.items()}, map_fn=map_fn)
 
 
 def test_an_augmentation_that_changes_the_shape_is_refused():
     with pytest.raises(ValueError, match="`map_fn` must"):
-        small_imnn(map_fn=lambda x, seed: x[:4])
+        plain_imnn(map_fn=lambda x, seed: x[:4])
 
 
 def test_preprocessing_in_place_leaves_the_data_as_they_are(tmp_path):
@@ -174,7 +176,7 @@ def test_preprocessing_in_place_leaves_the_data_as_they_are(tmp_path):
         simulation *= 2
         return simulation
 
-    small_imnn(map_fn=doubled).save(tmp_path / "one")
+    plain_imnn(map_fn=doubled).save(tmp_path / "one")
     loaded = IMNN.load(tmp_path / "one", map_fn=doubled_in_place)
     data = DATA["fiducial"][:3].copy()
     first = loaded.get_estimate(data)
@@ -193,7 +195,7 @@ def test_preprocessing_in_place_that_fills_one_array_is_right(kind):
 
     data = {name: array.copy() for name, array in DATA.items()}
     found, expected = (
-        small_imnn(**{name: kind(array) for name, array in data.items()}, map_fn=map_fn)
+        plain_imnn(**{name: kind(array) for name, array in data.items()}, map_fn=map_fn)
         for map_fn in (doubled_in_place, doubled)
     )
     np.testing.assert_allclose(found.training.C, expected.training.C, rtol=1e-6)

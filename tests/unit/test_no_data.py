@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kinds_of_data import NAMES, plain, read, settings, write
-from makers import SIZE, gaussian_data, gaussian_simulator, small_imnn
+from makers import SIZE, gaussian_data, gaussian_simulator, plain_imnn
 from scipy import stats
 
 from imnn_lab import LFI, problems, sources
@@ -36,7 +36,7 @@ def holding(value):
 
 @pytest.fixture(scope="module")
 def imnn():
-    return small_imnn()
+    return plain_imnn()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ WORDS = "mask|equal and huge|numbers below 3.4e.38"
 @pytest.mark.parametrize("name", NAMES)
 def test_arrays(name, spoilt):
     with pytest.raises((TypeError, ValueError), match=rf"^`{name}` must hold .*({WORDS})"):
-        small_imnn(**{name: spoilt(DATA[name])})
+        plain_imnn(**{name: spoilt(DATA[name])})
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", None])
@@ -80,26 +80,26 @@ def test_records(tmp_path):
 
 def test_lists_of_masked_arrays():
     with pytest.raises(TypeError, match="`fiducial` must hold data only"):
-        small_imnn(fiducial=list(masked(DATA["fiducial"])))
+        plain_imnn(fiducial=list(masked(DATA["fiducial"])))
 
 
 def test_masked_arrays_without_a_masked_value_are_arrays():
-    small_imnn(**{name: np.ma.array(array) for name, array in DATA.items()})
+    plain_imnn(**{name: np.ma.array(array) for name, array in DATA.items()})
 
 
 def test_what_map_fn_returns():
     for kind in (np.asarray, plain):
         data = {name: kind(array) for name, array in DATA.items()}
         with pytest.raises(TypeError, match="`map_fn`: `fiducial` at seed 0 must hold data only"):
-            small_imnn(**data, map_fn=lambda x: np.ma.masked_greater(x, -9))
+            plain_imnn(**data, map_fn=lambda x: np.ma.masked_greater(x, -9))
         with pytest.raises(TypeError, match="be an array of real numbers"):
-            small_imnn(**data, map_fn=lambda x: x + 1j)
+            plain_imnn(**data, map_fn=lambda x: x + 1j)
 
 
 @pytest.mark.parametrize("name", ["θ_fid", "δθ"])
 def test_parameters(name):
     with pytest.raises(TypeError, match=f"`{name}` must hold data only"):
-        small_imnn(**{name: masked(getattr(problem, name))})
+        plain_imnn(**{name: masked(getattr(problem, name))})
 
 
 def test_masked_numbers(imnn):
@@ -109,7 +109,7 @@ def test_masked_numbers(imnn):
 
 def test_external_summaries(external, spoilt):
     with pytest.raises((TypeError, ValueError), match=rf"`external\[fiducial\]` must .*({WORDS})"):
-        small_imnn(external=(spoilt(external[0]), *external[1:]))
+        plain_imnn(external=(spoilt(external[0]), *external[1:]))
 
 
 def test_evaluate(imnn, spoilt):
@@ -138,12 +138,12 @@ def test_preprocessing_may_repair_data():
     def repaired(simulation):
         return np.nan_to_num(simulation)
 
-    estimate = small_imnn(map_fn=repaired).get_estimate(holding(np.nan)(DATA["fiducial"][0]))
+    estimate = plain_imnn(map_fn=repaired).get_estimate(holding(np.nan)(DATA["fiducial"][0]))
     assert np.isfinite(estimate).all()
 
 
 def test_external_summaries_of_data_that_are_not_finite(external):
-    imnn = small_imnn(external=external)
+    imnn = plain_imnn(external=external)
     with pytest.raises(ValueError, match="`external` must contain finite"):
         imnn.get_estimate(DATA["fiducial"][:3], holding(np.nan)(external[0][:3]))
 
@@ -219,14 +219,14 @@ def numpy_simulator(change):
 )
 def test_simulators_of_training(simulator, words):
     with pytest.raises((TypeError, ValueError), match=words):
-        small_imnn(**dict.fromkeys(NAMES), simulator=simulator)
+        plain_imnn(**dict.fromkeys(NAMES), simulator=simulator)
 
 
 def test_huge_numbers_that_are_repeated_among_small_ones():
     filled = DATA["fiducial"].copy()
     filled[4:6, 3] = -1e33
     with pytest.raises(ValueError, match=r"2 equal and huge values, the first \(-1e\+33\).*4, 3"):
-        small_imnn(fiducial=filled)
+        plain_imnn(fiducial=filled)
     read({name: 1e33 * array for name, array in DATA.items()})  # other units are no gaps
 
 
@@ -275,7 +275,7 @@ def test_pairs_that_do_not_move_are_refused(name):
     unmoved = DATA[name].copy()
     unmoved[:, 1, 1] = unmoved[:, 0, 1]
     with pytest.raises(ValueError, match=rf"`{name}` must change .* all equal for parameter 1"):
-        small_imnn(**{name: unmoved})
+        plain_imnn(**{name: unmoved})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -306,7 +306,7 @@ def without_variance(θ, seed):
 )
 def test_simulators_that_make_equal_simulations_are_refused(simulator, words):
     with pytest.raises(ValueError, match=words):
-        small_imnn(**dict.fromkeys(NAMES), simulator=simulator)
+        plain_imnn(**dict.fromkeys(NAMES), simulator=simulator)
 
 
 # Units ----------------------------------------------------------------------------------------

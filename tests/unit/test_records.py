@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kinds_of_data import write as written
-from makers import gaussian_data, small_imnn
+from makers import gaussian_data, plain_imnn
 
 from imnn_lab import IMNN, TFRecords
 from imnn_lab.sources.collection import Layout
@@ -66,8 +66,8 @@ def test_training_from_records_equals_training_from_arrays(tmp_path):
         ],
     }
     assert [len(files) > 1 for files in data.values()] == [True, True, False, False]
-    imnn = small_imnn(directory=str(tmp_path), filename="model", save=True, **data)
-    from_arrays = small_imnn()
+    imnn = plain_imnn(directory=str(tmp_path), filename="model", save=True, **data)
+    from_arrays = plain_imnn()
     imnn.fit(5)
     from_arrays.fit(5)
     from_arrays.fit(3)
@@ -296,11 +296,11 @@ def test_a_non_finite_simulation_in_a_file_is_named(tmp_path):
 
 def test_names_of_missing_files_are_rejected(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`fiducial` must be a file .*lost.tfrecords"):
-        small_imnn(fiducial=["lost.tfrecords"])
+        plain_imnn(fiducial=["lost.tfrecords"])
     with pytest.raises(FileNotFoundError, match="`validation_derivative`"):
-        small_imnn(validation_derivative=tmp_path)
+        plain_imnn(validation_derivative=tmp_path)
     with pytest.raises(TypeError, match="`fiducial` must be a non-empty string"):
-        small_imnn(fiducial=["a.tfrecords", None])
+        plain_imnn(fiducial=["a.tfrecords", None])
 
 
 def test_file_names_are_told_from_data():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kinds_of_data import NAMES, dataset, plain, read, settings, write
-from makers import SIZE, gaussian_data, small_imnn
+from makers import SIZE, gaussian_data, plain_imnn, plain_network
 
 from imnn_lab import IMNN, sources
 
@@ -35,7 +35,7 @@ def halved(array):
 def test_validation_with_simulations_of_training_is_refused(copy, name):
     words = rf"`validation_{name}` must hold no simulation of `{name}`. Received \d+ of \d+"
     with pytest.raises(ValueError, match=words + r".*\(seed \d+.* is seed \d+.*; seed"):
-        small_imnn(**{f"validation_{name}": copy(DATA[name])})
+        plain_imnn(**{f"validation_{name}": copy(DATA[name])})
 
 
 def test_a_single_simulation_of_both_sets_is_named():
@@ -43,7 +43,7 @@ def test_a_single_simulation_of_both_sets_is_named():
     shared[3] = DATA["fiducial"][17]
     words = r"1 of 200 that are \(seed 3 is seed 17 of `fiducial`\)"
     with pytest.raises(ValueError, match=words):
-        small_imnn(validation_fiducial=shared)
+        plain_imnn(validation_fiducial=shared)
 
 
 @pytest.mark.parametrize("kind", ["functions", "records", "datasets"])
@@ -64,13 +64,13 @@ def test_they_are_refused_while_they_are_read(kind, cache, tmp_path):
 
 
 def test_preprocessed_simulations_are_compared():
-    small_imnn(validation_fiducial=-DATA["fiducial"])  # the control
+    plain_imnn(validation_fiducial=-DATA["fiducial"])  # the control
     with pytest.raises(ValueError, match="must hold no simulation"):
-        small_imnn(validation_fiducial=-DATA["fiducial"], map_fn=np.abs)
+        plain_imnn(validation_fiducial=-DATA["fiducial"], map_fn=np.abs)
 
 
 def test_a_saved_imnn_is_loaded_with_different_sets_alone(tmp_path):
-    small_imnn().save(tmp_path / "saved")
+    plain_imnn().save(tmp_path / "saved")
     sets = DATA | {"validation_fiducial": DATA["fiducial"]}
     with pytest.raises(ValueError, match="must hold no simulation"):
         IMNN.load(tmp_path / "saved", **sets)
@@ -115,7 +115,8 @@ def test_exact_derivatives_may_be_equal():
     z = [np.random.default_rng(seed).normal(size=(SIZE, 10)) for seed in (1, 2)]
     tangents = np.ones((SIZE, 1, 10))
     imnn = IMNN(
-        SIZE, SIZE, 1, 1, [0.0], None, (10,), z[0], tangents, z[1], tangents, verbose=False
+        SIZE, SIZE, 1, 1, [0.0], None, (10,), z[0], tangents, z[1], tangents, verbose=False,
+        model=plain_network(outputs=1),
     )  # fmt: skip
     assert np.isfinite(imnn.F).all()
 
@@ -125,11 +126,11 @@ def test_repeats_within_a_set_are_warned_of():
     fiducial[[7, 9]] = fiducial[2]
     words = r"`fiducial` holds 2 simulations .*\(seed 7 is seed 2; seed 9 is seed 7\)"
     with pytest.warns(UserWarning, match=words) as caught:
-        small_imnn(fiducial=fiducial)
+        plain_imnn(fiducial=fiducial)
     assert caught[0].filename.endswith("makers.py"), "the line outside the package"
     with pytest.warns(UserWarning, match=words):
-        small_imnn(fiducial=plain(fiducial), cache=None)
-    imnn = small_imnn()
+        plain_imnn(fiducial=plain(fiducial), cache=None)
+    imnn = plain_imnn()
     with pytest.warns(UserWarning, match=words):
         imnn.evaluate(fiducial, DATA["derivative"])
 
@@ -198,7 +199,7 @@ def test_sides_of_a_pair_may_be_equal():
     derivative[4, 1] = derivative[4, 0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        small_imnn(derivative=derivative)
+        plain_imnn(derivative=derivative)
 
 
 def test_one_signal_may_be_in_all_sets_if_noise_is_added(recwarn):

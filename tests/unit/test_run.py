@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from makers import small_imnn
+from makers import plain_imnn
 from waiting import until
 
 
 @pytest.fixture
 def imnn():
-    made = small_imnn()
+    made = plain_imnn()
     yield made
     if made.run is not None:
         made.run.stop()
@@ -139,7 +139,7 @@ def test_history_and_estimates_are_readable_while_it_runs(imnn):
 
 
 def test_nothing_is_left_behind():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     threads = threading.active_count()
     imnn.start(5).wait(60)
     until(lambda: threading.active_count() <= threads)

@@ -7,9 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from makers import gaussian_data, gaussian_simulator, small_imnn
-
-from imnn_lab import networks
+from makers import gaussian_data, gaussian_simulator, plain_imnn
 
 IMPORTS = [
     "from imnn_lab import IMNN",
@@ -63,8 +61,7 @@ def test_nothing_retraces_over_several_networks(simulator, caplog):
         data |= dict(zip(NAMES[:2], [x[:20] for x in gaussian_data()[:2]], strict=True))
     try:
         for _ in range(6):
-            model = networks.dense((10,), 2, hidden=(4,))
-            imnn = small_imnn(n_s=20, n_d=20, model=model, **data)
+            imnn = plain_imnn(n_s=20, n_d=20, **data)
             imnn.fit(1)
             for n in (1, 3, 5):
                 imnn.get_estimate(np.zeros((n, 10)))

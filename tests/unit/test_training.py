@@ -6,7 +6,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from makers import gaussian_data, small_imnn, small_network
+from makers import gaussian_data, plain_imnn, small_imnn, small_network
 
 from imnn_lab import IMNN, History, problems
 from imnn_lab.history import COLUMNS, MATRICES
@@ -31,7 +31,7 @@ class Poison(keras.layers.Layer):
 @pytest.fixture(scope="module")
 def untrained_and_trained():
     """The statistics of a network before any training, and the IMNN after it: to be read alone."""
-    imnn = small_imnn()
+    imnn = plain_imnn()
     before = imnn.training, imnn.validation
     imnn.fit(150)
     return before, imnn
@@ -64,14 +64,14 @@ def test_every_iteration_is_recorded_whatever_the_chunks(trained):
 
 
 def test_a_second_fit_goes_on():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(10)
     imnn.fit(5)
     assert imnn.history["iteration"].tolist() == list(range(16))
 
 
 def test_the_best_weights_are_kept():
-    imnn = small_imnn(warm_start=False)
+    imnn = plain_imnn(warm_start=False)
     imnn.fit(60)
     # Statistics are found anew for the kept weights, in another graph: float32 rounding.
     assert imnn.validation.det_F == pytest.approx(imnn.history["val_det_F"].max(), rel=1e-3)
@@ -80,7 +80,7 @@ def test_the_best_weights_are_kept():
 
 
 def test_the_last_weights_are_kept_on_request():
-    imnn = small_imnn(optimiser=keras.optimizers.Adam(1e-2))
+    imnn = plain_imnn(optimiser=keras.optimizers.Adam(1e-2))
     imnn.fit(60, best=False)
     assert imnn.validation.det_F == pytest.approx(imnn.history["val_det_F"][-1], rel=1e-3)
     assert imnn.history["val_det_F"][-1] < 0.98 * imnn.history["val_det_F"].max()
@@ -91,7 +91,7 @@ def test_the_last_layer_is_solved_again_only_for_the_better(trained):
 
 
 def test_without_validation_training_decides():
-    imnn = small_imnn(validation_fiducial=None, validation_derivative=None, warm_start=False)
+    imnn = plain_imnn(validation_fiducial=None, validation_derivative=None, warm_start=False)
     imnn.fit(30)
     assert imnn.validation is None
     assert imnn.statistics_from == "training"
@@ -101,7 +101,7 @@ def test_without_validation_training_decides():
 
 @pytest.mark.parametrize("patience", [1, 7])
 def test_patience_counts_iterations_without_improvement(patience):
-    imnn = small_imnn()
+    imnn = plain_imnn()
     run = imnn.fit(patience=patience)
     values = imnn.history["val_log_det_F"]
     best = int(np.argmax(values))
@@ -113,20 +113,20 @@ def test_patience_counts_iterations_without_improvement(patience):
 
 
 def test_patience_waits_for_min_iterations():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(patience=3, min_iterations=50)
     values = imnn.history["val_log_det_F"]
     assert len(values) - 1 == max(50, int(np.argmax(values)) + 3)
 
 
 def test_n_iterations_bounds_patience():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(4, patience=1000)
     assert imnn.history["iteration"][-1] == 4
 
 
 def test_λ_and_ε_of_a_second_fit_are_used_without_a_new_trace():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(3, λ=10.0, ε=0.1)
     graph = imnn.run.graph
     traces = graph.advance.experimental_get_tracing_count()
@@ -143,7 +143,7 @@ def test_λ_and_ε_of_a_second_fit_are_used_without_a_new_trace():
 
 
 def test_reset_starts_from_scratch_exactly():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(20)
     first = imnn.history["val_det_F"]
     imnn.fit(20, reset=True)
@@ -154,7 +154,7 @@ def test_reset_starts_from_scratch_exactly():
 
 
 def test_ctrl_c_keeps_the_best_and_whole_iterations():
-    imnn = small_imnn()
+    imnn = plain_imnn()
 
     def interrupt(run):
         if run.iteration >= 10:
@@ -169,7 +169,7 @@ def test_ctrl_c_keeps_the_best_and_whole_iterations():
 
 
 def test_an_exception_in_a_callback_keeps_the_best():
-    imnn = small_imnn()
+    imnn = plain_imnn()
 
     def fail(run):
         raise ZeroDivisionError("mine")
@@ -183,7 +183,7 @@ def test_an_exception_in_a_callback_keeps_the_best():
 @pytest.mark.parametrize("at", [0, 4])
 def test_a_number_that_is_not_finite_stops_the_run(at):
     model = keras.Sequential([keras.Input((10,)), small_network(), Poison(at)])
-    imnn = small_imnn(model=model)
+    imnn = plain_imnn(model=model)
     with pytest.raises(FloatingPointError, match=f"at iteration {at} .*smaller learning rate"):
         imnn.fit(50)
     assert len(imnn.history) == at + 1
@@ -225,14 +225,14 @@ def test_after_a_number_that_is_not_finite_a_network_trains_again(best):
 
 
 def test_what_was_saved_after_a_number_that_is_not_finite_trains_again(tmp_path):
-    imnn = small_imnn(directory=str(tmp_path), filename="model", save=True)
+    imnn = plain_imnn(directory=str(tmp_path), filename="model", save=True)
     fail_by_a_huge_learning_rate(imnn)
-    loaded = small_imnn(directory=str(tmp_path), filename="model", load=True, optimiser=None)
+    loaded = plain_imnn(directory=str(tmp_path), filename="model", load=True, optimiser=None)
     np.testing.assert_allclose(assert_trains(loaded), assert_trains(imnn), rtol=1e-6)
 
 
 def test_an_optimiser_that_is_not_finite_starts_anew():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     imnn.fit(3)
     for variable in imnn.optimiser.variables[2:]:
         variable.assign(np.full(variable.shape, np.nan))
@@ -242,7 +242,7 @@ def test_an_optimiser_that_is_not_finite_starts_anew():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_dtypes_train(dtype):
-    imnn = small_imnn(dtype=dtype)
+    imnn = plain_imnn(dtype=dtype)
     imnn.fit(5)
     assert imnn.get_estimate(np.zeros((3, 10))).shape == (3, 2)
     assert imnn.model.outputs[0].dtype == dtype
@@ -263,7 +263,7 @@ def test_both_dtypes_train(dtype):
     ids=lambda optimiser: optimiser.name,
 )
 def test_any_keras_optimiser_trains_a_copy(optimiser):
-    imnn = small_imnn(optimiser=optimiser)
+    imnn = plain_imnn(optimiser=optimiser)
     imnn.fit(3)
     assert imnn.optimiser is not optimiser
     assert not optimiser.built
@@ -272,7 +272,7 @@ def test_any_keras_optimiser_trains_a_copy(optimiser):
 
 def test_a_schedule_is_followed():
     schedule = keras.optimizers.schedules.CosineDecay(1e-3, 10)
-    imnn = small_imnn(optimiser=keras.optimizers.Adam(schedule))
+    imnn = plain_imnn(optimiser=keras.optimizers.Adam(schedule))
     imnn.fit(10)
     expected = [float(schedule(step)) for step in range(11)]
     np.testing.assert_allclose(imnn.history["learning_rate"], expected, rtol=1e-5, atol=1e-12)
@@ -288,7 +288,7 @@ def test_layers_that_act_in_training_only_are_honoured(layer):
     model = keras.Sequential(
         [keras.Input((10,)), keras.layers.Dense(16, "gelu"), layer, keras.layers.Dense(2)]
     )
-    imnn = small_imnn(model=model)
+    imnn = plain_imnn(model=model)
     imnn.fit(10)
     history = imnn.history
     # What is recorded is the network as it is used, without noise: the loss is another number.
@@ -308,7 +308,7 @@ def test_a_subclassed_model_trains():
         def call(self, x):
             return self.last(self.first(x))
 
-    imnn = small_imnn(model=Mine())
+    imnn = plain_imnn(model=Mine())
     assert imnn.training.det_C == pytest.approx(1, rel=1e-3)
     assert not imnn.model.layers[-1].trainable
     imnn.fit(10)
@@ -316,7 +316,7 @@ def test_a_subclassed_model_trains():
 
 
 def test_more_summaries_than_parameters():
-    imnn = small_imnn(n_summaries=4, model=small_network(outputs=4))
+    imnn = plain_imnn(n_summaries=4, model=small_network(outputs=4))
     imnn.fit(5)
     assert (imnn.F.shape, imnn.C.shape, imnn.dμ_dθ.shape) == ((2, 2), (4, 4), (2, 4))
     assert imnn.training.det_C > 0.5
@@ -335,14 +335,14 @@ def test_training_with_one_parameter():
 
 
 def test_at_once_bounds_the_chunks_and_changes_nothing():
-    whole, parts = small_imnn(dtype="float64"), small_imnn(dtype="float64", at_once=130)
+    whole, parts = plain_imnn(dtype="float64"), plain_imnn(dtype="float64", at_once=130)
     for imnn in (whole, parts):
         imnn.fit(4)
     np.testing.assert_allclose(parts.history["det_F"], whole.history["det_F"], rtol=1e-7)
 
 
 def test_the_same_seeds_give_the_same_training(trained):
-    second = small_imnn()
+    second = plain_imnn()
     second.fit(30)
     np.testing.assert_allclose(second.history["det_F"], trained.history["det_F"][:31], rtol=1e-6)
 
@@ -354,7 +354,7 @@ def test_the_number_of_iterations_in_a_call_adapts():
 
 
 def test_evaluate_agrees_with_the_statistics_of_the_same_set():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     fiducial, derivative, *_ = gaussian_data()
     found = imnn.evaluate(fiducial, derivative)
     np.testing.assert_allclose(found.F, imnn.training.F, rtol=1e-4)

@@ -41,6 +41,10 @@ def flat(make):
     return lambda x: make()(L.Flatten()(x))
 
 
+def short(make):
+    return lambda x: make()(L.Reshape((3, 4))(x))
+
+
 def merged(layer, **options):
     return lambda x: getattr(L, layer)(**options)([x, x**2 + x])
 
@@ -100,9 +104,9 @@ TOGETHER = {
     "Subtract": merged("Subtract"),
 }
 UNROLLED = {
-    "GRU, unrolled": once(lambda: L.GRU(2, unroll=True)),
-    "LSTM, unrolled": once(lambda: L.LSTM(2, unroll=True)),
-    "SimpleRNN, unrolled": once(lambda: L.SimpleRNN(2, unroll=True)),
+    "GRU, unrolled": short(lambda: L.GRU(2, unroll=True)),
+    "LSTM, unrolled": short(lambda: L.LSTM(2, unroll=True)),
+    "SimpleRNN, unrolled": short(lambda: L.SimpleRNN(2, unroll=True)),
 }
 RECURRENT = {
     "Bidirectional": once(lambda: L.Bidirectional(L.GRU(2))),
