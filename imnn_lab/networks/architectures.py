@@ -33,6 +33,7 @@ from imnn_lab.settings import as_dtype, as_shape
 
 LEARNED, LOCAL = 0.03, 0.3
 MOST_VALUES, MOST_SQUARES, MOST_MODES = 1024, 256, 512
+MOST_PATCHES = 256  # that the learned channels see of one simulation
 
 
 def dense(
@@ -160,8 +161,9 @@ def convolutional(
     """Convolutional network, for series (length, channels) and images (height, width, channels).
 
     The first convolution is linear, with the principal components of patches as filters; the later
-    ones have kernels of size 1 and then 3, with stride 2. Beside them, the last layer sees the
-    power spectrum in the principal modes of the data along each axis.
+    ones have kernels of size 1 and then 3, with stride 2. If there are more than 256 patches, they
+    see every second, third, … along each axis, up to the size of a patch. Beside them, the last
+    layer sees the power spectrum in the principal modes of the data along each axis.
 
     Parameters
     ----------
@@ -216,6 +218,7 @@ def convolutional(
     squares = layers.square(x)
     if coordinates:
         x = layers.joined([x, *layers.positions(inputs)])
+    x = layers.thinned(x, min(cell_side((*input_shape[:-1], 1), MOST_PATCHES), size))
     learned = []
     for i, channels in enumerate(filters):
         form = {"kernel_size": 3, "strides": 2, "padding": "same"} if i else {"kernel_size": 1}

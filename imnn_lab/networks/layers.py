@@ -151,6 +151,12 @@ class Layers:
         kind = CELL_MEAN[len(x.shape) - 2]
         return self.flat(self.new(kind, side, padding="same")(x))
 
+    def thinned(self, x: Tensor, step: int) -> Tensor:
+        """Return the values at every step-th position along each axis."""
+        if step == 1:
+            return x
+        return self.new(CELL_MEAN[len(x.shape) - 2], 1, strides=step, padding="same")(x)
+
     def positions(self, inputs: Tensor) -> Iterator[Tensor]:
         """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""
         shape = tuple(inputs.shape[1:])
@@ -167,9 +173,9 @@ class Layers:
             )(zeros)
 
 
-def cell_side(input_shape: Sequence[int]) -> int:
-    """Return the side of the cells to average over, so that at most MOST_POSITIONS are left."""
+def cell_side(input_shape: Sequence[int], most: int = MOST_POSITIONS) -> int:
+    """Return the side of the cells to average over, so that at most `most` values are left."""
     cell = 1
-    while np.prod([-(-n // cell) for n in input_shape[:-1]]) * input_shape[-1] > MOST_POSITIONS:
+    while np.prod([-(-n // cell) for n in input_shape[:-1]]) * input_shape[-1] > most:
         cell += 1
     return cell
