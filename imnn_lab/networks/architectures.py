@@ -21,7 +21,6 @@ import keras
 from imnn_lab import checks
 from imnn_lab.networks.fitted_layers import fit_directions, fit_patches
 from imnn_lab.networks.layers import (
-    ACTIVATION,
     CONVOLUTION,
     OVERALL_MEAN,
     UNITS,
@@ -32,6 +31,7 @@ from imnn_lab.networks.layers import (
 from imnn_lab.settings import as_dtype, as_shape
 
 LEARNED, LOCAL = 0.03, 0.3
+FAST_ACTIVATION = "silu"  # at every position; takes half the time of the exact GELU
 MOST_VALUES, MOST_SQUARES, MOST_MODES = 1024, 256, 512
 MOST_PATCHES = 256  # that the learned channels see of one simulation
 
@@ -172,7 +172,7 @@ def convolutional(
     n_summaries, dtype, seed
         As for `dense`.
     filters : sequence of int
-        Channels of the convolutions after the first (GELU).
+        Channels of the convolutions after the first (SiLU).
     kernel_size : int, optional
         Length of the sides of the first kernels; 15 for series and 5 for images by default,
         or the shortest side.
@@ -222,7 +222,7 @@ def convolutional(
     learned = []
     for i, channels in enumerate(filters):
         form = {"kernel_size": 3, "strides": 2, "padding": "same"} if i else {"kernel_size": 1}
-        x = layers.seeded(convolution, channels, activation=ACTIVATION, **form)(x)
+        x = layers.seeded(convolution, channels, activation=FAST_ACTIVATION, **form)(x)
         learned.append(x)
 
     def mean(name: str, parts: Sequence[Tensor]) -> Tensor:

@@ -7,8 +7,9 @@
 
 `strided` is a user's network of strided convolutions, `default` what `model=None` takes for images,
 `dense` the network of `compare_training.py` on its ten values. Every repetition starts each
-contestant in a process of its own, one after the other; medians are printed, with the peak of the
-memory, and the medians of the ratios of neighbours. Asked: with a user's network at most 0.8 of
+contestant in a process of its own, one after the other; printed are medians of the time, of the
+processors' time (which suffers less from other work on the machine), and of the peak of memory,
+and the medians of the ratios of neighbours. Asked: with a user's network at most 0.8 of
 imnn-tf's time per iteration, whatever `at_once`.
 """
 
@@ -62,8 +63,11 @@ def theirs(name, data, at_once):
         at_once=at_once, verbose=False,
     )  # fmt: skip
     seen = imnn.history["val_det_F"] = Watched()
+    imnn.fit(2, λ=λ, ε=ε, tqdm_notebook=False)
+    started = time.process_time()
     imnn.fit(ITERATIONS, λ=λ, ε=ε, tqdm_notebook=False)
-    return np.median(np.diff(seen.times)[2:])
+    busy = (time.process_time() - started) / (ITERATIONS + 1)
+    return np.median(np.diff(seen.times)[4:]), busy
 
 
 def ours(name, data, at_once):
@@ -80,14 +84,14 @@ def ours(name, data, at_once):
     stamps = []
     imnn.fit(
         max(ITERATIONS, 300 if name == "dense" else 0), λ, ε,
-        callback=lambda run: stamps.append((run.next, time.perf_counter())),
+        callback=lambda run: stamps.append((run.next, time.perf_counter(), time.process_time())),
     )  # fmt: skip
-    n, seconds = np.diff(stamps, axis=0).T
-    return np.median(seconds / n)
+    n, seconds, busy = np.diff(stamps, axis=0).T
+    return np.median(seconds / n), np.median(busy / n)
 
 
 def one(contestant, name, data, at_once, other):
-    """Return the seconds per iteration and the peak of memory in GB of one contestant."""
+    """Return the time and processors' time per iteration, and the peak of memory in GB."""
     command = [sys.executable, __file__, f"--run={contestant}", f"--names={name}"]
     command += [f"--data={data}", f"--at-once={at_once}"]
     environment = dict(os.environ)
@@ -115,9 +119,10 @@ def compare(name, side, n_s, n_d, at_once, repetitions, other, rivals):
     figures = np.array(rows)
     print(f"\n{name}, {sets[0].shape}, {sets[1].shape}, at_once = {at_once or None}")
     for i, contestant in enumerate(contestants):
-        seconds, memory = np.median(figures[:, i], axis=0)
-        ratio = np.median(figures[:, -1, 0] / figures[:, i, 0])
-        words = f"{1e3 * seconds:9.1f} ms  {memory:6.2f} GB   imnn_lab is {ratio:.3f}"
+        seconds, busy, memory = np.median(figures[:, i], axis=0)
+        ratios = np.median(figures[:, -1, :2] / figures[:, i, :2], axis=0)
+        words = f"{1e3 * seconds:9.1f} ms  {1e3 * busy:9.1f} ms busy  {memory:6.2f} GB"
+        words += "   imnn_lab is {:.3f}, {:.3f} busy".format(*ratios)
         print(f"  {contestant:10s} {words}", flush=True)
 
 
@@ -149,9 +154,9 @@ def main():
     with np.load(given.data) as file:
         data = [file[name] for name in SETS]
     run = theirs if given.run == "imnn_tf" else ours
-    seconds = run(given.names[0], data, given.at_once[0] or None)
+    found = run(given.names[0], data, given.at_once[0] or None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps([float(seconds), peak]))
+    print(json.dumps([*map(float, found), peak]))
 
 
 if __name__ == "__main__":
