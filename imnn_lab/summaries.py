@@ -89,23 +89,30 @@ class Compressor:
         return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
 
     def _paired_summaries(self, source: Source, feed: Feed) -> tf.Tensor:
-        """Return the summaries of all rows, with the same random numbers for both of each pair."""
+        """Return the summaries of all rows, with the same random numbers for both of each pair.
+
+        Statistics of a batch need the fiducial simulations beside each side.
+        """
         (rows,) = feed.pieces
         n_s, one = source.n_s, source.input_shape
         fiducial, derivative = tf.split(rows.simulations, [n_s, -1])
         pairs = tf.unstack(tf.reshape(derivative, (source.n_d, 2, source.n_params, *one)), axis=1)
+        sides = [tf.reshape(side, (-1, *one)) for side in pairs]
+        first = [] if self.batch_normalisations else [self.network(fiducial, training=True)]
         states = [tf.identity(seed.value) for seed in self.seeds]
         summaries = []
         with statistics_over_first(n_s, self.batch_normalisations):
-            for side in pairs:
+            for side in sides:
                 for seed, state in zip(self.seeds, states, strict=True):
                     seed.assign(state)
-                batch = tf.concat([fiducial, tf.reshape(side, (-1, *one))], 0)
+                batch = side if first else tf.concat([fiducial, side], 0)
                 summaries.append(self.network(batch, training=True))
-        width = summaries[0].shape[-1]
-        sides = [tf.reshape(x[n_s:], (source.n_d, source.n_params, width)) for x in summaries]
-        flat = tf.reshape(tf.stack(sides, axis=1), (-1, width))
-        return tf.concat([summaries[0][:n_s], flat], 0)
+        if not first:
+            first = [summaries[0][:n_s]]
+            summaries = [x[n_s:] for x in summaries]
+        width = first[0].shape[-1]
+        each = [tf.reshape(x, (source.n_d, source.n_params, width)) for x in summaries]
+        return tf.concat([*first, tf.reshape(tf.stack(each, axis=1), (-1, width))], 0)
 
     def _summaries_in_chunks(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         width = self.width(source) - source.n_external
