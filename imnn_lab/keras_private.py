@@ -8,6 +8,9 @@ Each name has a test in ``tests/unit/test_private_names.py`` that says which upg
 `Layer.call` replaced on an instance
     `BatchNormalization.call` takes a mask for its statistics, but layers that do not support masks
     (convolutions) drop it on its way through a model, so that none can be handed to the model.
+`Function._nodes_by_depth`, `Node.arguments.fill_in`, `Layer._call_context_args`
+    The only way to the calls of a model in their order, and to a part of them: a new model of that
+    part (`keras.Model(inputs, outputs)` of inner tensors) adds calls to the layers of the user's.
 `Optimizer._learning_rate`
     The public `learning_rate` is the number that a schedule or a function gives, not these.
 `Optimizer._iterations`
@@ -67,6 +70,31 @@ def recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, tf.Tensor]]
     finally:
         for part in replaced:
             del part.call
+
+
+def calls_of(inputs: list[Any], outputs: list[Any]) -> list[Any]:
+    """Return the calls between symbolic tensors, each after those whose outputs it takes.
+
+    Each has an `operation`, `input_tensors`, `outputs` and `arguments`.
+    """
+    by_depth = keras.Function(inputs, outputs)._nodes_by_depth
+    known = {id(x) for x in inputs}
+    calls = [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+    return [call for call in calls if not known & {id(y) for y in call.outputs}]
+
+
+def outputs_of(
+    calls: list[Any], known: dict[int, tf.Tensor], outputs: list[Any], training: bool
+) -> list[tf.Tensor]:
+    """Return the values of `outputs`, given those of inputs by the id of each, as a model does."""
+    known = dict(known)
+    for call in calls:
+        arguments, keywords = call.arguments.fill_in(known)
+        if "training" in getattr(call.operation, "_call_context_args", ()):
+            keywords["training"] = training
+        results = keras.tree.flatten(call.operation(*arguments, **keywords))
+        known |= {id(y): value for y, value in zip(call.outputs, results, strict=True)}
+    return [known[id(y)] for y in outputs]
 
 
 def innermost(optimiser: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -24,10 +24,17 @@ NOT_ONCE = "A simulation was missing or repeated in this pass, though not in the
 
 
 class Compressor:
-    """A Keras model seen as a function from simulations to summaries."""
+    """A Keras model seen as a function from simulations to summaries.
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
+    Parameters
+    ----------
+    model : keras.Model
+    network : callable, optional
+        What is called with (x, training=...) instead of the model, for a part of it.
+    """
+
+    def __init__(self, model: keras.Model, network: Callable[..., tf.Tensor] | None = None) -> None:
+        self.model, self.network = model, network or model
         self.seeds = _drawn_seeds(model)
         self.batch_normalisations = [
             layer
@@ -50,7 +57,7 @@ class Compressor:
         """Return the summaries (k, s) of rows, or their derivatives if rows have tangents."""
 
         def network(x: tf.Tensor) -> tf.Tensor:
-            return self.model(x, training=training)
+            return self.network(x, training=training)
 
         if rows.tangents is None:
             return network(rows.simulations)
@@ -60,7 +67,7 @@ class Compressor:
         """Return the number of summaries, external ones included."""
         if self._width is None:
             one = tf.zeros((1, *source.input_shape), source.dtype)
-            self._width = int(self.model(one, training=False).shape[-1])
+            self._width = int(self.network(one, training=False).shape[-1])
         return self._width + source.n_external
 
     def statistics(self, source: Source) -> FisherStatistics:
@@ -82,23 +89,30 @@ class Compressor:
         return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
 
     def _paired_summaries(self, source: Source, feed: Feed) -> tf.Tensor:
-        """Return the summaries of all rows, with the same random numbers for both of each pair."""
+        """Return the summaries of all rows, with the same random numbers for both of each pair.
+
+        Statistics of a batch need the fiducial simulations beside each side.
+        """
         (rows,) = feed.pieces
         n_s, one = source.n_s, source.input_shape
         fiducial, derivative = tf.split(rows.simulations, [n_s, -1])
         pairs = tf.unstack(tf.reshape(derivative, (source.n_d, 2, source.n_params, *one)), axis=1)
+        sides = [tf.reshape(side, (-1, *one)) for side in pairs]
+        first = [] if self.batch_normalisations else [self.network(fiducial, training=True)]
         states = [tf.identity(seed.value) for seed in self.seeds]
         summaries = []
         with statistics_over_first(n_s, self.batch_normalisations):
-            for side in pairs:
+            for side in sides:
                 for seed, state in zip(self.seeds, states, strict=True):
                     seed.assign(state)
-                batch = tf.concat([fiducial, tf.reshape(side, (-1, *one))], 0)
-                summaries.append(self.model(batch, training=True))
-        width = summaries[0].shape[-1]
-        sides = [tf.reshape(x[n_s:], (source.n_d, source.n_params, width)) for x in summaries]
-        flat = tf.reshape(tf.stack(sides, axis=1), (-1, width))
-        return tf.concat([summaries[0][:n_s], flat], 0)
+                batch = side if first else tf.concat([fiducial, side], 0)
+                summaries.append(self.network(batch, training=True))
+        if not first:
+            first = [summaries[0][:n_s]]
+            summaries = [x[n_s:] for x in summaries]
+        width = first[0].shape[-1]
+        each = [tf.reshape(x, (source.n_d, source.n_params, width)) for x in summaries]
+        return tf.concat([*first, tf.reshape(tf.stack(each, axis=1), (-1, width))], 0)
 
     def _summaries_in_chunks(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         width = self.width(source) - source.n_external
@@ -115,13 +129,13 @@ class Compressor:
             return tf.ensure_shape(tf.identity(summaries), (source.size, width))
 
 
-def changed_by_training(model: keras.Model, input_shape: tuple[int, ...]) -> list[keras.Variable]:
+def changed_by_training(model: keras.Model, simulations: Any) -> list[keras.Variable]:
     """Return the variables that a pass in training changes by itself, without any update.
 
     They are the states of random numbers that are drawn, and statistics of batches.
     """
     before = [variable.numpy() for variable in model.variables]
-    model(tf.zeros((2, *input_shape), model.compute_dtype), training=True)
+    model(tf.cast(simulations, model.compute_dtype), training=True)
     changed = []
     for variable, value in zip(model.variables, before, strict=True):
         if not np.array_equal(variable.numpy(), value, equal_nan=value.dtype.kind == "f"):
@@ -143,7 +157,7 @@ def _drawn_seeds(model: keras.Model) -> list[keras.Variable]:
     )
     if not seeds or None in shape:
         return seeds
-    changed = {id(variable) for variable in changed_by_training(model, shape)}
+    changed = {id(variable) for variable in changed_by_training(model, tf.zeros((2, *shape)))}
     return [variable for variable in seeds if id(variable) in changed]
 
 
@@ -193,10 +207,15 @@ def comfortable_chunk(model: keras.Model) -> int | None:
     """
     if not getattr(model, "inputs", None) or not Compressor(model).is_plain:
         return None
-    return max(1, COMFORTABLE_VALUES // values_of(model))
+    return chunk_of(values_of(model))
 
 
 def values_of(model: keras.Model) -> int:
     """Return how many numbers the layers of a functional model give out for one simulation."""
     outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
     return max(1, sum(int(np.prod(output.shape[1:])) for output in outputs))
+
+
+def chunk_of(values: int) -> int:
+    """Return how many simulations fill about half a gigabyte with so many values of each."""
+    return max(1, COMFORTABLE_VALUES // max(1, values))

@@ -169,4 +169,6 @@ def training_calls(directory):
         "convolutional": (networks.convolutional, {"input_shape": (8, 8, 1), "n_summaries": 2}),
         "deep_set": (networks.deep_set, {"input_shape": (8, 2), "n_summaries": 2}),
         "dense": (networks.dense, {"input_shape": (8,), "n_summaries": 2}),
+        "linear": (networks.linear, {"input_shape": (8,), "n_summaries": 2}),
+        "choose": (networks.choose, data | {"δθ": (0.1, 0.1), "verbose": False}),
     }

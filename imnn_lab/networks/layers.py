@@ -186,6 +186,21 @@ class Layers:
         x = self.new(keras.layers.Reshape, (x.shape[1] * x.shape[2], last, channels))(x)
         return self.flat(self.new(CELL_MEAN[2], (1, sides[2]), padding="same")(x))
 
+    def thinned(self, x: Tensor, step: int) -> Tensor:
+        """Return the values at every step-th position along each axis."""
+        if step == 1:
+            return x
+        n_axes, shape = len(x.shape) - 2, tuple(-(-n // step) for n in x.shape[1:-1])
+        if n_axes < 3:
+            return self.new(CELL_MEAN[n_axes], 1, strides=step, padding="same")(x)
+        # As for `cells`.
+        *outer, last, channels = x.shape[1:]
+        x = self.new(keras.layers.Reshape, (*outer, last * channels))(x)
+        x = self.new(CELL_MEAN[2], 1, strides=step, padding="same")(x)
+        x = self.new(keras.layers.Reshape, (shape[0] * shape[1], last, channels))(x)
+        x = self.new(CELL_MEAN[2], 1, strides=(1, step), padding="same")(x)
+        return self.new(keras.layers.Reshape, (*shape, channels))(x)
+
     def positions(self, inputs: Tensor) -> Iterator[Tensor]:
         """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""
         shape = tuple(inputs.shape[1:])
@@ -202,9 +217,9 @@ class Layers:
             )(zeros)
 
 
-def cell_side(input_shape: Sequence[int]) -> int:
-    """Return the side of the cells to average over, so that at most MOST_POSITIONS are left."""
+def cell_side(input_shape: Sequence[int], most: int = MOST_POSITIONS) -> int:
+    """Return the side of the cells to average over, so that at most `most` values are left."""
     cell = 1
-    while np.prod([-(-n // cell) for n in input_shape[:-1]]) * input_shape[-1] > MOST_POSITIONS:
+    while np.prod([-(-n // cell) for n in input_shape[:-1]]) * input_shape[-1] > most:
         cell += 1
     return cell

@@ -315,6 +315,26 @@ class ArraySource(Source):
         """Return the pass of an iteration."""
         return MemoryFeed([self._augment(piece, step) for piece in self._pieces], self.at_once)
 
+    def mapped(self, values: tf.Tensor, at_once: int | None) -> ArraySource:
+        """Return a source of what a function makes of the simulations.
+
+        Parameters
+        ----------
+        values : tensor, shape (size, width)
+            What it makes of the rows in their order; of exact derivatives, its derivatives.
+        at_once : int or None
+            Largest number in the network at once, if the user did not choose one.
+        """
+        source = copy.copy(self)
+        source.input_shape = tuple(values.shape[1:])
+        if not self._is_given:
+            source.at_once = min(at_once or self.size, self.size)
+        if self.is_exact:
+            source._pieces = source._pieces_of(*tf.split(values, [self.n_s, -1]))
+        else:
+            source._pieces = [Rows(values, tf.range(self.size))]
+        return source
+
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations, spread over all."""
         chosen = np.unique(np.linspace(0, self.n_s - 1, min(most, self.n_s)).astype(int))

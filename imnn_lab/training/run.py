@@ -291,6 +291,7 @@ class Run:
             show, notebook, desc="IMNN", unit="it", unit_scale=False, leave=True, dynamic_ncols=True
         )
         self._apply(self.regularisation)
+        self.graph.prepare()
         with bar(total=self.last, initial=self.iteration) as progress:
             self._iterate(progress)
 

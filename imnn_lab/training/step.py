@@ -24,6 +24,7 @@ import tensorflow as tf
 from imnn_lab.fisher import Moments
 from imnn_lab.keras_private import n_updates, rate_of
 from imnn_lab.loss import LossTerms, loss_and_information
+from imnn_lab.networks.frozen import Cut, cut
 from imnn_lab.sources.source import FIRST, Feed, Rows, Source
 from imnn_lab.summaries import Compressor, moments_of
 
@@ -134,7 +135,9 @@ class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
 class TrainingGraph:
     """The compiled step of one network, its optimiser and its data, with the best weights so far.
 
-    λ, α and the learning rate are variables: a change of them compiles nothing again.
+    λ, α and the learning rate are variables: a change of them compiles nothing again. After
+    `prepare`, `training` and `validation` are the features of the simulations if a part of the
+    network does not change, and otherwise the simulations.
     """
 
     def __init__(
@@ -145,19 +148,47 @@ class TrainingGraph:
         validation: Source | None,
     ) -> None:
         self.model, self.optimiser = model, optimiser
-        self.training, self.validation = training, validation
-        self.compressor = Compressor(model)
+        self._given = training, validation
+        self._trained = [id(variable) for variable in model.trainable_variables]
+        self._cut: Cut | None = None
+        self._is_prepared = False
+        self._take_apart()
         self.learning_rate = SteeredLearningRate.of(optimiser, training.dtype)
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
-        # The step needs no AutoGraph, which takes longer than all the rest of tracing.
-        self.advance = tf.function(self._advance, reduce_retracing=True, autograph=False)
         self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
         self.stale = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.averaged = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = [tf.Variable(weight.value, trainable=False) for weight in model.weights]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the weights that are trained are still those when this was made."""
+        return self._trained == [id(variable) for variable in self.model.trainable_variables]
+
+    def prepare(self) -> None:
+        """Compute once what does not change in training, unless that is done and still holds."""
+        if self._is_prepared and (self._cut is None or self._cut.holds):
+            return
+        self._cut = None
+        self._take_apart()  # lets go of features that do not hold
+        self._cut = cut(self.model, [x for x in self._given if x is not None])
+        if self._cut is not None:
+            self._take_apart()
+        self._is_prepared = True
+
+    def _take_apart(self) -> None:
+        """Take what is trained of the network, and what it is trained on."""
+        self.training, self.validation = self._given
+        self.compressor = Compressor(self.model)
+        if self._cut is not None:
+            self.compressor = Compressor(self.model, self._cut.second)
+            self.training = self._cut.features(self.training)
+            self.validation = self.validation and self._cut.features(self.validation)
+        # The step needs no AutoGraph, which takes longer than all the rest of tracing.
+        self.advance = tf.function(self._advance, reduce_retracing=True, autograph=False)
 
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""

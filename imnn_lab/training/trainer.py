@@ -180,6 +180,8 @@ class Trainer:
     def _ready_graph(self, reset: bool) -> tuple[TrainingGraph, int]:
         """Return the graph of training in the state from which it goes on, and its iteration."""
         network = self.network
+        if self._graph is not None and not self._graph.is_current:
+            network.optimiser, self._graph = same_optimiser(self._as_given), None
         if self._graph is None:
             self._graph = TrainingGraph(
                 network.model, network.optimiser, self.training, self.validation

@@ -19,7 +19,7 @@ from public_names import public_members, public_objects
 from valid_calls import inference_calls, problem_calls, signature, training_calls
 
 from imnn_lab import checks
-from imnn_lab.networks import setup
+from imnn_lab.networks import choice, setup
 from imnn_lab.training.trainer import Trainer
 
 # Results that the package makes, and functions that take only such results.
@@ -36,7 +36,7 @@ BEHIND = {
     "population_monte_carlo", "prior_draws", "until_accepted", "until_stopped", "Problem", "Batch",
     "SimulatedBatch", "batches", "default_size", "simulate", "Estimator",
     "Estimator.from_summaries", "SteeringMark", "Independent",
-    "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
+    "Candidate", "Choice", "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
 }  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def no_work(monkeypatch):
     """Stop where training or the set-up of a network begins."""
     monkeypatch.setattr(Trainer, "new_run", accepted)
     monkeypatch.setattr(setup, "prepared_network", accepted)
+    monkeypatch.setattr(choice, "chosen_network", accepted)
 
 
 def fault(call, name, value):

@@ -109,3 +109,17 @@ def test_large_sets_are_cut_by_what_the_network_makes_of_them():
     assert comfortable_chunk(model_with(keras.layers.Dropout(0.1, dtype="float64"))) is None
     assert source().limited(40).in_chunks
     assert source(at_once=100).limited(40).at_once == 100
+
+
+@pytest.mark.parametrize("normalises", [False, True])
+def test_fiducial_simulations_pass_twice_only_for_statistics_of_the_batch(normalises):
+    last = [keras.layers.BatchNormalization(dtype="float64")] if normalises else []
+    model = model_with(keras.layers.Dropout(0.5, dtype="float64"), *last)
+    sizes = []
+
+    def network(x, training):
+        sizes.append(len(x))
+        return model(x, training=training)
+
+    gradient(Compressor(model, network), source())
+    assert sizes == ([50 + 80, 50 + 80] if normalises else [50, 80, 80])

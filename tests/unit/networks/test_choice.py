@@ -226,3 +226,23 @@ def test_wrong_arrays_and_too_many_summaries_are_refused():
     with pytest.raises(ValueError, match="`n_summaries` must be at most the number of features"):
         networks.choose(*problem.training_set(5000, 30, 1), δθ=problem.δθ, n_summaries=450,
                         verbose=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cubes_have_their_power_spectrum(dtype):
+    """White cubes of variance θ: F = n/2θ² for n values; positions tell nothing."""
+    n_values, shape = 6**3, (6, 6, 6, 1)
+
+    def simulated(θ, n, seed):
+        return np.sqrt(θ) * rng(seed).normal(size=(n, *shape)).astype(dtype)
+
+    data = []
+    for seed in (1, 3):
+        pairs = [simulated(θ, 300, seed + 1) for θ in (0.95, 1.05)]
+        data += [simulated(1.0, 300, seed), np.stack(pairs, 1)[:, :, None]]
+    model = networks.convolutional(shape, 1, filters=(4, 4), hidden=(4,), dtype=dtype, seed=1)
+    imnn = IMNN(
+        300, 300, 1, 1, [1.0], [0.1], shape, *data, model=model, dtype=dtype, verbose=False,
+    )  # fmt: skip
+    # F of 300 simulations scatters by √(2/300) = 8 %; ridges lose some.
+    assert abs(imnn.F[0, 0] / (n_values / 2) - 1) < 0.3

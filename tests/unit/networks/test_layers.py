@@ -150,3 +150,20 @@ def test_axes_of_length_one_suit_the_convolutional_network(shape):
     model = networks.convolutional(shape, 1, filters=(4,), hidden=(4,), dtype="float64", seed=1)
     fitted_layers.fit_layers(model, rng(4).normal(size=(100, *shape)))
     assert np.isfinite(model(rng(5).normal(size=(10, *shape)))).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel_size", "step"),
+    [((16, 16, 1), None, 1), ((64, 64, 1), None, 4), ((400, 1), None, 2), ((64, 64, 1), 2, 2)],
+)
+def test_learned_channels_see_every_so_many_patches(shape, kernel_size, step):
+    model = networks.convolutional(
+        shape, 1, filters=(2,), kernel_size=kernel_size, dtype="float64", seed=1
+    )
+    patches = model.get_layer("adapt_patches")
+    kind = type(patches)
+    (learned,) = (x for x in model.layers if isinstance(x, kind) and x.trainable)
+    x = rng(1).normal(size=(2, *shape))
+    whole, seen = keras.Model(model.inputs[0], [patches.output, learned.input])(x)
+    along = (slice(None), *[slice(None, None, step)] * (len(shape) - 1))
+    np.testing.assert_array_equal(seen, whole.numpy()[along])
