@@ -15,7 +15,7 @@ from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.host.sessions import tick_with_session
 from imnn_lab.dashboards.page import page
 
-SESSIONS = 3
+SESSIONS = 2
 
 
 def what_stays(make, seconds):
