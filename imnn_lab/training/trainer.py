@@ -22,6 +22,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
 from imnn_lab.sources.source import Source
 from imnn_lab.summaries import Compressor
+from imnn_lab.training.projected import Projected
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.step import TrainingGraph
 
@@ -48,6 +49,8 @@ class Network:
         Saved variables of a `TrainingGraph`, until a graph takes them over.
     next : int
         Number of the next iteration of an interrupted training, otherwise −1.
+    ridge : ndarray, shape (D,), or None
+        Ridge of each feature in the projected objective, None if it was not used.
     preprocess : callable or None
         What is done to data before the network sees them.
     fingerprint : str
@@ -63,6 +66,7 @@ class Network:
     statistics: dict[str, FisherStatistics] = field(default_factory=dict)
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
+    ridge: np.ndarray | None = None
     preprocess: MapFunction | None = None
     fingerprint: str = field(default_factory=new_fingerprint)
 
@@ -94,6 +98,7 @@ class Network:
             optimiser=self.optimiser_config,
             training_state=self.training_state,
             next=self.next,
+            ridge=self.ridge,
             fingerprint=self.fingerprint,
         )
 
@@ -131,6 +136,7 @@ class Trainer:
         self._compressor = Compressor(network.model)
         self._lock = threading.Lock()
         self._graph: TrainingGraph | None = None
+        self._projected: Projected | None = None
         self._as_given = same_optimiser(network.optimiser)
         self._has_written = False
 
@@ -144,7 +150,12 @@ class Trainer:
                 )
             if self.path is not None and (self.saves or plan.checkpoint):
                 check_directory(self.path, self.network.fingerprint, self.overwrites)
+            if plan.objective == "projected" and self._projected is None:
+                self._projected = Projected(self.network.model, self.training)
+            if self.network.next < 0 or plan.reset:
+                self.network.ridge = None
             graph, first = self._ready_graph(plan.reset)
+            graph.objective = self._projected if plan.objective == "projected" else None
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
             self.run = Run(
@@ -152,6 +163,7 @@ class Trainer:
                 self.network.history,
                 plan,
                 first=first,
+                begin=self._begin,
                 finish=self._finish,
                 checkpoint=self._checkpoint,
             )
@@ -208,6 +220,14 @@ class Trainer:
         assign(graph.optimiser.variables, arrays_of(fresh.variables), "The optimiser")
         graph.learning_rate.factor.assign(1.0)
 
+    def _begin(self, run: Run) -> None:
+        """Choose the ridge of the projected objective, unless an interrupted fit goes on."""
+        network = self.network
+        if self._projected is not None and run.objective == "projected":
+            if network.ridge is None:
+                network.ridge = self._projected.choose_ridge(self.training, self.validation)
+            self._projected.ridge.assign(network.ridge)
+
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
         if isinstance(run.error, FloatingPointError):
@@ -215,7 +235,7 @@ class Trainer:
             self._start_optimiser_anew(run.graph)
         if run.plan.best:
             run.graph.take_best()
-            if not self.training.is_fresh:
+            if not self.training.is_fresh or run.objective == "projected":
                 self._solve_again()
         self.recompute()
         if self.saves and self.path is not None:
@@ -234,7 +254,7 @@ class Trainer:
             return
         before = arrays_of(layer.variables)
         value = self._compressor.statistics(self.validation).log_det_F
-        last_layer.start(layer, model, self.training, self.validation, settings.whiten)
+        last_layer.start(layer, model, self.training.fixed(), self.validation, settings.whiten)
         if not self._compressor.statistics(self.validation).log_det_F > value:
             assign(layer.variables, before, "The last layer")
 
