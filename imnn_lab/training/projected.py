@@ -8,9 +8,13 @@ projection: Golub & Pereyra 1973). With the seeds in two halves, A and B,
 
 so that what W_A owes to the noise of its half counts for nothing on the other one. C_A, as in
 `last_layer`, is over all simulations of half A; R_A is diagonal, a multiple of the variance of each
-feature, which stays as the closed form chose it when the fit began. F does not change under
-h W → h W A, so that there is no scale to regularise. External summaries stand before the features,
-with no ridge.
+feature, chosen by the closed form when the fit begins, but at least a tenth. F does not change
+under h W → h W A, so that there is no scale to regularise. External summaries stand before the
+features, with no ridge.
+
+Features that are trained overfit a fixed set of simulations sooner than their readout does, which
+that tenth delays, and that each iteration draws the seeds of A and B anew, half of all. The last
+layer is solved from all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ from imnn_lab.sources.source import FIRST, Source
 from imnn_lab.summaries import Compressor, moments_of, split, with_external
 from imnn_lab.training.step import Gradient, gradient_of
 
-FLOOR = 1e-10  # of the largest variance, where a feature has none
+FLOOR = 1e-10  # least ridge, so that features may be copies of each other
+FEWEST = 8  # simulations, of which a quarter has a covariance
+LEAST = 0.1  # least ridge of trained features
 
 
 class Part(NamedTuple):
@@ -70,7 +76,7 @@ def readout(part: Part, ridge: tf.Tensor) -> tf.Tensor:
     """
     rows, score = part.rows, tf.transpose(part.dμ_dθ)
     variance = tf.reduce_sum(rows**2, 0)
-    R = tf.maximum(ridge * variance, FLOOR * tf.reduce_max(variance))
+    R = tf.where(variance > 0, tf.maximum(ridge, FLOOR) * variance, 1.0)
     C = tf.matmul(*(tf.stop_gradient(rows),) * 2, transpose_a=True)
     L = tf.linalg.cholesky(C + tf.linalg.diag(tf.stop_gradient(R)))
     W = tf.linalg.cholesky_solve(L, tf.stop_gradient(score))
@@ -93,6 +99,12 @@ def cross_fitted_loss(
     A = part(fiducial[:n], derivative[:m], δθ)
     B = part(fiducial[n:], derivative[m:], δθ)
     return -(log_det_F(B, readout(A, ridge)) + log_det_F(A, readout(B, ridge))) / 2
+
+
+def half(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Return half of the rows, drawn with a seed (2,)."""
+    order = tf.argsort(tf.random.stateless_uniform((x.shape[0],), seed))
+    return tf.gather(x, order[: x.shape[0] // 2])
 
 
 class Projected:
@@ -124,9 +136,9 @@ class Projected:
         if layer.units < source.n_params:
             expected = f"n_summaries ≥ n_params = {source.n_params}"
             raise _refusal(expected, f"n_summaries = {layer.units}")
-        if min(source.n_s, source.n_d) < last_layer.FEWEST:
+        if min(source.n_s, source.n_d) < FEWEST:
             received = f"n_s = {source.n_s} and n_d = {source.n_d}"
-            raise _refusal(f"two halves of at least {last_layer.FEWEST} simulations", received)
+            raise _refusal(f"at least {FEWEST} simulations of each kind", received)
         self.model, self.layer = model, layer
         self.compressor = Compressor(keras.Model(model.inputs[0], layer.input))
         if not self.compressor.model.trainable_variables:
@@ -135,7 +147,7 @@ class Projected:
         self.ridge = tf.Variable(tf.zeros(width, tf.float64), trainable=False)
 
     def choose_ridge(self, training: Source, validation: Source | None) -> np.ndarray:
-        """Return the ridge of each feature that the closed form chooses for the present weights."""
+        """Solve the last layer in closed form; return the ridge of each feature for training."""
         training = training.fixed()
         found = last_layer.start(self.layer, self.model, training, validation)
         moments = last_layer.feature_moments(self.compressor, training)
@@ -144,7 +156,7 @@ class Projected:
         ridge = (
             np.full_like(variance, found.ρ) if found.each else found.ρ * variance.mean() / variance
         )
-        return np.concatenate([np.zeros(training.n_external), ridge])
+        return np.concatenate([np.zeros(training.n_external), np.maximum(ridge, LEAST)])
 
     def gradient(
         self, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor = FIRST
@@ -155,8 +167,10 @@ class Projected:
         """
 
         def loss(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            parts = self._parts(source, features)
-            return cross_fitted_loss(*parts, source.δθ, self.ridge), features
+            sets = self._parts(source, features)
+            if not source.is_fresh:
+                sets = tuple(half(x, tf.stack([step, i])) for i, x in enumerate(sets))
+            return cross_fitted_loss(*sets, source.δθ, self.ridge), features
 
         value, features, gradient = gradient_of(loss, self.compressor, source, step)
         self._follow(source, features)

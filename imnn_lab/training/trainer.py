@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ class Trainer:
         self._lock = threading.Lock()
         self._graph: TrainingGraph | None = None
         self._projected: Projected | None = None
+        self._untrained: list[np.ndarray] = []
         self._as_given = same_optimiser(network.optimiser)
         self._has_written = False
 
@@ -152,6 +154,7 @@ class Trainer:
                 check_directory(self.path, self.network.fingerprint, self.overwrites)
             if plan.objective == "projected" and self._projected is None:
                 self._projected = Projected(self.network.model, self.training)
+            self._untrained = []
             if self.network.next < 0 or plan.reset:
                 self.network.ridge = None
             graph, first = self._ready_graph(plan.reset)
@@ -221,11 +224,12 @@ class Trainer:
         graph.learning_rate.factor.assign(1.0)
 
     def _begin(self, run: Run) -> None:
-        """Choose the ridge of the projected objective, unless an interrupted fit goes on."""
+        """Prepare the projected objective, unless an interrupted fit goes on."""
         network = self.network
         if self._projected is not None and run.objective == "projected":
             if network.ridge is None:
                 network.ridge = self._projected.choose_ridge(self.training, self.validation)
+                self._untrained = arrays_of(network.model.variables)
             self._projected.ridge.assign(network.ridge)
 
     def _finish(self, run: Run) -> None:
@@ -233,10 +237,13 @@ class Trainer:
         if isinstance(run.error, FloatingPointError):
             run.graph.take_best()
             self._start_optimiser_anew(run.graph)
+        is_projected = run.objective == "projected"
         if run.plan.best:
             run.graph.take_best()
-            if not self.training.is_fresh or run.objective == "projected":
+            if not self.training.is_fresh or is_projected:
                 self._solve_again()
+            if is_projected and self._untrained:
+                self._try(lambda: assign(run.graph.model.variables, self._untrained, "It"))
         self.recompute()
         if self.saves and self.path is not None:
             self._write(self.archive(), self.path, run)
@@ -252,11 +259,18 @@ class Trainer:
         settings = self.network.settings
         if layer is None or not settings.warm_start or self.validation is None:
             return
-        before = arrays_of(layer.variables)
-        value = self._compressor.statistics(self.validation).log_det_F
-        last_layer.start(layer, model, self.training.fixed(), self.validation, settings.whiten)
+        given = self.training.fixed(), self.validation, settings.whiten
+        self._try(lambda: last_layer.start(layer, model, *given))
+
+    def _try(self, change: Callable[[], object]) -> None:
+        """Change the network; undo it unless validation improves."""
+        if self.validation is None:
+            return
+        variables = self.network.model.variables
+        before, value = arrays_of(variables), self._compressor.statistics(self.validation).log_det_F
+        change()
         if not self._compressor.statistics(self.validation).log_det_F > value:
-            assign(layer.variables, before, "The last layer")
+            assign(variables, before, "The network")
 
     def _checkpoint(self, run: Run) -> None:
         """Store where training stands; what is loaded from it uses the best weights so far."""
