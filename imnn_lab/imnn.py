@@ -338,9 +338,9 @@ class IMNN:
             Called with the run after every graph call.
         objective : str
             "imnn" trains all layers for −ln det F + r Λ2. "projected" trains those before the last
-            for ln det F of their best linear summaries, solved on one half of the seeds and
-            evaluated on the other; the last layer, which must be a linear `Dense` layer, is solved
-            anew in each iteration, and λ and ε have no effect.
+            for ln det F of their best linear summaries, solved on some seeds and evaluated on
+            others; the last layer, which must be a linear `Dense` layer, is solved anew in each
+            iteration, λ and ε have no effect, and what does not improve validation is not kept.
 
         Returns
         -------
