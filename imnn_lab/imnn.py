@@ -308,6 +308,7 @@ class IMNN:
         *,
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
+        objective: str = "imnn",
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -338,6 +339,11 @@ class IMNN:
             Whether to keep the weights of the best iteration; False keeps the last.
         callback : callable, optional
             Called with the run after every graph call.
+        objective : str
+            "imnn" trains all layers for −ln det F + r Λ2. "projected" trains those before the last
+            for ln det F of their best linear summaries, solved on some seeds and evaluated on
+            others; the last layer, which must be a linear `Dense` layer, is solved anew in each
+            iteration, λ and ε have no effect, and what does not improve validation is not kept.
 
         Returns
         -------
@@ -365,7 +371,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback,
+            best=best, callback=callback, objective=objective,
         )  # fmt: skip
         run.drive(self.settings.verbose, tqdm_notebook)
         return run
@@ -385,6 +391,7 @@ class IMNN:
         *,
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
+        objective: str = "imnn",
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -393,7 +400,9 @@ class IMNN:
 
         Parameters
         ----------
-        n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file, best, callback
+        n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
+            As for `fit`.
+        best, callback, objective
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -419,7 +428,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback,
+            best=best, callback=callback, objective=objective,
         )  # fmt: skip
         return run.start()
 
@@ -819,6 +828,7 @@ def _restored(
         archive.statistics,
         archive.training_state if is_saved else [],
         archive.next,
+        archive.ridge,
         fingerprint=archive.fingerprint,
     )
 

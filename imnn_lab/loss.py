@@ -41,9 +41,7 @@ def loss_and_information(
         those of the network's summaries alone.
     """
     L = tf.linalg.cholesky(moments.C)
-    whitened = tf.linalg.triangular_solve(L, tf.transpose(moments.dμ_dθ))
-    F = tf.matmul(whitened, whitened, transpose_a=True)
-    log_det_F = _log_det(tf.linalg.cholesky(F))
+    F, log_det_F = information(L, moments.dμ_dθ)
 
     C = moments.C[n_external:, n_external:]
     L = tf.linalg.cholesky(C) if n_external else L
@@ -53,6 +51,13 @@ def loss_and_information(
 
     r = λ * Λ2 / (Λ2 + tf.exp(-α * Λ2))
     return LossTerms(-log_det_F + r * Λ2, F, log_det_F, _log_det(L), Λ2, r)
+
+
+def information(L: tf.Tensor, dμ_dθ: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return F and ln det F, given C = L Lᵀ."""
+    whitened = tf.linalg.triangular_solve(L, tf.transpose(dμ_dθ))
+    F = tf.matmul(whitened, whitened, transpose_a=True)
+    return F, _log_det(tf.linalg.cholesky(F))
 
 
 def _log_det(cholesky: tf.Tensor) -> tf.Tensor:

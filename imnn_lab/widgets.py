@@ -15,10 +15,11 @@ from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
 from imnn_lab.dashboards.host.kernel import NotebookTicker, kernel_shell
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment, Pump
-from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.training.state import OBJECTIVES, TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
     Speed,
     applied_words,
+    no_pair_words,
     numbers,
     sentence,
 )
@@ -126,6 +127,12 @@ class Controls:
         }
         for name, count in self.counts.items():
             count.observe(self._counter(name), "value")
+        self.objective = ipywidgets.Dropdown(
+            options=OBJECTIVES, value=state.objective, description="objective",
+            layout={"width": "190px"},
+        )  # fmt: skip
+        self.objective.observe(self._chosen, "value")
+        self._followed = state.objective
         self.buttons = {
             "Start": _button("Start", state.start, "primary"),
             "Pause": _button("Pause", state.pause),
@@ -144,12 +151,22 @@ class Controls:
 
         return changed
 
+    def _chosen(self, change: dict) -> None:
+        self.state.objective = change["new"]
+        self._followed = change["new"]
+
     def refresh(self, moment: Moment) -> None:
         """Let the sliders follow the state, and say which buttons can be pressed."""
         for slider in self._sliders.values():
             slider.refresh()
         for name, disabled in disabled_buttons(self.state).items():
             self.buttons[name].disabled = disabled
+        self.objective.disabled = self.state.is_running
+        if self.state.objective != self._followed:  # chosen elsewhere
+            self._followed = self.state.objective
+            self.objective.value = self.state.objective
+        for name in ("log_lambda", "log_epsilon"):
+            self.sliders[name].disabled = not self.state.has_pair
 
     @property
     def box(self) -> ipywidgets.Widget:
@@ -157,7 +174,7 @@ class Controls:
         return ipywidgets.VBox(
             [
                 ipywidgets.HBox(list(self.buttons.values()), layout=ROW),
-                ipywidgets.HBox(list(self.counts.values()), layout=ROW),
+                ipywidgets.HBox([*self.counts.values(), self.objective], layout=ROW),
                 *self.sliders.values(),
             ]
         )
@@ -244,6 +261,8 @@ def hear_while_a_cell_runs(widget: ipywidgets.Widget) -> None:
 
 def pair_words(state: TrainingState) -> str:
     """Return the rate α of the chosen pair, or why it is refused."""
+    if not state.has_pair:
+        return no_pair_words(state)
     regularisation = state.regularisation
     if regularisation is None:
         return f"Not applied. {state.refusal}"

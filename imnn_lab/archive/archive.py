@@ -59,6 +59,8 @@ class Archive:
         Number of the next iteration of an interrupted training, −1 if the last one ended.
     fingerprint : str
         That of the network; "" if version 0.1.0 saved it.
+    ridge : ndarray, shape (D,), optional
+        That of the projected objective, if it was used.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class Archive:
     training_state: list[np.ndarray]
     next: int
     fingerprint: str
+    ridge: np.ndarray | None = None
 
     def write(
         self, directory: Path, model: keras.Model, estimator: Estimator, weight_file: str
@@ -110,6 +113,7 @@ class Archive:
         result = {"archive": storage.pack(plain)}
         result |= _numbered("weight", self.weights) | _numbered("state", self.training_state)
         result |= _numbered("initial", self.initial)
+        result |= {} if self.ridge is None else {"ridge": self.ridge}
         for name, statistics in self.statistics.items():
             result |= _prefixed(name, statistics.arrays())
         return result | _prefixed("history", self.history.arrays())
@@ -139,6 +143,7 @@ class Archive:
                 training_state=_unnumbered("state", arrays),
                 next=checks.integer("next", plain["next"], -1),
                 fingerprint=saved_fingerprint(arrays),
+                ridge=arrays.get("ridge"),
             )
             archive._check_weights()
         return archive
@@ -146,6 +151,8 @@ class Archive:
     def _check_weights(self) -> None:
         for array in (*self.weights, *self.initial):
             check_numbers("Each weight", array)
+        if self.ridge is not None:
+            check_numbers("The ridge", self.ridge)
         shapes = [[array.shape for array in each] for each in (self.weights, self.initial)]
         if not self.weights or shapes[0] != shapes[1]:
             expected = f"have the shapes {shapes[1]} of the initial ones"

@@ -182,6 +182,7 @@ class PooledRun:
         self._imnn, self._pool = imnn, pool
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
         self._patience: int | None = settings.get("patience")
+        self.objective: str = settings.get("objective", "imnn")
         self._real: TrainingRun | None = None
         self._stopped = threading.Event()
         self._limit, self._is_cut = "", False

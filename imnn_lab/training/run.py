@@ -23,6 +23,7 @@ from imnn_lab.regularisation import Regularisation
 from imnn_lab.training.loop import StoppingRule, training_iterations
 from imnn_lab.training.step import NOT_FINITE, PATIENCE, TrainingGraph
 
+OBJECTIVES = ("imnn", "projected")
 ENDED = ("finished", "stopped", "failed")
 
 
@@ -31,6 +32,7 @@ class FitPlan:
     """The checked arguments of `IMNN.fit`."""
 
     regularisation: Regularisation
+    objective: str
     n_iterations: int | None
     patience: int | None
     min_iterations: int
@@ -55,6 +57,7 @@ class FitPlan:
             raise TypeError(checks.wording("`callback`", "be callable", checks.describe(callback)))
         plan = cls(
             regularisation=Regularisation(λ, ε),
+            objective=checks.one_of("objective", given["objective"], OBJECTIVES),
             n_iterations=checks.optional_integer("n_iterations", given["n_iterations"], 0),
             patience=checks.optional_integer("patience", given["patience"], 1),
             min_iterations=checks.optional_integer("min_iterations", min_iterations, 0) or 0,
@@ -85,8 +88,9 @@ class Run:
         What the fit was asked to do.
     first : int
         Number of the first iteration.
-    finish, checkpoint : callable
-        Called with the run when it ends, and after every `plan.checkpoint` iterations.
+    begin, finish, checkpoint : callable
+        Called with the run before its first iteration, when it ends, and after every
+        `plan.checkpoint` iterations.
 
     Attributes
     ----------
@@ -107,6 +111,7 @@ class Run:
         plan: FitPlan,
         *,
         first: int,
+        begin: Callable[[Run], None],
         finish: Callable[[Run], None],
         checkpoint: Callable[[Run], None],
     ) -> None:
@@ -117,7 +122,7 @@ class Run:
         self.next = first
         self.last = None if plan.n_iterations is None else self.iteration + plan.n_iterations
         self._min_iterations = self.iteration + plan.min_iterations
-        self._finish, self._checkpoint = finish, checkpoint
+        self._begin, self._finish, self._checkpoint = begin, finish, checkpoint
         self._lock = threading.Lock()
         self._requests: dict[str, float] = {}
         self._going, self._ended = threading.Event(), threading.Event()
@@ -140,6 +145,11 @@ class Run:
     def has_ended(self) -> bool:
         """Whether the run is over and the statistics belong to the final weights."""
         return self._ended.is_set()
+
+    @property
+    def objective(self) -> str:
+        """What is trained for: "imnn" or "projected"."""
+        return self.plan.objective
 
     @property
     def stale(self) -> int:
@@ -291,6 +301,7 @@ class Run:
             show, notebook, desc="IMNN", unit="it", unit_scale=False, leave=True, dynamic_ncols=True
         )
         self._apply(self.regularisation)
+        self._begin(self)
         self.graph.prepare()
         with bar(total=self.last, initial=self.iteration) as progress:
             self._iterate(progress)

@@ -15,7 +15,9 @@ gradient; the chunk sets the memory.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -42,30 +44,45 @@ class Gradient(NamedTuple):
     gradient: list[tf.Tensor]
 
 
+Loss = Callable[[tf.Tensor], tuple[tf.Tensor, Any]]
+
+
 def loss_gradient(
     compressor: Compressor, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor = FIRST
 ) -> Gradient:
     """Return the loss and its gradient, which includes the regularisers of the layers."""
+
+    def loss(summaries: tf.Tensor) -> tuple[tf.Tensor, tuple[Moments, LossTerms]]:
+        moments = moments_of(source, summaries)
+        terms = loss_and_information(moments, λ, α, source.n_external)
+        return terms.loss, (moments, terms)
+
+    _, (moments, terms), gradient = gradient_of(loss, compressor, source, step)
+    return Gradient(moments, terms, gradient)
+
+
+def gradient_of(
+    loss: Loss, compressor: Compressor, source: Source, step: tf.Tensor
+) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
+    """Return a loss of all summaries, what else it returns, and its gradient by the weights."""
     feed, model = source.feed(step), compressor.model
     if source.in_chunks:
-        return _gradient_in_chunks(compressor, source, feed, λ, α)
+        return _gradient_in_chunks(loss, compressor, source, feed)
     with tf.GradientTape() as tape:
-        moments = moments_of(source, compressor.summaries(source, feed, training=True))
-        terms = loss_and_information(moments, λ, α, source.n_external)
-        total = terms.loss + _penalty(model)
-    return Gradient(moments, terms, _gradient_by_weights(tape, total, model))
+        value, more = loss(compressor.summaries(source, feed, training=True))
+        total = value + _penalty(model)
+    return value, more, _gradient_by_weights(tape, total, model)
 
 
 def _gradient_in_chunks(
-    compressor: Compressor, source: Source, feed: Feed, λ: tf.Tensor, α: tf.Tensor
-) -> Gradient:
+    loss: Loss, compressor: Compressor, source: Source, feed: Feed
+) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
     model = compressor.model
     summaries = compressor.summaries(source, feed, training=True)
     with tf.GradientTape() as tape:
         tape.watch(summaries)
-        moments = moments_of(source, summaries)
-        terms = loss_and_information(moments, λ, α, source.n_external)
-    sensitivity = tape.gradient(terms.loss, summaries)
+        value, more = loss(summaries)
+    sensitivity = tape.gradient(value, summaries)
 
     def add(rows: Rows, total: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
@@ -77,7 +94,7 @@ def _gradient_in_chunks(
     with tf.GradientTape() as tape:
         penalty = tf.identity(_penalty(model))
     of_penalty = tuple(_gradient_by_weights(tape, penalty, model))
-    return Gradient(moments, terms, list(feed.fold(add, of_penalty)))
+    return value, more, list(feed.fold(add, of_penalty))
 
 
 def _penalty(model: keras.Model) -> tf.Tensor:
@@ -94,6 +111,15 @@ def _gradient_by_weights(
         tf.ensure_shape(part, variable.shape)  # a loop needs the shapes, which einsum forgets
         for part, variable in zip(parts, variables, strict=True)
     ]
+
+
+class Objective(Protocol):
+    """Another loss than that of all weights."""
+
+    compressor: Compressor
+
+    def gradient(self, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor) -> Gradient:
+        """Return the loss and its gradient by the trainable weights of the compressor's model."""
 
 
 class SteeredLearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -138,6 +164,11 @@ class TrainingGraph:
     λ, α and the learning rate are variables: a change of them compiles nothing again. After
     `prepare`, `training` and `validation` are the features of the simulations if a part of the
     network does not change, and otherwise the simulations.
+
+    Attributes
+    ----------
+    objective : Objective or None
+        What is trained for, None for the loss of the summaries.
     """
 
     def __init__(
@@ -156,6 +187,7 @@ class TrainingGraph:
         self.learning_rate = SteeredLearningRate.of(optimiser, training.dtype)
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
+        self.objective: Objective | None = None
         self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
@@ -169,15 +201,21 @@ class TrainingGraph:
         return self._trained == [id(variable) for variable in self.model.trainable_variables]
 
     def prepare(self) -> None:
-        """Compute once what does not change in training, unless that is done and still holds."""
-        if self._is_prepared and (self._cut is None or self._cut.holds):
+        """Compute once what does not change in training, unless that is done and still holds.
+
+        Another objective than the loss of the summaries takes the simulations.
+        """
+        is_wanted = self.objective is None
+        holds = self._cut is None or self._cut.holds
+        if self._is_prepared == is_wanted and holds:
             return
         self._cut = None
         self._take_apart()  # lets go of features that do not hold
-        self._cut = cut(self.model, [x for x in self._given if x is not None])
-        if self._cut is not None:
-            self._take_apart()
-        self._is_prepared = True
+        if is_wanted:
+            self._cut = cut(self.model, [x for x in self._given if x is not None])
+            if self._cut is not None:
+                self._take_apart()
+        self._is_prepared = is_wanted
 
     def _take_apart(self) -> None:
         """Take what is trained of the network, and what it is trained on."""
@@ -187,8 +225,17 @@ class TrainingGraph:
             self.compressor = Compressor(self.model, self._cut.second)
             self.training = self._cut.features(self.training)
             self.validation = self.validation and self._cut.features(self.validation)
-        # The step needs no AutoGraph, which takes longer than all the rest of tracing.
-        self.advance = tf.function(self._advance, reduce_retracing=True, autograph=False)
+        self._traced: dict[Objective | None, Callable[..., Any]] = {}
+
+    @property
+    def advance(self) -> Callable[..., Any]:
+        """`_advance` as a `tf.function` for the present objective."""
+        if self.objective not in self._traced:
+            # The step needs no AutoGraph, which takes longer than all the rest of tracing.
+            self._traced[self.objective] = tf.function(
+                partial(self._advance, self.objective), reduce_retracing=True, autograph=False
+            )
+        return self._traced[self.objective]
 
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""
@@ -223,6 +270,7 @@ class TrainingGraph:
 
     def _advance(
         self,
+        objective: Objective | None,
         first: tf.Tensor,
         count: tf.Tensor,
         last: tf.Tensor,
@@ -236,13 +284,13 @@ class TrainingGraph:
         """
 
         def iterate(k: tf.Tensor, status: tf.Tensor, recorded: dict[str, tf.TensorArray]) -> Any:
-            record, gradient, is_finite = self._observe(first + k)
+            record, gradient, is_finite = self._observe(objective, first + k)
             decisive = record["log_det_F" if self.validation is None else "val_log_det_F"]
             self._compare(decisive, is_finite)
             is_over = (first + k >= min_iterations) & (self.stale >= patience)
             status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
             has_next = (status == CONTINUES) & (first + k < last)
-            tf.cond(has_next, lambda: self._update(gradient), tf.no_op)
+            tf.cond(has_next, lambda: self._update(objective, gradient), tf.no_op)
             numbers = tf.stack([record.pop(name) for name in scalars])
             record, at = {"numbers": numbers} | record, tf.cast(k, tf.int32)
             return k + 1, status, {name: recorded[name].write(at, x) for name, x in record.items()}
@@ -295,15 +343,21 @@ class TrainingGraph:
         self.averaged.assign_add(1)
         return tf.no_op()
 
-    def _update(self, gradient: list[tf.Tensor]) -> tf.Operation:
+    def _update(self, objective: Objective | None, gradient: list[tf.Tensor]) -> tf.Operation:
+        model = self.model if objective is None else objective.compressor.model
         scaled = [self.optimiser.scale_loss(part) for part in gradient]  # as `apply` expects it
-        self.optimiser.apply(scaled, self.model.trainable_variables)
+        self.optimiser.apply(scaled, model.trainable_variables)
         return tf.no_op()
 
-    def _observe(self, step: tf.Tensor) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
+    def _observe(
+        self, objective: Objective | None, step: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
         """Return what the history records of an iteration, the gradient, and if all is finite."""
-        moments, terms, gradient = loss_gradient(
-            self.compressor, self.training, self.λ, self.α, step
+        given = self.training, self.λ, self.α, step
+        moments, terms, gradient = (
+            loss_gradient(self.compressor, *given)
+            if objective is None
+            else objective.gradient(*given)
         )
         rate = self.rate
         record, decisive = {"loss": terms.loss, "learning_rate": rate}, [terms.loss, rate]

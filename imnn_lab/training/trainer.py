@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
 from imnn_lab.sources.source import Source
 from imnn_lab.summaries import Compressor
+from imnn_lab.training.projected import Projected
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.step import TrainingGraph
 
@@ -48,6 +50,8 @@ class Network:
         Saved variables of a `TrainingGraph`, until a graph takes them over.
     next : int
         Number of the next iteration of an interrupted training, otherwise −1.
+    ridge : ndarray, shape (D,), or None
+        Ridge of each feature in the projected objective, None if it was not used.
     preprocess : callable or None
         What is done to data before the network sees them.
     fingerprint : str
@@ -63,6 +67,7 @@ class Network:
     statistics: dict[str, FisherStatistics] = field(default_factory=dict)
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
+    ridge: np.ndarray | None = None
     preprocess: MapFunction | None = None
     fingerprint: str = field(default_factory=new_fingerprint)
 
@@ -94,6 +99,7 @@ class Network:
             optimiser=self.optimiser_config,
             training_state=self.training_state,
             next=self.next,
+            ridge=self.ridge,
             fingerprint=self.fingerprint,
         )
 
@@ -131,6 +137,8 @@ class Trainer:
         self._compressor = Compressor(network.model)
         self._lock = threading.Lock()
         self._graph: TrainingGraph | None = None
+        self._projected: Projected | None = None
+        self._untrained: list[np.ndarray] = []
         self._as_given = same_optimiser(network.optimiser)
         self._has_written = False
 
@@ -144,7 +152,13 @@ class Trainer:
                 )
             if self.path is not None and (self.saves or plan.checkpoint):
                 check_directory(self.path, self.network.fingerprint, self.overwrites)
+            if plan.objective == "projected" and self._projected is None:
+                self._projected = Projected(self.network.model, self.training)
+            self._untrained = []
+            if self.network.next < 0 or plan.reset:
+                self.network.ridge = None
             graph, first = self._ready_graph(plan.reset)
+            graph.objective = self._projected if plan.objective == "projected" else None
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
             self.run = Run(
@@ -152,6 +166,7 @@ class Trainer:
                 self.network.history,
                 plan,
                 first=first,
+                begin=self._begin,
                 finish=self._finish,
                 checkpoint=self._checkpoint,
             )
@@ -210,15 +225,27 @@ class Trainer:
         assign(graph.optimiser.variables, arrays_of(fresh.variables), "The optimiser")
         graph.learning_rate.factor.assign(1.0)
 
+    def _begin(self, run: Run) -> None:
+        """Prepare the projected objective, unless an interrupted fit goes on."""
+        network = self.network
+        if self._projected is not None and run.objective == "projected":
+            if network.ridge is None:
+                network.ridge = self._projected.choose_ridge(self.training, self.validation)
+                self._untrained = arrays_of(network.model.variables)
+            self._projected.ridge.assign(network.ridge)
+
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
         if isinstance(run.error, FloatingPointError):
             run.graph.take_best()
             self._start_optimiser_anew(run.graph)
+        is_projected = run.objective == "projected"
         if run.plan.best:
             run.graph.take_best()
-            if not self.training.is_fresh:
+            if not self.training.is_fresh or is_projected:
                 self._solve_again()
+            if is_projected and self._untrained:
+                self._try(lambda: assign(run.graph.model.variables, self._untrained, "It"))
         self.recompute()
         if self.saves and self.path is not None:
             self._write(self.archive(), self.path, run)
@@ -234,11 +261,18 @@ class Trainer:
         settings = self.network.settings
         if layer is None or not settings.warm_start or self.validation is None:
             return
-        before = arrays_of(layer.variables)
-        value = self._compressor.statistics(self.validation).log_det_F
-        last_layer.start(layer, model, self.training, self.validation, settings.whiten)
+        given = self.training.fixed(), self.validation, settings.whiten
+        self._try(lambda: last_layer.start(layer, model, *given))
+
+    def _try(self, change: Callable[[], object]) -> None:
+        """Change the network; undo it unless validation improves."""
+        if self.validation is None:
+            return
+        variables = self.network.model.variables
+        before, value = arrays_of(variables), self._compressor.statistics(self.validation).log_det_F
+        change()
         if not self._compressor.statistics(self.validation).log_det_F > value:
-            assign(layer.variables, before, "The last layer")
+            assign(variables, before, "The network")
 
     def _checkpoint(self, run: Run) -> None:
         """Store where training stands; what is loaded from it uses the best weights so far."""

@@ -15,11 +15,11 @@ NAMES = (
 
 
 class ScriptedRun:
-    def __init__(self, imnn, λ, ε, last, patience=None):
+    def __init__(self, imnn, λ, ε, last, patience=None, objective="imnn"):
         self.state, self.reason, self.error, self.last = "running", "", None, last
         self.patience, self.stale, self._ended = patience, 0, threading.Event()
         self.regularisation = Regularisation(λ, ε)
-        self.asked, self._imnn = [], imnn
+        self.asked, self._imnn, self.objective = [], imnn, objective
 
     @property
     def has_ended(self):
@@ -72,11 +72,13 @@ class ScriptedNetwork:
         self.history, self.run, self.started = History(), None, []
         self.validation = FisherStatistics(*statistics(1.0)) if validation else None
 
-    def start(self, n_iterations=None, *, λ=10.0, ε=0.1, patience=None, reset=False):
+    def start(
+        self, n_iterations=None, *, λ=10.0, ε=0.1, patience=None, reset=False, objective="imnn"
+    ):
         self.started.append({"n_iterations": n_iterations, "λ": λ, "ε": ε, "reset": reset})
         if reset:
             self.history = History()
-        self.run = ScriptedRun(self, λ, ε, n_iterations, patience)
+        self.run = ScriptedRun(self, λ, ε, n_iterations, patience, objective)
         return self.run
 
     def train(self, n, learning_rate=1e-3, **given):

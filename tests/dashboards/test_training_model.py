@@ -184,6 +184,18 @@ def test_a_release_counts_though_it_repeats_the_last_one(network):
         slider.value = 0.9  # what another cell chose
 
 
+def test_the_objective_of_a_fit_from_elsewhere_is_shown(network):
+    dashboard = TrainingDashboard(network).page()
+    controls = dashboard.controls
+    assert not any(controls.sliders[name].disabled for name in ("λ", "ϵ"))
+    network.start(40, objective="projected")
+    dashboard.pump.tick()
+    assert (controls.objective.value, controls.objective.disabled) == ("projected", True)
+    assert all(controls.sliders[name].disabled for name in ("λ", "ϵ"))
+    assert "λ and ϵ have no effect" in controls.rate.object
+    assert not controls.sliders["learning rate"].disabled
+
+
 def test_a_fit_from_elsewhere_moves_the_sliders(network):
     dashboard = TrainingDashboard(network).page()
     rooted(dashboard)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 
-from imnn_lab.dashboards.training.protocols import learning_rate_of
+from imnn_lab.dashboards.training.protocols import learning_rate_of, objective_of
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.words import applied_words
@@ -27,6 +27,23 @@ def test_start_passes_what_is_chosen(state, network):
     assert network.started == [{"n_iterations": 30, "λ": 5.0, "ε": 0.2, "reset": False}]
     assert state.is_running
     assert state.word == "running"
+
+
+def test_the_objective_is_chosen_and_followed(state, network):
+    state.start()
+    assert (network.run.objective, state.has_pair) == ("imnn", True)
+    assert "λ=10" in state.python_call()
+    network.run.finish("all is done")
+    state.objective = "projected"
+    assert state.python_call() == "run = imnn.start(n_iterations=1000, objective='projected')"
+    state.start()
+    assert (network.run.objective, state.has_pair) == ("projected", False)
+    network.run.finish("all is done")
+    network.start(5)
+    state.follow_run(())
+    assert (state.objective, state.has_pair) == ("imnn", True)
+    network.run = object.__new__(type(network.run))
+    assert objective_of(network.run) == "imnn", "a run of another package has none"
 
 
 def test_buttons_reach_the_run(state):

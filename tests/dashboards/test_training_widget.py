@@ -55,6 +55,24 @@ def test_the_controls_reach_the_run(widget, network):
     assert "whole number" in widget.words.lines.value
 
 
+def test_the_objective_is_chosen_and_without_it_its_sliders_are_disabled(widget, network):
+    controls, pair = widget.controls, ("log_lambda", "log_epsilon")
+    controls.objective.value = "projected"
+    controls.buttons["Start"].click()
+    assert network.run.objective == "projected"
+    widget.pump.tick()
+    assert controls.objective.disabled
+    assert all(controls.sliders[name].disabled for name in pair)
+    assert not controls.sliders["log_learning_rate"].disabled
+    assert "&#x27;projected&#x27;: λ and ϵ have no effect" in widget.words.lines.value
+    network.run.finish("all is done")
+    network.start(5)
+    widget.pump.tick()
+    assert controls.objective.value == "imnn"
+    assert not any(controls.sliders[name].disabled for name in pair)
+    assert "no effect" not in widget.words.lines.value
+
+
 def test_a_browser_that_comes_late_gets_everything(widget, network):
     network.start(40)
     network.train(5)

@@ -36,7 +36,8 @@ BEHIND = {
     "population_monte_carlo", "prior_draws", "until_accepted", "until_stopped", "Problem", "Batch",
     "SimulatedBatch", "batches", "default_size", "simulate", "Estimator",
     "Estimator.from_summaries", "SteeringMark", "Independent",
-    "Candidate", "Choice", "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
+    "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
+    "Candidate", "Choice",
 }  # fmt: skip
 
 

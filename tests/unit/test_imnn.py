@@ -109,6 +109,7 @@ def test_bad_arguments_are_refused_before_any_work(changes, error, words, tmp_pa
         ({"n_iterations": 1, "best": "yes"}, TypeError, "`best`"),
         ({"n_iterations": 1, "reset": 1}, TypeError, "`reset`"),
         ({"n_iterations": 1, "callback": 3}, TypeError, "`callback`"),
+        ({"n_iterations": 1, "objective": "F"}, ValueError, "`objective` must be one of 'imnn'"),
         ({"n_iterations": 1, "\u03f5": 0.1, "ε": 0.1}, TypeError, "two spellings"),
     ],
 )

@@ -13,7 +13,13 @@ from bokeh.models import CustomJSTickFormatter
 from imnn_lab.dashboards.common.layout import LiveText, View, card, table
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
-from imnn_lab.dashboards.training.words import Speed, applied_words, numbers, sentence
+from imnn_lab.dashboards.training.words import (
+    Speed,
+    applied_words,
+    no_pair_words,
+    numbers,
+    sentence,
+)
 from imnn_lab.regularisation import EPSILON
 
 ROWS = {"det F": "det_F", "ln det F": "log_det_F", "det C": "det_C", "det C⁻¹": "det_Cinv",
@@ -29,7 +35,7 @@ REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
 class Controls(View[Moment]):
-    """Sliders for λ, ε and the learning rate, limits, and start, pause, resume, stop, reset."""
+    """Sliders for λ, ε and the learning rate, limits, the objective, and buttons."""
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
@@ -41,6 +47,9 @@ class Controls(View[Moment]):
         }
         self.n_iterations = _count(state, "n_iterations", "iterations")
         self.patience = _count(state, "patience", "patience")
+        self.objective = pn.widgets.Select.from_param(
+            state.param.objective, width=130, margin=(4, 10)
+        )
         acts = {
             "Start": state.start, "Pause": state.pause, "Resume": state.resume,
             "Stop": state.stop, "Reset": state.reset,
@@ -49,7 +58,9 @@ class Controls(View[Moment]):
         self.rate = LiveText("", margin=(0, 5))
         self.applied = LiveText("", margin=(4, 5))
         row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
-        limits = pn.FlexBox(self.n_iterations, self.patience, sizing_mode="stretch_width")
+        limits = pn.FlexBox(
+            self.n_iterations, self.patience, self.objective, sizing_mode="stretch_width"
+        )
         self.body = card("Train", row, limits, *self.sliders.values(), self.rate, self.applied)
 
     def _slider(
@@ -77,6 +88,9 @@ class Controls(View[Moment]):
         )
         for name, disabled in disabled_buttons(state).items():
             self.buttons[name].disabled = disabled
+        self.objective.disabled = state.is_running
+        for name in ("λ", EPSILON):
+            self.sliders[name].disabled = not state.has_pair
 
 
 class Status(View[Moment]):
@@ -121,6 +135,8 @@ class Status(View[Moment]):
 
 def rate_words(state: TrainingState) -> str:
     """Return the rate α of the chosen pair, or why it is refused, as HTML."""
+    if not state.has_pair:
+        return f"<div>{html.escape(no_pair_words(state))}</div>"
     regularisation = state.regularisation
     if regularisation is None:
         reason = html.escape(state.refusal)

@@ -84,7 +84,7 @@ class Trained(Protocol):
 
     @property
     def start(self) -> Callable[..., object]:
-        """Train in a thread of its own: n_iterations, λ, ε, patience, reset."""
+        """Train in a thread of its own: n_iterations, λ, ε, patience, reset, objective."""
 
 
 def as_trained(imnn: Any) -> Trained:
@@ -100,6 +100,11 @@ def as_trained(imnn: Any) -> Trained:
             expected = f"be an IMNN, or have its `{name}`"
             raise TypeError(checks.wording("`imnn`", expected, checks.describe(imnn)))
     return imnn
+
+
+def objective_of(run: TrainingRun) -> str:
+    """Return the objective of a run, "imnn" if it has none."""
+    return str(getattr(run, "objective", "imnn"))
 
 
 def learning_rate_of(imnn: Any) -> float | None:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 import param
 
-from imnn_lab.dashboards.training.protocols import Trained, TrainingRun, learning_rate_of
+from imnn_lab.dashboards.training.protocols import (
+    Trained,
+    TrainingRun,
+    learning_rate_of,
+    objective_of,
+)
 from imnn_lab.history import SteeringMark
 from imnn_lab.regularisation import EPSILON, Regularisation
 
+OBJECTIVES = ("imnn", "projected")
 ENDED = ("finished", "stopped", "failed")
 SCALES = {"as suits each": None, "linear": False, "logarithmic": True}
 WINDOWS = {"the whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
@@ -34,6 +40,7 @@ class TrainingState(param.Parameterized):
     log_lambda = param.Number(1.0, bounds=(-100, 100), label="λ (strength)")
     log_epsilon = param.Number(-1.0, bounds=(-100, 100), label=f"{EPSILON} (closeness)")
     log_learning_rate = param.Number(-3.5, bounds=(-100, 100), label="learning rate")
+    objective = param.Selector(objects=list(OBJECTIVES), label="objective")
     n_iterations = param.Integer(1000, bounds=(1, None), allow_None=True, label="iterations")
     patience = param.Integer(None, bounds=(1, None), allow_None=True, label="patience")
     smoothing = param.Number(0.0, bounds=(0, 0.999), label="smoothing")
@@ -91,6 +98,11 @@ class TrainingState(param.Parameterized):
         return ""
 
     @property
+    def has_pair(self) -> bool:
+        """Whether λ and ε have an effect on the objective."""
+        return self.objective == "imnn"
+
+    @property
     def run(self) -> TrainingRun | None:
         """The last run of the network, None before the first."""
         return self.imnn.run
@@ -110,6 +122,7 @@ class TrainingState(param.Parameterized):
         run, history = self.run, self.imnn.history
         if run is not None:
             self.choose(run.regularisation.λ, run.regularisation.ε)
+            self.objective = objective_of(run)
         elif len(history):
             self.choose(float(history["λ"][-1]), float(history["ε"][-1]))
         rate = learning_rate_of(self.imnn)
@@ -142,6 +155,7 @@ class TrainingState(param.Parameterized):
             return
         if run is not self._followed:
             self._followed = run
+            self.objective = objective_of(run)
             pair = (run.regularisation.λ, run.regularisation.ε)
             if pair != self.applied and not self.is_pending:
                 self.choose(*pair)
@@ -215,7 +229,9 @@ class TrainingState(param.Parameterized):
         with self._lock:
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
-                self.imnn.start(n_iterations, λ=λ, ε=ε, patience=self.patience, reset=reset)
+                self.imnn.start(
+                    n_iterations, λ=λ, ε=ε, patience=self.patience, reset=reset, **self._another
+                )
             except Exception as error:
                 self.message = str(error)
                 return
@@ -224,6 +240,11 @@ class TrainingState(param.Parameterized):
             self.message = f"Not applied. {self.refusal} {kept}" if self.refusal else ""
         if self._asks_for_rate and not reset:
             self._steer(learning_rate=self.learning_rate)
+
+    @property
+    def _another(self) -> dict[str, str]:
+        """The objective as an argument, if it is not the one that all networks have."""
+        return {} if self.has_pair else {"objective": self.objective}
 
     def _steer(self, **settings: float) -> bool:
         self.acts += 1
@@ -249,8 +270,10 @@ class TrainingState(param.Parameterized):
         """Return the Python that trains as chosen here."""
         λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
         arguments = [] if self.n_iterations is None else [f"n_iterations={self.n_iterations}"]
-        arguments += [f"λ={λ:.6g}", f"{EPSILON}={ε:.6g}"]
+        if self.has_pair:
+            arguments += [f"λ={λ:.6g}", f"{EPSILON}={ε:.6g}"]
         arguments += [] if self.patience is None else [f"patience={self.patience}"]
+        arguments += [f"{name}={value!r}" for name, value in self._another.items()]
         call = f"run = imnn.start({', '.join(arguments)})"
         rate = f"\nrun.steer(learning_rate={self.learning_rate:.6g})" if self._asks_for_rate else ""
         return call + rate

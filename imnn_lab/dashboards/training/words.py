@@ -10,6 +10,7 @@ from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.figures.curves import setting_name
 from imnn_lab.history import SteeringMark
+from imnn_lab.regularisation import EPSILON
 
 WORDS = {
     "ready": "Ready. Press Start to train, or call imnn.fit() elsewhere.",
@@ -35,6 +36,11 @@ def sentence(state: TrainingState) -> str:
         elif run.reason:
             words += f": {run.reason}"
     return f"{words} {state.message}".strip()
+
+
+def no_pair_words(state: TrainingState) -> str:
+    """Return that λ and ε have no effect."""
+    return f"Objective {state.objective!r}: λ and {EPSILON} have no effect."
 
 
 def numbers(state: TrainingState, moment: Moment, speed: float) -> str:
