@@ -106,10 +106,11 @@ def test_of_given_features_it_is_the_closed_form_fitted_crosswise():
     """The same as `last_layer` solves on each half of the seeds and evaluates on the other."""
     imnn = small_imnn(model=linear_network())
     source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
-    halves = last_layer.feature_moments(objective.compressor, source).halves
+    moments = last_layer.feature_moments(objective.compressor, source)
+    halves = moments.pooled.plain().halves
     value = 0.0
     for solved, other in (halves, halves[::-1]):
-        readouts = last_layer.readouts(solved, 2)
+        readouts = last_layer.Scores(solved.whole).readouts(2)
         ρ = last_layer.RIDGES[10]
         (found,) = (r for r in readouts if r.each and r.ρ == ρ)
         value -= found.log_det_F(other) / 2
@@ -157,9 +158,10 @@ def test_iteration_zero_has_the_untrained_features():
     imnn.fit(0, objective="projected")
     ridge = imnn._network.ridge
     assert ridge.min() >= projected.LEAST
-    C = moments.pooled.C + np.diag(ridge * np.diag(moments.pooled.C))
-    found = last_layer.Readout(np.linalg.solve(C, moments.pooled.dμ_dθ.T), 0.0, True)
-    expected = found.log_det_F(moments.fiducial)
+    pooled, fiducial = moments.pooled.whole, moments.fiducial
+    C = pooled.C + np.diag(ridge * np.diag(pooled.C))
+    found = last_layer.Readout(np.linalg.solve(C, pooled.dμ_dθ.T), 0.0, True)
+    expected = found.log_det_F(last_layer.Pooled(fiducial, (fiducial.dμ_dθ, fiducial.dμ_dθ)))
     assert imnn.history["log_det_F"][0] == pytest.approx(expected, rel=1e-5)
 
 
@@ -177,7 +179,7 @@ def test_training_gains_and_columns_are_those_of_the_summaries(untrained_and_tra
 def test_the_last_layer_is_the_readout_of_the_whole_set(untrained_and_trained):
     _, imnn = untrained_and_trained
     source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
-    moments = last_layer.feature_moments(objective.compressor, source).pooled
+    moments = last_layer.feature_moments(objective.compressor, source).pooled.whole
     R = imnn._network.ridge * np.diag(moments.C)
     W = np.linalg.solve(moments.C + np.diag(R), moments.dμ_dθ.T)
     kernel = imnn.model.layers[-1].kernel.numpy()
@@ -227,7 +229,7 @@ AVERAGED = keras.optimizers.SGD(1e-3, weight_decay=0.1, use_ema=True, ema_overwr
     ],
 )  # fmt: skip
 def test_it_trains_with(changes):
-    imnn = fitted(**changes)
+    imnn = fitted({"best": False}, **changes)
     history, first, kernel = imnn.history, imnn._network.initial[0], imnn.model.variables[0]
     assert np.isfinite(history["loss"]).all()
     assert not np.array_equal(history["F"][0], history["F"][-1])
