@@ -13,6 +13,7 @@ from imnn_lab import checks
 
 DTYPES = ("float32", "float64")
 ITYPES = ("int32", "int64")
+OBJECTIVES = ("imnn", "projected")  # of a fit
 FLAGS = ("check_shape", "verbose", "warm_start", "whiten")
 FEW = 10  # simulations for each summary, with fewer F is far too large
 

@@ -15,7 +15,7 @@ from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
 from imnn_lab.dashboards.host.kernel import NotebookTicker, kernel_shell
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment, Pump
-from imnn_lab.dashboards.training.state import OBJECTIVES, TrainingState, disabled_buttons
+from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
     Speed,
     applied_words,
@@ -27,6 +27,7 @@ from imnn_lab.figures import training_curves
 from imnn_lab.figures.live_curves import CurvesFigure
 from imnn_lab.history import History
 from imnn_lab.regularisation import EPSILON
+from imnn_lab.settings import OBJECTIVES
 
 WIDE = {"width": "auto"}
 ROW = {"flex_flow": "row wrap"}

@@ -170,36 +170,32 @@ class Layers:
         if n_modes * channels <= MOST_MODES:
             groups["modes"] = each
         if max(cells) > 1:
-            groups["cells"] = self.cells(in_order, cells[0] if n_axes == 1 else cells)
+            groups["cells"] = self.cells(in_order, cells)
         return groups
 
     def cells(self, x: Tensor, side: int | Sequence[int]) -> Tensor:
         """Return the means over cells of this side, along one axis."""
-        n_axes = len(x.shape) - 2
-        if n_axes < 3:
-            return self.flat(self.new(CELL_MEAN[n_axes], side, padding="same")(x))
-        # AveragePooling3D has no float64 on a CPU: two axes, and then the third.
-        sides = (side,) * n_axes if isinstance(side, int) else tuple(side)
-        *outer, last, channels = x.shape[1:]
-        x = self.new(keras.layers.Reshape, (*outer, last * channels))(x)
-        x = self.new(CELL_MEAN[2], sides[:2], padding="same")(x)
-        x = self.new(keras.layers.Reshape, (x.shape[1] * x.shape[2], last, channels))(x)
-        return self.flat(self.new(CELL_MEAN[2], (1, sides[2]), padding="same")(x))
+        sides = (side,) * (len(x.shape) - 2) if isinstance(side, int) else tuple(side)
+        return self.flat(self._means(x, sides, sides))
 
     def thinned(self, x: Tensor, step: int) -> Tensor:
         """Return the values at every step-th position along each axis."""
-        if step == 1:
-            return x
-        n_axes, shape = len(x.shape) - 2, tuple(-(-n // step) for n in x.shape[1:-1])
+        n_axes = len(x.shape) - 2
+        return x if step == 1 else self._means(x, (1,) * n_axes, (step,) * n_axes)
+
+    def _means(self, x: Tensor, sides: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
+        """Return the means over cells of these sides that begin every so many positions."""
+        n_axes = len(sides)
         if n_axes < 3:
-            return self.new(CELL_MEAN[n_axes], 1, strides=step, padding="same")(x)
-        # As for `cells`.
+            return self.new(CELL_MEAN[n_axes], sides, strides=steps, padding="same")(x)
+        # AveragePooling3D has no float64 on a CPU: two axes, and then the third.
         *outer, last, channels = x.shape[1:]
         x = self.new(keras.layers.Reshape, (*outer, last * channels))(x)
-        x = self.new(CELL_MEAN[2], 1, strides=step, padding="same")(x)
-        x = self.new(keras.layers.Reshape, (shape[0] * shape[1], last, channels))(x)
-        x = self.new(CELL_MEAN[2], 1, strides=(1, step), padding="same")(x)
-        return self.new(keras.layers.Reshape, (*shape, channels))(x)
+        x = self._means(x, sides[:2], steps[:2])
+        outer = x.shape[1:3]
+        x = self.new(keras.layers.Reshape, (outer[0] * outer[1], last, channels))(x)
+        x = self._means(x, (1, sides[2]), (1, steps[2]))
+        return self.new(keras.layers.Reshape, (*outer, *x.shape[2:]))(x)
 
     def positions(self, inputs: Tensor) -> Iterator[Tensor]:
         """Yield, for each axis, a tensor of positions from −1 to 1 with the shape of the inputs."""

@@ -20,10 +20,10 @@ from imnn_lab import at_exit, checks
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.progress import progress_bar
 from imnn_lab.regularisation import Regularisation
+from imnn_lab.settings import OBJECTIVES
 from imnn_lab.training.loop import StoppingRule, training_iterations
 from imnn_lab.training.step import NOT_FINITE, PATIENCE, TrainingGraph
 
-OBJECTIVES = ("imnn", "projected")
 ENDED = ("finished", "stopped", "failed")
 
 

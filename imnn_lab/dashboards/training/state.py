@@ -21,8 +21,8 @@ from imnn_lab.dashboards.training.protocols import (
 )
 from imnn_lab.history import SteeringMark
 from imnn_lab.regularisation import EPSILON, Regularisation
+from imnn_lab.settings import OBJECTIVES
 
-OBJECTIVES = ("imnn", "projected")
 ENDED = ("finished", "stopped", "failed")
 SCALES = {"as suits each": None, "linear": False, "logarithmic": True}
 WINDOWS = {"the whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
