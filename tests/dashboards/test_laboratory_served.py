@@ -244,7 +244,7 @@ def test_only_pages_of_this_machine_can_frame_the_laboratory(browser, address, t
         for host in (own, foreign):
             for name in framed:
                 page.goto(f"{host}/{name}.html", wait_until="load", timeout=120_000)
-                seen[host, name] = page.frames[1].url
+                seen[host, name] = until(page, lambda: page.frames[1].url)
         page.close()
     assert seen.pop((foreign, "ours")) == "chrome-error://chromewebdata/"
     assert all(url == framed[name] for (_, name), url in seen.items()), seen

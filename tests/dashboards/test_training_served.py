@@ -6,7 +6,7 @@ import time
 import pytest
 from dashboards import visitor
 from dashboards.serving import ROOT, column, served, until
-from dashboards.visitor import button, words
+from dashboards.visitor import button, slider, words
 from playwright.sync_api import expect
 
 PAGE = str(ROOT / "tests" / "dashboards" / "page_training.py")
@@ -53,6 +53,7 @@ def test_a_value_is_chosen_again_after_it_was_changed_elsewhere(page):
     until(page, lambda: column(page, "label", "steering_marks") == changes[:1])
     button(page, "λ = 10 from elsewhere").click()
     until(page, lambda: column(page, "label", "steering_marks") == changes[:2])
+    expect(slider(page, "λ")).to_have_text("10")
     visitor.press(page, "λ", "ArrowLeft")
     until(page, lambda: column(page, "label", "steering_marks") == changes)
     button(page, "Stop").click()
