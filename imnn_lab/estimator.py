@@ -20,7 +20,7 @@ from imnn_lab import checks
 from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.source import FIRST, Source, tangent
-from imnn_lab.summaries import split, with_external
+from imnn_lab.summaries import Compressor, split, with_external
 from imnn_lab.tensorflow_import import called
 
 BATCH_VALUES = 2**22
@@ -76,11 +76,20 @@ class Summariser:
         return np.concatenate(parts)
 
     def statistics(self, source: Source) -> FisherStatistics:
-        """Return the frozen statistics of a source in memory."""
-        rows = source.feed(FIRST).pieces
-        summaries = np.concatenate([self(each.simulations, each.tangents) for each in rows])
-        stacked = with_external(source, tf.constant(summaries))
-        return fisher_statistics(*split(source, stacked), source.δθ, source.n_external)
+        """Return the frozen statistics of a source."""
+        return fisher_statistics(*self.summaries(source), source.δθ, source.n_external)
+
+    def summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return the summaries of a source as `split` does, external ones first."""
+        compressor = Compressor(self.model, lambda x, training: self._summarise(x))
+
+        @tf.function(autograph=False)
+        def stacked() -> tf.Tensor:
+            summaries = compressor.summaries(source, source.feed(FIRST), training=False)
+            return with_external(source, summaries)
+
+        fiducial, derivative = split(source, stacked())
+        return fiducial.numpy(), derivative.numpy()
 
     def _summarise(self, x: tf.Tensor) -> tf.Tensor:
         return called(self._call, x, self._weights)

@@ -12,6 +12,7 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
+from imnn_lab.diagnostics import SummarySet
 from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
@@ -30,6 +31,11 @@ DATA = (
     "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
     "simulator",
 )  # fmt: skip
+
+NO_DATA = (
+    "This IMNN was loaded without data, or is a copy, which has none. Save it and pass them to "
+    "IMNN.load(directory, fiducial=..., derivative=...)"
+)
 
 
 class IMNN:
@@ -580,9 +586,45 @@ class IMNN:
         >>> imnn.evaluate(*problem.training_set(n_s=1000, n_d=1000, seed=4)).F.shape
         (2, 2)
         """
-        n_external = self.statistics.n_external
-        source = array_source(fiducial, derivative, external, n_external, self.settings)
+        source = self._other_source(fiducial, derivative, external)
         return self._network.summariser.statistics(source)
+
+    def summary_set(
+        self, fiducial: Any = None, derivative: Any = None, external: Any = None
+    ) -> SummarySet:
+        """Return the summaries that F is estimated from, or those of other simulations.
+
+        Parameters
+        ----------
+        fiducial, derivative, external : optional
+            As for `evaluate`. By default the simulations of the validation set, or of the training
+            set without one.
+
+        Returns
+        -------
+        SummarySet
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `evaluate` does.
+        RuntimeError
+            Without simulations, if the IMNN was loaded without its data.
+
+        Examples
+        --------
+        >>> imnn.summary_set().statistics.F.shape
+        (2, 2)
+        """
+        given = fiducial, derivative, external
+        if any(part is not None for part in given):
+            source: Source = self._other_source(*given)
+        elif self._trainer is None:
+            raise RuntimeError(f"{NO_DATA}, or give simulations.")
+        else:
+            source = self._trainer.validation or self._trainer.training
+        summaries = self._network.summariser.summaries(source)
+        return SummarySet(*summaries, self.θ_fid, self.δθ, source.n_external)
 
     def plot(
         self,
@@ -766,6 +808,11 @@ class IMNN:
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()
 
+    def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
+        n_external = self.statistics.n_external
+        source = array_source(fiducial, derivative, external, n_external, self.settings)
+        return source.limited(comfortable_chunk(self.model))
+
     def _new_run(self, **given: Any) -> Run:
         plan = FitPlan.checked(**given)
         if plan.checkpoint is not None and self._path is None:
@@ -773,10 +820,7 @@ class IMNN:
                 "`checkpoint` needs a directory: pass `directory` and `filename` to IMNN."
             )
         if self._trainer is None:
-            raise RuntimeError(
-                "This IMNN was loaded without data, or is a copy, which has none. Save it and pass "
-                "them to IMNN.load(directory, fiducial=..., derivative=...) to resume its training."
-            )
+            raise RuntimeError(f"{NO_DATA} to resume its training.")
         return self._trainer.new_run(plan)
 
     def _chosen_network(self, training: Source, validation: Source | None) -> keras.Model:

@@ -148,6 +148,7 @@ def training_calls(directory):
         "IMNN.start": (imnn.start, {"n_iterations": 2}),
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
+        "IMNN.summary_set": (imnn.summary_set, fresh),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

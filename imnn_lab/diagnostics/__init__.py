@@ -1,0 +1,9 @@
+"""How far F, an error bar and a posterior can be trusted: results in, frozen reports out.
+
+Each report holds numbers, and a `Verdict`: a light, a sentence, and what to do.
+"""
+
+from imnn_lab.diagnostics.summary_set import SummarySet
+from imnn_lab.diagnostics.verdict import Light, Verdict
+
+__all__ = ["Light", "SummarySet", "Verdict"]

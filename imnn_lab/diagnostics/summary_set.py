@@ -1,0 +1,82 @@
+"""Summaries of the simulations that F is estimated from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from imnn_lab.results import FisherStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class SummarySet:
+    """Summaries of fiducial simulations, and of those that the derivative is taken from.
+
+    Attributes
+    ----------
+    fiducial : ndarray, shape (n_s, n_summaries)
+        Summaries at the fiducial parameters; the first `n_external` are not the network's.
+    derivative : ndarray, shape (n_d, 2, n_params, n_summaries)
+        Summaries below and above the fiducial parameters, of the same seeds; or, with exact
+        derivatives, ∂x/∂θ of shape (n_d, n_params, n_summaries).
+    θ_fid : ndarray, shape (n_params,)
+        Fiducial parameters.
+    δθ : ndarray, shape (n_params,), or None
+        Full width of the central difference; None for exact derivatives.
+    n_external : int
+        How many summaries, the first ones, are external.
+    """
+
+    fiducial: np.ndarray
+    derivative: np.ndarray
+    θ_fid: np.ndarray
+    δθ: np.ndarray | None
+    n_external: int = 0
+
+    @property
+    def n_s(self) -> int:
+        """Number of fiducial simulations."""
+        return len(self.fiducial)
+
+    @property
+    def n_d(self) -> int:
+        """Number of simulations of each kind for the derivative."""
+        return len(self.derivative)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return len(self.θ_fid)
+
+    @property
+    def n_summaries(self) -> int:
+        """Number of summaries."""
+        return self.fiducial.shape[1]
+
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """∂x/∂θ of each simulation, shape (n_d, n_params, n_summaries)."""
+        if self.δθ is None:
+            return self.derivative
+        return (self.derivative[:, 1] - self.derivative[:, 0]) / self.δθ[:, None]
+
+    @cached_property
+    def statistics(self) -> FisherStatistics:
+        """Mean, covariance, mean derivative and F of the summaries."""
+        C = np.atleast_2d(np.cov(self.fiducial, rowvar=False))
+        dμ_dθ = self.slopes.mean(axis=0)
+        n = self.n_s, self.n_d, self.n_external
+        return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n)
+
+    def part(self, fiducial: np.ndarray | slice, derivative: np.ndarray | slice) -> SummarySet:
+        """Return the set of some of the simulations.
+
+        Parameters
+        ----------
+        fiducial, derivative : ndarray of int, or slice
+            Which; an index that stands twice counts twice.
+        """
+        chosen = self.fiducial[fiducial], self.derivative[derivative]
+        return SummarySet(*chosen, self.θ_fid, self.δθ, self.n_external)

@@ -1,0 +1,36 @@
+"""What a diagnostic says in the end."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Light(enum.Enum):
+    """How far something can be trusted, as a traffic light."""
+
+    GREEN = "can be trusted"
+    AMBER = "with care"
+    RED = "cannot be trusted"
+    GREY = "not known"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a diagnostic says in the end.
+
+    Attributes
+    ----------
+    light : Light
+    words : str
+        What was found, with its numbers: whole sentences.
+    remedy : str
+        What to do about it: whole sentences; empty if there is nothing to do.
+    """
+
+    light: Light
+    words: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.words, self.remedy) if part)
