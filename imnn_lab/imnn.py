@@ -609,7 +609,8 @@ class IMNN:
         TypeError, ValueError
             As `evaluate` does.
         RuntimeError
-            Without simulations, if the IMNN was loaded without its data.
+            Without simulations, if the IMNN was loaded without data and its file has none:
+            version 0.1.0 did not save the summaries, and more than 64 MB are never saved.
 
         Examples
         --------
@@ -617,14 +618,12 @@ class IMNN:
         (2, 2)
         """
         given = fiducial, derivative, external
+        summaries = self._network.summaries
         if any(part is not None for part in given):
-            source: Source = self._other_source(*given)
-        elif self._trainer is None:
+            summaries = self._network.summariser.summaries(self._other_source(*given))
+        if summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        else:
-            source = self._trainer.validation or self._trainer.training
-        summaries = self._network.summariser.summaries(source)
-        return SummarySet(*summaries, self.θ_fid, self.δθ, source.n_external)
+        return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
 
     def plot(
         self,
@@ -870,6 +869,7 @@ def _restored(
         archive.initial,
         archive.history,
         archive.statistics,
+        archive.summaries,
         archive.training_state if is_saved else [],
         archive.next,
         archive.ridge,

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.fisher import Moments, moments
+from imnn_lab.fisher import Moments, fisher_statistics, moments
 from imnn_lab.keras_private import all_layers, statistics_over_first
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.source import FIRST, Feed, Rows, Source, tangent
@@ -42,7 +42,7 @@ class Compressor:
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
         self._width: int | None = None
-        self._traced: dict[Source, Callable[[], Moments]] = {}
+        self._traced: dict[Source, Callable[[], tuple[tf.Tensor, tf.Tensor]]] = {}
 
     @property
     def is_plain(self) -> bool:
@@ -72,13 +72,20 @@ class Compressor:
 
     def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
+        return fisher_statistics(*self.all_summaries(source), source.δθ, source.n_external)
+
+    def all_summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return all summaries of a source as `split` does, external ones first."""
         if source not in self._traced:
-            traced = tf.function(lambda: self.moments(source), autograph=False)
+
+            def found() -> tuple[tf.Tensor, tf.Tensor]:
+                summaries = self.summaries(source, source.feed(FIRST), training=False)
+                return split(source, with_external(source, summaries))
+
+            traced = tf.function(found, autograph=False)
             self._traced[source] = traced.get_concrete_function()
-        μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
-        return FisherStatistics(
-            μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d, n_external=source.n_external
-        )
+        fiducial, derivative = self._traced[source]()
+        return fiducial.numpy(), derivative.numpy()
 
     def summaries(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         """Return the summaries (size, s) of all rows in their order."""

@@ -15,6 +15,7 @@ from imnn_lab.archive.archive import Archive, assign
 from imnn_lab.archive.fingerprint import new_fingerprint
 from imnn_lab.archive.state import check_directory
 from imnn_lab.estimator import Estimator, Summariser
+from imnn_lab.fisher import fisher_statistics
 from imnn_lab.history import History
 from imnn_lab.networks import last_layer
 from imnn_lab.networks.setup import same_optimiser
@@ -65,6 +66,7 @@ class Network:
     initial: list[np.ndarray]
     history: History = field(default_factory=History)
     statistics: dict[str, FisherStatistics] = field(default_factory=dict)
+    summaries: tuple[np.ndarray, np.ndarray] | None = None
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
     ridge: np.ndarray | None = None
@@ -95,6 +97,7 @@ class Network:
             weights=arrays_of(self.model.variables),
             initial=self.initial,
             statistics=self.statistics,
+            summaries=self.summaries,
             history=self.history,
             optimiser=self.optimiser_config,
             training_state=self.training_state,
@@ -176,9 +179,12 @@ class Trainer:
         """Freeze the present weights, and find the statistics that belong to them."""
         network = self.network
         network.summariser = network.summariser.refreshed()
-        network.statistics = {
-            name: self._compressor.statistics(source) for name, source in self._sources().items()
-        }
+        statistics = {}
+        for name, source in self._sources().items():
+            network.summaries = self._compressor.all_summaries(source)  # validation is the last
+            of_set = *network.summaries, source.δθ, source.n_external
+            statistics[name] = fisher_statistics(*of_set)
+        network.statistics = statistics
 
     def _sources(self) -> dict[str, Source]:
         sources = {"training": self.training, "validation": self.validation}

@@ -146,7 +146,8 @@ def test_panel_looks_for_the_files_of_its_components(monkeypatch):
         _bundle_css: ClassVar = ["another.css"]
 
     resources.extra_resources(css[2], "_bundle_css")
-    assert css[2][:-1] == css[1] and css[2][-1].endswith("another.css")
+    assert css[2][:-1] == css[1]
+    assert css[2][-1].endswith("another.css")
 
 
 def test_panel_material_ui_follows_the_flag_of_activity_by_one_watcher():
