@@ -3,7 +3,8 @@
 Each report holds numbers, and a `Verdict`: a light, a sentence, and what to do.
 """
 
+from imnn_lab.diagnostics.over_fitting import OverFitting, over_fitting
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 
-__all__ = ["Light", "SummarySet", "Verdict"]
+__all__ = ["Light", "OverFitting", "SummarySet", "Verdict", "over_fitting"]
