@@ -309,6 +309,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -344,6 +345,11 @@ class IMNN:
             for ln det F of their best linear summaries, solved on some seeds and evaluated on
             others; the last layer, which must be a linear `Dense` layer, is solved anew in each
             iteration, λ and ε have no effect, and what does not improve validation is not kept.
+        gaussianity : float
+            Weight, not negative, of Γ in the loss of "imnn": the sum of squared skewness and excess
+            kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
+            ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
+            the last layer, which is otherwise solved again for ln det F, stays as it is.
 
         Returns
         -------
@@ -371,7 +377,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         run.drive(self.settings.verbose, tqdm_notebook)
         return run
@@ -392,6 +398,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -402,7 +409,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective
+        best, callback, objective, gaussianity
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -428,7 +435,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         return run.start()
 

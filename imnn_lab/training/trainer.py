@@ -159,6 +159,7 @@ class Trainer:
                 self.network.ridge = None
             graph, first = self._ready_graph(plan.reset)
             graph.objective = self._projected if plan.objective == "projected" else None
+            graph.gaussianity = plan.gaussianity
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
             self.run = Run(
@@ -242,7 +243,7 @@ class Trainer:
         is_projected = run.objective == "projected"
         if run.plan.best:
             run.graph.take_best()
-            if not self.training.is_fresh or is_projected:
+            if (not self.training.is_fresh or is_projected) and not run.plan.gaussianity:
                 self._solve_again()
             if is_projected and self._untrained:
                 self._try(lambda: assign(run.graph.model.variables, self._untrained, "It"))
