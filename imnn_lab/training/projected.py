@@ -19,6 +19,7 @@ layer is solved from all of them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -29,6 +30,7 @@ from imnn_lab import checks
 from imnn_lab.fisher import mean_derivative
 from imnn_lab.loss import information, loss_and_information
 from imnn_lab.networks import last_layer
+from imnn_lab.networks.frozen import Cut
 from imnn_lab.sources.source import FIRST, Source
 from imnn_lab.summaries import Compressor, moments_of, split, with_external
 from imnn_lab.training.step import Gradient, gradient_of
@@ -141,10 +143,16 @@ class Projected:
             raise _refusal(f"at least {FEWEST} simulations of each kind", received)
         self.model, self.layer = model, layer
         self.compressor = Compressor(keras.Model(model.inputs[0], layer.input))
+        self._behind = self.compressor
         if not self.compressor.model.trainable_variables:
             raise _refusal("layers to train before the last one", "none")
         width = self.compressor.width(source)
         self.ridge = tf.Variable(tf.zeros(width, tf.float64), trainable=False)
+
+    def start_from(self, cut: Cut | None) -> None:
+        """Take the features of a cut network from now on, or simulations for None."""
+        behind = None if cut is None else partial(cut.second, output=self.layer.input)
+        self._behind = Compressor(self.compressor.model, behind)
 
     def choose_ridge(self, training: Source, validation: Source | None) -> np.ndarray:
         """Solve the last layer in closed form; return the ridge of each feature for training."""
@@ -163,6 +171,7 @@ class Projected:
     ) -> Gradient:
         """Return the loss and its gradient by the weights before the last layer, which follows.
 
+        The source is one of simulations, or of the features of the cut of `start_from`.
         Moments and terms but the loss are those of the summaries, as for `loss_gradient`.
         """
 
@@ -172,7 +181,7 @@ class Projected:
                 sets = tuple(half(x, tf.stack([step, i])) for i, x in enumerate(sets))
             return cross_fitted_loss(*sets, source.δθ, self.ridge), features
 
-        value, features, gradient = gradient_of(loss, self.compressor, source, step)
+        value, features, gradient = gradient_of(loss, self._behind, source, step)
         self._follow(source, features)
         moments = moments_of(source, tf.matmul(features, self.layer.kernel.value))
         if self.layer.use_bias:

@@ -134,6 +134,9 @@ class Objective(Protocol):
 
     compressor: Compressor
 
+    def start_from(self, cut: Cut | None) -> None:
+        """Take the features of a cut network from now on, or simulations for None."""
+
     def gradient(self, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor) -> Gradient:
         """Return the loss and its gradient by the trainable weights of the compressor's model."""
 
@@ -220,21 +223,16 @@ class TrainingGraph:
         return self._trained == [id(variable) for variable in self.model.trainable_variables]
 
     def prepare(self) -> None:
-        """Compute once what does not change in training, unless that is done and still holds.
-
-        Another objective than the loss of the summaries takes the simulations.
-        """
-        is_wanted = self.objective is None
-        holds = self._cut is None or self._cut.holds
-        if self._is_prepared == is_wanted and holds:
-            return
-        self._cut = None
-        self._take_apart()  # lets go of features that do not hold
-        if is_wanted:
+        """Compute once what does not change in training, unless that is done and still holds."""
+        if not self._is_prepared or (self._cut is not None and not self._cut.holds):
+            self._cut = None
+            self._take_apart()  # lets go of features that do not hold
             self._cut = cut(self.model, [x for x in self._given if x is not None])
             if self._cut is not None:
                 self._take_apart()
-        self._is_prepared = is_wanted
+            self._is_prepared = True
+        if self.objective is not None:
+            self.objective.start_from(self._cut)
 
     def _take_apart(self) -> None:
         """Take what is trained of the network, and what it is trained on."""
