@@ -16,6 +16,7 @@ from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
@@ -279,17 +280,24 @@ class IMNN:
 
     def _prepared(
         self,
-        network: keras.Model,
+        model: keras.Model,
         optimiser: keras.optimizers.Optimizer | None,
         training: Source,
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
         optimiser = optimiser or setup.copied_optimiser(None)
-        setup.check_layers(network, training)
-        network = setup.prepared_network(network, self.settings, training, validation)
-        config = keras.optimizers.serialize(optimiser)
-        return Network(self.settings, network, optimiser, config, arrays_of(network.variables))
+        setup.check_layers(model, training)
+        closed_form, sets = ClosedForm.of(model), (training, validation)
+        network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        return Network(
+            self.settings,
+            network,
+            optimiser,
+            keras.optimizers.serialize(optimiser),
+            arrays_of(network.variables),
+            closed_form=closed_form if network is model else None,
+        )
 
     # Training -------------------------------------------------------------------------------
 
