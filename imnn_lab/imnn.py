@@ -17,6 +17,7 @@ from imnn_lab.estimator import Estimator, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
@@ -285,17 +286,24 @@ class IMNN:
 
     def _prepared(
         self,
-        network: keras.Model,
+        model: keras.Model,
         optimiser: keras.optimizers.Optimizer | None,
         training: Source,
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
         optimiser = optimiser or setup.copied_optimiser(None)
-        setup.check_layers(network, training)
-        network = setup.prepared_network(network, self.settings, training, validation)
-        config = keras.optimizers.serialize(optimiser)
-        return Network(self.settings, network, optimiser, config, arrays_of(network.variables))
+        setup.check_layers(model, training)
+        closed_form, sets = ClosedForm.of(model), (training, validation)
+        network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        return Network(
+            self.settings,
+            network,
+            optimiser,
+            keras.optimizers.serialize(optimiser),
+            arrays_of(network.variables),
+            closed_form=closed_form if network is model else None,
+        )
 
     # Training -------------------------------------------------------------------------------
 
@@ -315,6 +323,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -350,6 +359,11 @@ class IMNN:
             for ln det F of their best linear summaries, solved on some seeds and evaluated on
             others; the last layer, which must be a linear `Dense` layer, is solved anew in each
             iteration, λ and ε have no effect, and what does not improve validation is not kept.
+        gaussianity : float
+            Weight, not negative, of Γ in the loss of "imnn": the sum of squared skewness and excess
+            kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
+            ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
+            the last layer, which is otherwise solved again for ln det F, stays as it is.
 
         Returns
         -------
@@ -377,7 +391,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         run.drive(self.settings.verbose, tqdm_notebook)
         return run
@@ -398,6 +412,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -408,7 +423,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective
+        best, callback, objective, gaussianity
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -434,7 +449,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         return run.start()
 
