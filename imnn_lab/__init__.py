@@ -28,6 +28,10 @@ What they return:
 - `FisherStatistics`: mean, covariance and Fisher information of summaries
 - `Regularisation`: a valid pair of strength λ and closeness ε
 
+To trust:
+
+- `diagnostics`: how far F, an error bar and a posterior can be trusted
+
 To look at:
 
 - `dashboards`: TrainingDashboard, InferenceDashboard, ResultsDashboard; `IMNN.explore`,
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from imnn_lab import (
         campaign,
         dashboards,
+        diagnostics,
         inference,
         networks,
         problems,
@@ -72,6 +77,7 @@ __all__ = [
     "__version__",
     "campaign",
     "dashboards",
+    "diagnostics",
     "inference",
     "networks",
     "problems",
@@ -89,6 +95,7 @@ _PLACES = {
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
+    "diagnostics": ("imnn_lab.diagnostics", None),
     "inference": ("imnn_lab.inference", None),
     "networks": ("imnn_lab.networks", None),
     "problems": ("imnn_lab.problems", None),

@@ -322,6 +322,11 @@ class ApproximateBayesianComputation(SimulatedInference):
         return self._draws
 
     @property
+    def drawn_from_prior(self) -> bool:
+        """Whether the draws were made at parameters from the prior, not at given ones."""
+        return self._from_prior
+
+    @property
     def acceptances(self) -> list[Acceptance]:
         """What `accept_reject` decided for each target.
 
