@@ -108,6 +108,10 @@ def diagnostic_calls():
         "Fisher": problem.F,
     }  # fmt: skip
     pairs = diagnostics.draw_pairs(**drawn, n=60, verbose=False, seed=1)
+    rng = np.random.default_rng(1)
+    summaries = diagnostics.SummarySet(
+        rng.normal(size=(20, 2)), rng.normal(size=(9, 2, 2, 2)), np.zeros(2), np.ones(2)
+    )
     posteriors, report = diagnostics.gaussian_posteriors(pairs), diagnostics.calibration(pairs)
     ABC = LFI.ApproximateBayesianComputation(problem.OBSERVED, **drawn, seed=1, verbose=False)
     ABC(200)
@@ -123,6 +127,10 @@ def diagnostic_calls():
         "gaussian_posteriors": (diagnostics.gaussian_posteriors, {"pairs": pairs}),
         "rejection_posteriors": (diagnostics.rejection_posteriors, {"pairs": pairs}),
         "population_posteriors": (diagnostics.population_posteriors, simulated),
+        "over_fitting": (
+            diagnostics.over_fitting,
+            {"training": summaries.statistics, "validation": summaries},
+        ),
         "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),
     }
 

@@ -9,7 +9,7 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of,
     calibration_of_rejection,
 )
-from imnn_lab.diagnostics.over_fitting import OverFitting, over_fitting
+from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
 from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
 from imnn_lab.diagnostics.posteriors import (
     Posteriors,

@@ -44,7 +44,7 @@ BEHIND = {
     "Estimator.from_summaries", "SteeringMark", "Independent",
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
     "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
-    "Pairs.first", "Posteriors", "Calibration", "Recalibration",
+    "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imnn_lab.diagnostics.pairs import refuse_other
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.results import FisherStatistics
@@ -59,7 +60,7 @@ class OverFitting:
 
 
 def over_fitting(training: FisherStatistics, validation: SummarySet) -> OverFitting:
-    """Compare the information of a training set with that of a validation set.
+    """Return how much more a training set seems to tell than a validation set.
 
     Parameters
     ----------
@@ -68,12 +69,26 @@ def over_fitting(training: FisherStatistics, validation: SummarySet) -> OverFitt
     validation : SummarySet
         Of other simulations: `IMNN.summary_set`.
 
+    Raises
+    ------
+    TypeError
+        If they are something else.
+
     Examples
     --------
-    >>> from imnn_lab.diagnostics import over_fitting
-    >>> over_fitting(imnn.training, imnn.summary_set()).verdict.light.name
+    >>> import numpy as np
+    >>> from imnn_lab import problems
+    >>> from imnn_lab.diagnostics import SummarySet, over_fitting
+    >>> problem, sets = problems.slope(), []
+    >>> for seed in (1, 2):
+    ...     data = problem.training_set(n_s=200, n_d=200, seed=seed)
+    ...     sets.append(SummarySet(*(x @ np.linspace(0, 10, 100)[:, None] for x in data),
+    ...                            problem.θ_fid, problem.δθ))
+    >>> over_fitting(sets[0].statistics, sets[1]).verdict.light.name
     'GREEN'
     """
+    refuse_other("training", training, FisherStatistics, "a FisherStatistics")
+    refuse_other("validation", validation, SummarySet, "a SummarySet")
     n_params = validation.n_params
     sizes = [(training.n_s, training.n_d), (validation.n_s, validation.n_d)]
     variances = np.array(_variances(validation))
