@@ -111,6 +111,9 @@ def diagnostic_calls():
     posteriors, report = diagnostics.gaussian_posteriors(pairs), diagnostics.calibration(pairs)
     ABC = LFI.ApproximateBayesianComputation(problem.OBSERVED, **drawn, seed=1, verbose=False)
     ABC(200)
+    rng = np.random.default_rng(1)
+    fiducial, derivative = rng.normal(size=(60, 3)), rng.normal(size=(30, 2, 2, 3))
+    simulated_set = diagnostics.SummarySet(fiducial, derivative, np.zeros(2), np.full(2, 0.1))
     functions = {name: drawn[name] for name in ("simulator", "get_estimate")}
     simulated = functions | {"pairs": pairs, "max_simulations": 20, "most": 2, "draws": 10}
     return {
@@ -123,6 +126,8 @@ def diagnostic_calls():
         "gaussian_posteriors": (diagnostics.gaussian_posteriors, {"pairs": pairs}),
         "rejection_posteriors": (diagnostics.rejection_posteriors, {"pairs": pairs}),
         "population_posteriors": (diagnostics.population_posteriors, simulated),
+        "novelty": (diagnostics.novelty, {"observed": np.zeros(3), "simulated": simulated_set}),
+        "epsilon_advisor": (diagnostics.epsilon_advisor, {"ABC": ABC}),
         "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),
     }
 
@@ -177,6 +182,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

@@ -9,6 +9,8 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of,
     calibration_of_rejection,
 )
+from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
+from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
 from imnn_lab.diagnostics.posteriors import (
     Posteriors,
@@ -22,7 +24,10 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 
 __all__ = [
     "Calibration",
+    "Distances",
+    "EpsilonAdvice",
     "Light",
+    "Novelty",
     "Pairs",
     "Posteriors",
     "Recalibration",
@@ -32,7 +37,9 @@ __all__ = [
     "calibration_of",
     "calibration_of_rejection",
     "draw_pairs",
+    "epsilon_advisor",
     "gaussian_posteriors",
+    "novelty",
     "pairs_of",
     "population_posteriors",
     "recalibrate",

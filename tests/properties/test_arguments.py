@@ -44,7 +44,8 @@ BEHIND = {
     "Estimator.from_summaries", "SteeringMark", "Independent",
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
     "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
-    "Pairs.first", "Posteriors", "Calibration", "Recalibration",
+    "Pairs.first", "Posteriors", "Calibration", "Recalibration", "Novelty", "Distances",
+    "EpsilonAdvice", "Estimator.summaries",
 }  # fmt: skip
 
 
