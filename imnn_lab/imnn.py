@@ -12,10 +12,10 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import SummarySet
-from imnn_lab.estimator import Estimator, packed_network, unpacked_network
+from imnn_lab.diagnostics import Novelty, SummarySet, novelty
+from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.history import History
-from imnn_lab.networks import setup
+from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
@@ -640,6 +640,48 @@ class IMNN:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
         return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
 
+    def novelty(self, data: Any, external: Any = None) -> Novelty:
+        """Tell whether observations are like the simulations that F is estimated from.
+
+        Compared are the estimate, the summaries, and the features that a linear last layer makes
+        them of, beyond what other parameters explain; see `imnn_lab.diagnostics.novelty`. An IMNN
+        that was loaded without its data compares no features.
+
+        Parameters
+        ----------
+        data, external
+            As for `get_estimate`.
+
+        Returns
+        -------
+        imnn_lab.diagnostics.Novelty
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `get_estimate` does.
+        RuntimeError
+            As `summary_set` does; or while a fit runs.
+
+        Examples
+        --------
+        >>> imnn.novelty(fiducial[:3]).is_novel.shape
+        (3,)
+        """
+        self._refuse_while_fitting("compare data with its simulations")
+        estimator = self.estimator
+        compared = estimator.summaries(data, external), self.summary_set()
+        before = last_layer.before_last_layer(self.model)
+        if before is None or self._trainer is None:
+            return novelty(*compared)
+        source = self._trainer.validation or self._trainer.training
+        summariser = Summariser(before, self.settings.dtype)
+        others = estimator.statistics, estimator.θ_fid, estimator.input_shape
+        observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
+        features = summariser.summaries(source)
+        simulated = SummarySet(*features, self.θ_fid, self.δθ, source.n_external)
+        return novelty(*compared, observed, simulated)
+
     def plot(
         self,
         regulariser: bool = True,
@@ -809,15 +851,18 @@ class IMNN:
         return imnn
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
-        if self.run is not None and not self.run.has_ended:
-            raise RuntimeError(
-                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
-                "(`imnn.run.stop()`) before you copy or pickle the IMNN."
-            )
+        self._refuse_while_fitting("copy or pickle the IMNN")
         network = packed_network(self.model)
         return _unpickled, (type(self), self._archive(), network, self._network.preprocess)
 
     # Inside ---------------------------------------------------------------------------------
+
+    def _refuse_while_fitting(self, what: str) -> None:
+        if self.run is not None and not self.run.has_ended:
+            raise RuntimeError(
+                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
+                f"(`imnn.run.stop()`) before you {what}."
+            )
 
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()

@@ -108,13 +108,12 @@ def diagnostic_calls():
         "Fisher": problem.F,
     }  # fmt: skip
     pairs = diagnostics.draw_pairs(**drawn, n=60, verbose=False, seed=1)
-    rng = np.random.default_rng(1)
-    summaries = diagnostics.SummarySet(
-        rng.normal(size=(20, 2)), rng.normal(size=(9, 2, 2, 2)), np.zeros(2), np.ones(2)
-    )
     posteriors, report = diagnostics.gaussian_posteriors(pairs), diagnostics.calibration(pairs)
     ABC = LFI.ApproximateBayesianComputation(problem.OBSERVED, **drawn, seed=1, verbose=False)
     ABC(200)
+    rng = np.random.default_rng(1)
+    fiducial, derivative = rng.normal(size=(60, 3)), rng.normal(size=(30, 2, 2, 3))
+    simulated_set = diagnostics.SummarySet(fiducial, derivative, np.zeros(2), np.full(2, 0.1))
     functions = {name: drawn[name] for name in ("simulator", "get_estimate")}
     simulated = functions | {"pairs": pairs, "max_simulations": 20, "most": 2, "draws": 10}
     return {
@@ -129,8 +128,10 @@ def diagnostic_calls():
         "population_posteriors": (diagnostics.population_posteriors, simulated),
         "over_fitting": (
             diagnostics.over_fitting,
-            {"training": summaries.statistics, "validation": summaries},
+            {"training": simulated_set.statistics, "validation": simulated_set},
         ),
+        "novelty": (diagnostics.novelty, {"observed": np.zeros(3), "simulated": simulated_set}),
+        "epsilon_advisor": (diagnostics.epsilon_advisor, {"ABC": ABC}),
         "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),
     }
 
@@ -185,6 +186,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

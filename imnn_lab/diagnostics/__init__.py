@@ -9,6 +9,8 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of,
     calibration_of_rejection,
 )
+from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
+from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
 from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
 from imnn_lab.diagnostics.posteriors import (
@@ -23,7 +25,10 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 
 __all__ = [
     "Calibration",
+    "Distances",
+    "EpsilonAdvice",
     "Light",
+    "Novelty",
     "OverFitting",
     "Pairs",
     "Posteriors",
@@ -34,7 +39,9 @@ __all__ = [
     "calibration_of",
     "calibration_of_rejection",
     "draw_pairs",
+    "epsilon_advisor",
     "gaussian_posteriors",
+    "novelty",
     "over_fitting",
     "pairs_of",
     "population_posteriors",

@@ -327,6 +327,12 @@ class ApproximateBayesianComputation(SimulatedInference):
         return self._from_prior
 
     @property
+    def accepted_ε(self) -> tuple[float, ...] | None:
+        """Radius ε of acceptance of each target; None if none are accepted yet."""
+        found = self._acceptances
+        return None if found is None else tuple(acceptance.ε for acceptance in found)
+
+    @property
     def acceptances(self) -> list[Acceptance]:
         """What `accept_reject` decided for each target.
 

@@ -598,6 +598,14 @@ def whiten(C: np.ndarray) -> np.ndarray | None:
     return linalg.solve_triangular(L, np.diag(1 / scale), lower=True).T
 
 
+def before_last_layer(model: keras.Model) -> keras.Model | None:
+    """Return the part of a model that computes the features of its linear last layer, or None."""
+    layer = last_dense_layer(model)
+    if layer is None or len(layer.input.shape) != 2:
+        return None
+    return keras.Model(model.inputs, layer.input)
+
+
 def last_dense_layer(model: keras.Model) -> keras.layers.Dense | None:
     """Return the linear `Dense` layer that a model ends in, or None."""
     layers = getattr(model, "layers", [])

@@ -45,6 +45,8 @@ BEHIND = {
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
     "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
     "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
+    "Novelty", "Distances",
+    "EpsilonAdvice", "Estimator.summaries",
 }  # fmt: skip
 
 
