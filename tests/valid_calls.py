@@ -149,6 +149,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.honest_fisher": (imnn.honest_fisher, {"test": tuple(fresh.values())}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

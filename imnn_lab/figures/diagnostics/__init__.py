@@ -1,0 +1,1 @@
+"""What reports of diagnostics look like: a module for each subject."""
