@@ -4,10 +4,12 @@ Each report holds numbers, and a `Verdict`: a light, a sentence, and what to do.
 """
 
 from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
+from imnn_lab.diagnostics.forecast import Forecast
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 
 __all__ = [
+    "Forecast",
     "HonestFisher",
     "Light",
     "SummarySet",

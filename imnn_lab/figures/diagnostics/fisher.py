@@ -8,7 +8,9 @@ import numpy as np
 from scipy import linalg
 
 from imnn_lab.diagnostics.fisher import HonestFisher
+from imnn_lab.diagnostics.forecast import Forecast
 from imnn_lab.figures.data import Curve, Panel, Panels, Points
+from imnn_lab.figures.ellipses import fisher
 
 ESTIMATES = ("F", "standard", "compressed", "combined")
 
@@ -22,6 +24,18 @@ def honest_fisher(report: HonestFisher) -> Panels:
     """
     estimates = {name: np.sqrt(np.diag(linalg.inv(getattr(report, name)))) for name in ESTIMATES}
     return _relative(estimates, report.errors, report.labels, report.error_brackets)
+
+
+def forecasts(forecasts: Mapping[str, Forecast]) -> Panels:
+    """Describe forecasts of the same parameters: ellipses of all, the covariance of the first.
+
+    Parameters
+    ----------
+    forecasts : mapping from str to Forecast
+    """
+    shown = list(forecasts.values())
+    matrices = {name: each.F for name, each in forecasts.items()}
+    return fisher(matrices, [each.θ_fid for each in shown], shown[0].names)
 
 
 def _relative(
