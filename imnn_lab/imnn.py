@@ -12,11 +12,13 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import Novelty, SummarySet, novelty
+from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
+from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.history import History
 from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
 from imnn_lab.results import FisherStatistics
@@ -671,16 +673,67 @@ class IMNN:
         self._refuse_while_fitting("compare data with its simulations")
         estimator = self.estimator
         compared = estimator.summaries(data, external), self.summary_set()
-        before = last_layer.before_last_layer(self.model)
-        if before is None or self._trainer is None:
+        summariser = self._before_last()
+        if summariser is None or self._trainer is None:
             return novelty(*compared)
-        source = self._trainer.validation or self._trainer.training
-        summariser = Summariser(before, self.settings.dtype)
         others = estimator.statistics, estimator.θ_fid, estimator.input_shape
         observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
-        features = summariser.summaries(source)
-        simulated = SummarySet(*features, self.θ_fid, self.δθ, source.n_external)
-        return novelty(*compared, observed, simulated)
+        return novelty(*compared, observed, self._set_of(summariser, self._source()))
+
+    def honest_fisher(
+        self,
+        test: Any = None,
+        *,
+        cross_fit: bool = False,
+        level: float = 0.95,
+        labels: Sequence[str] | None = None,
+    ) -> HonestFisher:
+        """Return the Fisher information with a bracket: how far F can be trusted.
+
+        Parameters
+        ----------
+        test : tuple of arrays, optional
+            Simulations that took part in no choice, (fiducial, derivative) or (fiducial,
+            derivative, external), as for `evaluate`. By default those of the validation set, on
+            which the ridge of the last layer and the best iteration were chosen, or of the training
+            set without one; the verdict says which.
+        cross_fit : bool
+            Whether to solve the last layer, which must be a linear `Dense` layer, on one half of
+            these simulations and take F from the other, both ways. With fewer simulations for it
+            than the network had, F is rather too small; a large difference from F of the network
+            shows that it over-fits. Of a training set it is too large still.
+        level : float
+            The probability of the brackets.
+        labels : sequence of str, optional
+            Names of the parameters.
+
+        Returns
+        -------
+        HonestFisher
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid, there are too few simulations, or `cross_fit` is True and
+            the network has no linear last layer.
+        RuntimeError
+            Without simulations, if the IMNN was loaded without its data.
+
+        Examples
+        --------
+        >>> found = imnn.honest_fisher(test=problem.training_set(n_s=1000, n_d=1000, seed=5))
+        >>> low, high = found.det_bracket
+        >>> low < found.det_F < high
+        True
+        """
+        given = _test_simulations(test)
+        role = self.statistics_from if test is None else "test"
+        if checks.boolean("cross_fit", cross_fit):
+            summaries = self._cross_fitted(self._source(*given))
+            role = "training" if role == "training" else "cross-fitted"
+        else:
+            summaries = self.summary_set(*given)
+        return honest_fisher(summaries, level=level, labels=labels, role=role)
 
     def plot(
         self,
@@ -867,6 +920,37 @@ class IMNN:
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()
 
+    def _source(self, *given: Any) -> Source:
+        """Return the source of simulations, by default that of validation or training."""
+        if any(part is not None for part in given):
+            return self._other_source(*given)
+        if self._trainer is None:
+            raise RuntimeError(f"{NO_DATA}, or give simulations.")
+        return self._trainer.validation or self._trainer.training
+
+    def _cross_fitted(self, source: Source) -> SummarySet:
+        """Return summaries of a source, with the last layer solved on the half they are not of."""
+        summariser, layer = self._before_last(), last_layer.last_dense_layer(self.model)
+        if summariser is None or layer is None:
+            received = "True, and a network without a linear `Dense` layer at its end"
+            raise ValueError(
+                checks.wording("`cross_fit`", "be False for this network", received, TEST)
+            )
+        features = self._set_of(summariser, source)
+        widths = last_layer.groups(self.model)
+        found = cross_fitted(
+            features.fiducial, features.slopes, source.n_external, layer.units, widths
+        )
+        return SummarySet(*found, self.θ_fid, None, source.n_external)
+
+    def _before_last(self) -> Summariser | None:
+        """Return what computes the features of a linear last layer, None without one."""
+        before = last_layer.before_last_layer(self.model)
+        return None if before is None else Summariser(before, self.settings.dtype)
+
+    def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
+        return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
+
     def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
         n_external = self.statistics.n_external
         source = array_source(fiducial, derivative, external, n_external, self.settings)
@@ -908,6 +992,17 @@ def _unpickled(
 def _data(*given: Any) -> dict[str, Any]:
     """Return the arguments that are data, in the order of `DATA`, by name."""
     return dict(zip(DATA, given, strict=True))
+
+
+def _test_simulations(test: Any) -> tuple[Any, Any, Any]:
+    """Return fiducial, derivative and external simulations, None where they are not given."""
+    if test is None:
+        return None, None, None
+    parts = checks.entries("test", test, "arrays")
+    if len(parts) not in (2, 3):
+        expected = "be (fiducial, derivative) or (fiducial, derivative, external)"
+        raise ValueError(checks.wording("`test`", expected, f"{len(parts)} entries"))
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
 
 
 def _path(directory: Any, filename: Any) -> Path | None:

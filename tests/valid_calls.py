@@ -187,6 +187,7 @@ def training_calls(directory):
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
         "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
+        "IMNN.honest_fisher": (imnn.honest_fisher, {"test": tuple(fresh.values())}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

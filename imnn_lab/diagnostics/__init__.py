@@ -10,6 +10,8 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of_rejection,
 )
 from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
+from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
+from imnn_lab.diagnostics.forecast import Forecast
 from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
 from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
@@ -27,6 +29,8 @@ __all__ = [
     "Calibration",
     "Distances",
     "EpsilonAdvice",
+    "Forecast",
+    "HonestFisher",
     "Light",
     "Novelty",
     "OverFitting",
@@ -40,7 +44,9 @@ __all__ = [
     "calibration_of_rejection",
     "draw_pairs",
     "epsilon_advisor",
+    "fisher_estimates",
     "gaussian_posteriors",
+    "honest_fisher",
     "novelty",
     "over_fitting",
     "pairs_of",
