@@ -14,6 +14,7 @@ To train:
 - `networks`: dense, deep_set, convolutional, for different kinds of data
 - `TFRecords`: writes simulations to files
 - `campaign`: training_set, matched simulations from any simulator on any cluster
+- `matched`: random draws that stay paired when parameters move; a check of any simulator
 - `problems`: toy problems with exact answers, and the flow of the Nile
 
 To infer:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         campaign,
         dashboards,
         inference,
+        matched,
         networks,
         problems,
     )
@@ -73,6 +75,7 @@ __all__ = [
     "campaign",
     "dashboards",
     "inference",
+    "matched",
     "networks",
     "problems",
 ]
@@ -90,6 +93,7 @@ _PLACES = {
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
     "inference": ("imnn_lab.inference", None),
+    "matched": ("imnn_lab.matched", None),
     "networks": ("imnn_lab.networks", None),
     "problems": ("imnn_lab.problems", None),
 }
