@@ -29,6 +29,10 @@ What they return:
 - `FisherStatistics`: mean, covariance and Fisher information of summaries
 - `Regularisation`: a valid pair of strength λ and closeness ε
 
+To trust:
+
+- `diagnostics`: how far F, an error bar and a posterior can be trusted
+
 To look at:
 
 - `dashboards`: TrainingDashboard, InferenceDashboard, ResultsDashboard; `IMNN.explore`,
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from imnn_lab import (
         campaign,
         dashboards,
+        diagnostics,
         inference,
         matched,
         networks,
@@ -74,6 +79,7 @@ __all__ = [
     "__version__",
     "campaign",
     "dashboards",
+    "diagnostics",
     "inference",
     "matched",
     "networks",
@@ -92,6 +98,7 @@ _PLACES = {
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
+    "diagnostics": ("imnn_lab.diagnostics", None),
     "inference": ("imnn_lab.inference", None),
     "matched": ("imnn_lab.matched", None),
     "networks": ("imnn_lab.networks", None),

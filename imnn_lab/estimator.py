@@ -19,8 +19,8 @@ import tensorflow as tf
 from imnn_lab import checks
 from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
-from imnn_lab.sources.source import FIRST, Source, tangent
-from imnn_lab.summaries import Compressor, split, with_external
+from imnn_lab.sources.source import Source, tangent
+from imnn_lab.summaries import Compressor
 from imnn_lab.tensorflow_import import called
 
 BATCH_VALUES = 2**22
@@ -82,14 +82,7 @@ class Summariser:
     def summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Return the summaries of a source as `split` does, external ones first."""
         compressor = Compressor(self.model, lambda x, training: self._summarise(x))
-
-        @tf.function(autograph=False)
-        def stacked() -> tf.Tensor:
-            summaries = compressor.summaries(source, source.feed(FIRST), training=False)
-            return with_external(source, summaries)
-
-        fiducial, derivative = split(source, stacked())
-        return fiducial.numpy(), derivative.numpy()
+        return compressor.all_summaries(source)
 
     def _summarise(self, x: tf.Tensor) -> tf.Tensor:
         return called(self._call, x, self._weights)
@@ -185,10 +178,21 @@ class Estimator:
         if external is None and self.statistics.n_external and _is_pair(data):
             data, external = data
         batch, single = self._batch(data)
-        summaries = self._with_external(self.summariser(batch), external)
-        estimates = self.from_summaries(summaries)
+        estimates = self.from_summaries(self._summaries(batch, external))
         estimates[self._too_large(batch)] = np.nan
         return estimates[0] if single else estimates
+
+    def summaries(self, data: Any, external: Any = None) -> np.ndarray:
+        """Return the summaries of data, the external ones first, shape (n, n_summaries).
+
+        Parameters
+        ----------
+        data, external
+            As for `__call__`.
+        """
+        if external is None and self.statistics.n_external and _is_pair(data):
+            data, external = data
+        return self._summaries(self._batch(data)[0], external)
 
     def from_summaries(self, summaries: np.ndarray) -> np.ndarray:
         """Return the estimates of summaries, shape (n, n_params).
@@ -207,6 +211,9 @@ class Estimator:
         names = ("Finv", "dμ_dθ", "Cinv", "μ")
         named = {name: getattr(self.statistics, name) for name in names} | {"θ_fid": self.θ_fid}
         return {name: array.astype(self.summariser.dtype) for name, array in named.items()}
+
+    def _summaries(self, batch: np.ndarray, external: Any) -> np.ndarray:
+        return self._with_external(self.summariser(batch), external)
 
     def _with_external(self, summaries: np.ndarray, external: Any) -> np.ndarray:
         n, width = len(summaries), self.statistics.n_external

@@ -12,11 +12,12 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import SummarySet
-from imnn_lab.estimator import Estimator, packed_network, unpacked_network
+from imnn_lab.diagnostics import Novelty, SummarySet, novelty
+from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.history import History
-from imnn_lab.networks import setup
+from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
@@ -285,17 +286,24 @@ class IMNN:
 
     def _prepared(
         self,
-        network: keras.Model,
+        model: keras.Model,
         optimiser: keras.optimizers.Optimizer | None,
         training: Source,
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
         optimiser = optimiser or setup.copied_optimiser(None)
-        setup.check_layers(network, training)
-        network = setup.prepared_network(network, self.settings, training, validation)
-        config = keras.optimizers.serialize(optimiser)
-        return Network(self.settings, network, optimiser, config, arrays_of(network.variables))
+        setup.check_layers(model, training)
+        closed_form, sets = ClosedForm.of(model), (training, validation)
+        network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        return Network(
+            self.settings,
+            network,
+            optimiser,
+            keras.optimizers.serialize(optimiser),
+            arrays_of(network.variables),
+            closed_form=closed_form if network is model else None,
+        )
 
     # Training -------------------------------------------------------------------------------
 
@@ -315,6 +323,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -350,6 +359,11 @@ class IMNN:
             for ln det F of their best linear summaries, solved on some seeds and evaluated on
             others; the last layer, which must be a linear `Dense` layer, is solved anew in each
             iteration, λ and ε have no effect, and what does not improve validation is not kept.
+        gaussianity : float
+            Weight, not negative, of Γ in the loss of "imnn": the sum of squared skewness and excess
+            kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
+            ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
+            the last layer, which is otherwise solved again for ln det F, stays as it is.
 
         Returns
         -------
@@ -377,7 +391,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         run.drive(self.settings.verbose, tqdm_notebook)
         return run
@@ -398,6 +412,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -408,7 +423,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective
+        best, callback, objective, gaussianity
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -434,7 +449,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         return run.start()
 
@@ -609,7 +624,8 @@ class IMNN:
         TypeError, ValueError
             As `evaluate` does.
         RuntimeError
-            Without simulations, if the IMNN was loaded without its data.
+            Without simulations, if the IMNN was loaded without data and its file has none:
+            version 0.1.0 did not save the summaries, and more than 64 MB are never saved.
 
         Examples
         --------
@@ -617,14 +633,54 @@ class IMNN:
         (2, 2)
         """
         given = fiducial, derivative, external
+        summaries = self._network.summaries
         if any(part is not None for part in given):
-            source: Source = self._other_source(*given)
-        elif self._trainer is None:
+            summaries = self._network.summariser.summaries(self._other_source(*given))
+        if summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        else:
-            source = self._trainer.validation or self._trainer.training
-        summaries = self._network.summariser.summaries(source)
-        return SummarySet(*summaries, self.θ_fid, self.δθ, source.n_external)
+        return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
+
+    def novelty(self, data: Any, external: Any = None) -> Novelty:
+        """Tell whether observations are like the simulations that F is estimated from.
+
+        Compared are the estimate, the summaries, and the features that a linear last layer makes
+        them of, beyond what other parameters explain; see `imnn_lab.diagnostics.novelty`. An IMNN
+        that was loaded without its data compares no features.
+
+        Parameters
+        ----------
+        data, external
+            As for `get_estimate`.
+
+        Returns
+        -------
+        imnn_lab.diagnostics.Novelty
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `get_estimate` does.
+        RuntimeError
+            As `summary_set` does; or while a fit runs.
+
+        Examples
+        --------
+        >>> imnn.novelty(fiducial[:3]).is_novel.shape
+        (3,)
+        """
+        self._refuse_while_fitting("compare data with its simulations")
+        estimator = self.estimator
+        compared = estimator.summaries(data, external), self.summary_set()
+        before = last_layer.before_last_layer(self.model)
+        if before is None or self._trainer is None:
+            return novelty(*compared)
+        source = self._trainer.validation or self._trainer.training
+        summariser = Summariser(before, self.settings.dtype)
+        others = estimator.statistics, estimator.θ_fid, estimator.input_shape
+        observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
+        features = summariser.summaries(source)
+        simulated = SummarySet(*features, self.θ_fid, self.δθ, source.n_external)
+        return novelty(*compared, observed, simulated)
 
     def plot(
         self,
@@ -795,15 +851,18 @@ class IMNN:
         return imnn
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
-        if self.run is not None and not self.run.has_ended:
-            raise RuntimeError(
-                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
-                "(`imnn.run.stop()`) before you copy or pickle the IMNN."
-            )
+        self._refuse_while_fitting("copy or pickle the IMNN")
         network = packed_network(self.model)
         return _unpickled, (type(self), self._archive(), network, self._network.preprocess)
 
     # Inside ---------------------------------------------------------------------------------
+
+    def _refuse_while_fitting(self, what: str) -> None:
+        if self.run is not None and not self.run.has_ended:
+            raise RuntimeError(
+                "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
+                f"(`imnn.run.stop()`) before you {what}."
+            )
 
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()
@@ -870,6 +929,7 @@ def _restored(
         archive.initial,
         archive.history,
         archive.statistics,
+        archive.summaries,
         archive.training_state if is_saved else [],
         archive.next,
         archive.ridge,

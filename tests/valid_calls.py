@@ -99,6 +99,43 @@ def inference_calls(directory):
     return calls
 
 
+def diagnostic_calls():
+    """Return those of diagnostics that take draws and posteriors."""
+    from imnn_lab import LFI, diagnostics
+
+    drawn = {
+        "simulator": noisy, "prior": problem.PRIOR, "get_estimate": problem.get_estimate,
+        "Fisher": problem.F,
+    }  # fmt: skip
+    pairs = diagnostics.draw_pairs(**drawn, n=60, verbose=False, seed=1)
+    posteriors, report = diagnostics.gaussian_posteriors(pairs), diagnostics.calibration(pairs)
+    ABC = LFI.ApproximateBayesianComputation(problem.OBSERVED, **drawn, seed=1, verbose=False)
+    ABC(200)
+    rng = np.random.default_rng(1)
+    fiducial, derivative = rng.normal(size=(60, 3)), rng.normal(size=(30, 2, 2, 3))
+    simulated_set = diagnostics.SummarySet(fiducial, derivative, np.zeros(2), np.full(2, 0.1))
+    functions = {name: drawn[name] for name in ("simulator", "get_estimate")}
+    simulated = functions | {"pairs": pairs, "max_simulations": 20, "most": 2, "draws": 10}
+    return {
+        "draw_pairs": (diagnostics.draw_pairs, drawn | {"n": 20, "verbose": False}),
+        "pairs_of": (diagnostics.pairs_of, {"ABC": ABC}),
+        "calibration": (diagnostics.calibration, {"pairs": pairs}),
+        "calibration_of": (diagnostics.calibration_of, {"posteriors": posteriors}),
+        "calibration_of_rejection": (diagnostics.calibration_of_rejection, {"pairs": pairs}),
+        "Calibration.coverage": (report.coverage, {"mass": 0.5}),
+        "gaussian_posteriors": (diagnostics.gaussian_posteriors, {"pairs": pairs}),
+        "rejection_posteriors": (diagnostics.rejection_posteriors, {"pairs": pairs}),
+        "population_posteriors": (diagnostics.population_posteriors, simulated),
+        "over_fitting": (
+            diagnostics.over_fitting,
+            {"training": simulated_set.statistics, "validation": simulated_set},
+        ),
+        "novelty": (diagnostics.novelty, {"observed": np.zeros(3), "simulated": simulated_set}),
+        "epsilon_advisor": (diagnostics.epsilon_advisor, {"ABC": ABC}),
+        "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),
+    }
+
+
 def problem_calls():
     """Return those of the toy problems."""
     from imnn_lab import problems
@@ -166,6 +203,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),

@@ -3,7 +3,48 @@
 Each report holds numbers, and a `Verdict`: a light, a sentence, and what to do.
 """
 
+from imnn_lab.diagnostics.calibrations import (
+    Calibration,
+    calibration,
+    calibration_of,
+    calibration_of_rejection,
+)
+from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
+from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
+from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
+from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
+from imnn_lab.diagnostics.posteriors import (
+    Posteriors,
+    gaussian_posteriors,
+    population_posteriors,
+    rejection_posteriors,
+)
+from imnn_lab.diagnostics.recalibration import Recalibration, recalibrate
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 
-__all__ = ["Light", "SummarySet", "Verdict"]
+__all__ = [
+    "Calibration",
+    "Distances",
+    "EpsilonAdvice",
+    "Light",
+    "Novelty",
+    "OverFitting",
+    "Pairs",
+    "Posteriors",
+    "Recalibration",
+    "SummarySet",
+    "Verdict",
+    "calibration",
+    "calibration_of",
+    "calibration_of_rejection",
+    "draw_pairs",
+    "epsilon_advisor",
+    "gaussian_posteriors",
+    "novelty",
+    "over_fitting",
+    "pairs_of",
+    "population_posteriors",
+    "recalibrate",
+    "rejection_posteriors",
+]

@@ -75,7 +75,7 @@ class SummarySet:
 
         Parameters
         ----------
-        fiducial, derivative : ndarray of int, or slice
+        fiducial, derivative : ndarray of int, shape (n,), or slice
             Which; an index that stands twice counts twice.
         """
         chosen = self.fiducial[fiducial], self.derivative[derivative]

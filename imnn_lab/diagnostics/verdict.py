@@ -22,6 +22,7 @@ class Verdict:
     Attributes
     ----------
     light : Light
+        How far it can be trusted.
     words : str
         What was found, with its numbers: whole sentences.
     remedy : str

@@ -322,6 +322,17 @@ class ApproximateBayesianComputation(SimulatedInference):
         return self._draws
 
     @property
+    def drawn_from_prior(self) -> bool:
+        """Whether the draws were made at parameters from the prior, not at given ones."""
+        return self._from_prior
+
+    @property
+    def accepted_ε(self) -> tuple[float, ...] | None:
+        """Radius ε of acceptance of each target; None if none are accepted yet."""
+        found = self._acceptances
+        return None if found is None else tuple(acceptance.ε for acceptance in found)
+
+    @property
     def acceptances(self) -> list[Acceptance]:
         """What `accept_reject` decided for each target.
 

@@ -16,8 +16,8 @@ from imnn_lab.keras_private import (
     innermost,
     rate_of,
 )
-from imnn_lab.networks import last_layer
 from imnn_lab.networks.fitted_layers import fit_layers
+from imnn_lab.networks.last_layer import ClosedForm, whiten
 from imnn_lab.networks.tangents import check_tangents
 from imnn_lab.settings import Settings
 from imnn_lab.sources.source import Source
@@ -224,7 +224,11 @@ def _check_optimiser(optimiser: keras.optimizers.Optimizer) -> None:
 
 
 def prepared_network(
-    model: keras.Model, settings: Settings, training: Source, validation: Source | None
+    model: keras.Model,
+    settings: Settings,
+    training: Source,
+    validation: Source | None,
+    closed_form: ClosedForm | None,
 ) -> keras.Model:
     """Fit the layers of a network, start it in closed form and whiten it; return the one to train.
 
@@ -234,23 +238,22 @@ def prepared_network(
     training = training.fixed()
     most = max(MOST_VALUES // math.prod(settings.input_shape), 100)
     fit_layers(model, training.fiducial(most))
-    layer = last_layer.last_dense_layer(model)
-    if layer is not None and layer.input.shape[-1] < settings.n_summaries:
+    n_features = math.inf if closed_form is None else closed_form.layer.input.shape[-1]
+    if n_features < settings.n_summaries:
         expected = (
             f"have at least n_summaries = {settings.n_summaries} features before its last layer"
         )
-        received = f"{layer.input.shape[-1]}"
         remedy = "Its summaries would be copies of each other: give the layer before more units."
-        raise ValueError(checks.wording("`model`", expected, received, remedy))
-    if settings.warm_start and layer is not None:
-        last_layer.start(layer, model, training, validation, whitened=settings.whiten)
+        raise ValueError(checks.wording("`model`", expected, f"{n_features}", remedy))
+    if settings.warm_start and closed_form is not None:
+        closed_form.start(training, validation, whitened=settings.whiten)
         return model
     return _whitened(model, settings, training) if settings.whiten else model
 
 
 def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras.Model:
     statistics = Compressor(model).statistics(training)
-    A = last_layer.whiten(statistics.network_C)
+    A = whiten(statistics.network_C)
     if A is None:
         remedy = "Two summaries may be copies of each other, or the network ignores its input."
         expected = "give summaries with a regular covariance for the training set"

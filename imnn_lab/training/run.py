@@ -33,6 +33,7 @@ class FitPlan:
 
     regularisation: Regularisation
     objective: str
+    gaussianity: float
     n_iterations: int | None
     patience: int | None
     min_iterations: int
@@ -57,7 +58,8 @@ class FitPlan:
             raise TypeError(checks.wording("`callback`", "be callable", checks.describe(callback)))
         plan = cls(
             regularisation=Regularisation(λ, ε),
-            objective=checks.one_of("objective", given["objective"], OBJECTIVES),
+            objective=(objective := checks.one_of("objective", given["objective"], OBJECTIVES)),
+            gaussianity=_gaussianity(given["gaussianity"], objective),
             n_iterations=checks.optional_integer("n_iterations", given["n_iterations"], 0),
             patience=checks.optional_integer("patience", given["patience"], 1),
             min_iterations=checks.optional_integer("min_iterations", min_iterations, 0) or 0,
@@ -73,6 +75,16 @@ class FitPlan:
                 "Try fit(patience=100)."
             )
         return plan
+
+
+def _gaussianity(value: Any, objective: str) -> float:
+    result = checks.number("gaussianity", value)
+    if result < 0:
+        raise ValueError(checks.wording("`gaussianity`", "not be negative", result))
+    if result and objective != "imnn":
+        expected = f"be 0 with objective={objective!r}, which trains no summaries but features"
+        raise ValueError(checks.wording("`gaussianity`", expected, result, "Leave one out."))
+    return result
 
 
 class Run:
@@ -388,7 +400,7 @@ class Run:
     def _record(self, record: dict[str, np.ndarray], seconds: float) -> None:
         iterations = record["iteration"]
         n, pair = len(iterations), self.regularisation
-        settings = {"λ": pair.λ, "ε": pair.ε, "α": pair.α}
+        settings = {"λ": pair.λ, "ε": pair.ε, "α": pair.α, "gaussianity": self.plan.gaussianity}
         record = record | {name: np.full(n, value) for name, value in settings.items()}
         record["seconds"] = self._seconds + seconds * np.arange(1, n + 1) / n
         self._seconds += seconds

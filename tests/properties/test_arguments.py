@@ -16,7 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_values import MAKERS, ODD, is_ours
 from public_names import public_members, public_objects
-from valid_calls import inference_calls, matched_calls, problem_calls, signature, training_calls
+from valid_calls import (
+    diagnostic_calls,
+    inference_calls,
+    matched_calls,
+    problem_calls,
+    signature,
+    training_calls,
+)
 
 from imnn_lab import checks
 from imnn_lab.networks import choice, setup
@@ -37,7 +44,10 @@ BEHIND = {
     "SimulatedBatch", "batches", "default_size", "simulate", "Estimator",
     "Estimator.from_summaries", "SteeringMark", "Independent",
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
-    "Candidate", "Choice", "Pairing", "Pairing.describe",
+    "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
+    "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
+    "Novelty", "Distances",
+    "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
 }  # fmt: skip
 
 
@@ -69,7 +79,8 @@ CHECKED = sorted(set(PUBLIC) - BEHIND)
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
     place = tmp_path_factory.mktemp("calls")
-    found = inference_calls(place) | problem_calls() | matched_calls() | training_calls(place)
+    found = inference_calls(place) | problem_calls() | diagnostic_calls() | matched_calls()
+    found |= training_calls(place)
     return {name: call for name, call in found.items() if name in CHECKED}
 
 

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import doctest
+import enum
 import inspect
 import pkgutil
 import pydoc
@@ -46,7 +47,7 @@ def missing(signed, docstrings):
     if isinstance(signed, property | cached_property):
         function = signed.fget if isinstance(signed, property) else signed.func
         return [*_unsaid_result(function, parsed, True), *_unsaid_errors(function, parsed)]
-    if inspect.isclass(signed) and issubclass(signed, Exception):
+    if inspect.isclass(signed) and issubclass(signed, Exception | enum.Enum):
         return []
     complaints = _undocumented(signed, parsed)
     if inspect.isclass(signed):

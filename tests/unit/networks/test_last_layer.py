@@ -9,6 +9,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from makers import plain_imnn
 
 from imnn_lab.networks import last_layer
 from imnn_lab.results import FisherStatistics
@@ -459,7 +460,7 @@ def test_start_gives_mean_0_unit_covariance_and_the_information_of_all_features(
     source = ArraySource(fiducial, derivative, δθ, "float64")
     other = ArraySource(*simulations(20_000, 20_000, seed=0), "float64") if has_validation else None
     _, model, layer = identity(3)
-    readout = last_layer.start(layer, model, source, other, whitened=is_whitened)
+    readout = last_layer.ClosedForm(model, layer).start(source, other, whitened=is_whitened)
     y = model(fiducial).numpy()
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-9)
     own = (
@@ -485,7 +486,7 @@ def test_too_few_simulations_for_two_halves_are_refused():
     source = ArraySource(*simulations(3, 3), "float64")
     _, model, layer = identity(3)
     with pytest.raises(ValueError, match=r"takes 4 simulations. Received n_s = 3 and n_d = 3"):
-        last_layer.start(layer, model, source, None)
+        last_layer.ClosedForm(model, layer).start(source, None)
 
 
 def dense(**keywords):
@@ -506,3 +507,17 @@ def test_only_a_trainable_linear_dense_layer_is_started(last, is_suitable):
     layer = last()
     model = keras.Sequential([keras.Input((2,)), layer])
     assert last_layer.last_dense_layer(model) is (layer if is_suitable else None)
+
+
+def test_features_are_traced_once_for_all_fits(monkeypatch):
+    real, traced = last_layer._sums, []
+
+    def sums(compressor, source):
+        traced.append(source)
+        return real(compressor, source)
+
+    monkeypatch.setattr(last_layer, "_sums", sums)
+    imnn = plain_imnn()
+    imnn.fit(1)
+    imnn.fit(1, objective="projected")
+    assert len(traced) == 2  # training and validation
