@@ -158,6 +158,23 @@ def problem_calls():
     }
 
 
+def matched_calls():
+    """Return those of draws that stay paired."""
+    from scipy import stats
+
+    from imnn_lab import matched
+
+    of_simulator = {"simulator": noisy, "θ_fid": [0, 1], "δθ": [0.1, 0.1], "n": 12}
+    parameters = {
+        "uniform": {"size": 3}, "poisson": {}, "binomial": {"n": 5, "p": 0.5},
+        "negative_binomial": {"n": 5, "p": 0.5}, "gamma": {"shape": 2.0}, "beta": {"a": 1, "b": 2},
+        "standard_t": {"df": 3}, "vonmises": {"mu": 0, "kappa": 1},
+        "draw": {"distribution": stats.norm(1, 2)},
+    }  # fmt: skip
+    calls = {name: (getattr(matched, name), {"rng": 1} | p) for name, p in parameters.items()}
+    return calls | {"check": (matched.check, of_simulator)}
+
+
 def training_calls(directory):
     """Return those of networks, their training, and the pages that show them."""
     from makers import gaussian_data, small_imnn, small_network
