@@ -18,6 +18,7 @@ from imnn_lab.estimator import Estimator, Summariser
 from imnn_lab.history import History
 from imnn_lab.networks import last_layer
 from imnn_lab.networks.setup import same_optimiser
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
@@ -119,6 +120,8 @@ class Trainer:
         Whether to save at the end of a run.
     overwrites : bool
         Whether another network that is saved there may be replaced.
+    replicas : Replicas
+        What shares the simulations; the first worker alone saves.
     """
 
     def __init__(
@@ -129,8 +132,10 @@ class Trainer:
         path: Path | None,
         saves: bool,
         overwrites: bool,
+        replicas: Replicas,
     ) -> None:
-        self.network, self.path = network, path
+        self.network, self.replicas = network, replicas
+        self.path = path if replicas.is_chief else None
         self.saves, self.overwrites = saves, overwrites
         self.training, self.validation = training, validation
         self.run: Run | None = None
@@ -144,6 +149,7 @@ class Trainer:
 
     def new_run(self, plan: FitPlan) -> Run:
         """Return a run that is ready to be driven; refuse while another goes on."""
+        self.replicas.check_outside()
         with self._lock:
             if self.run is not None and not self.run.has_ended:
                 raise RuntimeError(
@@ -199,7 +205,7 @@ class Trainer:
             network.optimiser, self._graph = same_optimiser(self._as_given), None
         if self._graph is None:
             self._graph = TrainingGraph(
-                network.model, network.optimiser, self.training, self.validation
+                network.model, network.optimiser, self.training, self.validation, self.replicas
             )
         graph = self._graph
         if reset:
@@ -226,17 +232,25 @@ class Trainer:
         graph.learning_rate.factor.assign(1.0)
 
     def _begin(self, run: Run) -> None:
-        """Prepare the projected objective, unless an interrupted fit goes on."""
-        network = self.network
+        """Prepare the projected objective, unless an interrupted fit goes on.
+
+        Workers start from the state of the first.
+        """
+        network, replicas = self.network, self.replicas
+        replicas.check_same("arguments of `fit`", (replace(run.plan, callback=None), run.next))
+        replicas.share(run.graph.state())
         if self._projected is not None and run.objective == "projected":
             if network.ridge is None:
-                network.ridge = self._projected.choose_ridge(self.training, self.validation)
+                ridge = self._projected.choose_ridge(self.training, self.validation)
+                network.ridge = replicas.numbers_of_chief(ridge)
+                replicas.share(network.model.variables)
                 self._untrained = arrays_of(network.model.variables)
             self._projected.ridge.assign(network.ridge)
 
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
-        if isinstance(run.error, FloatingPointError):
+        is_not_finite = isinstance(run.error, FloatingPointError)
+        if is_not_finite:
             run.graph.take_best()
             self._start_optimiser_anew(run.graph)
         is_projected = run.objective == "projected"
@@ -246,6 +260,8 @@ class Trainer:
                 self._solve_again()
             if is_projected and self._untrained:
                 self._try(lambda: assign(run.graph.model.variables, self._untrained, "It"))
+        if run.error is None or is_not_finite:  # other errors are those of one worker
+            self.replicas.share(self.network.model.variables)
         self.recompute()
         if self.saves and self.path is not None:
             self._write(self.archive(), self.path, run)
