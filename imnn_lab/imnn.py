@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fishe
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.history import History
+from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
@@ -143,6 +147,15 @@ class IMNN:
         averages of the latest.
     overwrite : bool
         Whether to replace another network that is saved in ``directory/filename``.
+    strategy : tf.distribute.Strategy, optional
+        `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
+        of a fit the simulations of training and validation are shared out among its replicas, and
+        summaries and gradients are summed over them, so that F and gradient are those of one
+        device. All else (checks of the data, fitted layers, closed form, layers that do not
+        change, final statistics) is computed by each worker for all simulations, which it keeps in
+        memory. Workers are given the same arguments and call the same methods; weights, seed and
+        the choice of model=None are those of the first one (the chief), which alone saves, shows
+        progress and is steered. A stop of any worker stops all. It is never saved.
 
     Attributes
     ----------
@@ -211,6 +224,7 @@ class IMNN:
         external: Any = None,
         simulator: Callable[[Any, Any], Any] | None = None,
         overwrite: bool = False,
+        strategy: Any = None,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
@@ -220,6 +234,7 @@ class IMNN:
             has_external=external is not None,
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
+        replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
         saves, loads = checks.boolean("save", save), checks.boolean("load", load)
         if path is None and (loads or saves or weights is not None):
@@ -230,14 +245,15 @@ class IMNN:
         self._overwrites = checks.boolean("overwrite", overwrite)
         weights_file = _weights_file(path, weights)
         archive = Archive.read(path) if loads and path is not None else None
-        if path is not None and saves:
+        if path is not None and saves and replicas.is_chief:
             fingerprint = archive.fingerprint if archive else "a new network"
             check_directory(path, fingerprint, self._overwrites)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        self._assemble(settings, data, model, optimiser, archive, path, saves)
+        with replicas.placed():
+            self._assemble(settings, data, model, optimiser, archive, path, saves, replicas)
         if weights_file is not None:
             with storage.whole(weights_file):
                 if archive is not None:
@@ -254,24 +270,36 @@ class IMNN:
         archive: Archive | None,
         path: Path | None,
         saves: bool = False,
+        replicas: Replicas | None = None,
     ) -> None:
+        self._replicas = replicas = replicas or Replicas()
+        _check_shared(settings, data, replicas)
+        settings = _of_chief(settings, replicas)
         self.settings, self._path = settings, path
         self._candidates: tuple[Candidate, ...] = ()
         given = None if optimiser is None else setup.copied_optimiser(optimiser)
         if given is not None:
             setup.check_type(given, settings.dtype)
-        training, validation = sources(settings, **data, is_needed=archive is None)
+        in_memory = settings if replicas.n == 1 else replace(settings, cache="memory")
+        training, validation = sources(in_memory, **data, is_needed=archive is None)
+        if replicas.has_others:
+            replicas.check_same("settings and data", _digest(settings, training, validation))
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
             with storage.whole(where / STATE, setup.OWN_OPTIMISER):
                 saved = setup.saved_optimiser(archive.optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._chosen_network(training, validation) if model is None else model
             network = setup.checked_network(network, settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
+            replicas.share(network.variables)
             most = comfortable_chunk(network)
             training = training.limited(most)
             validation = validation and validation.limited(most)
@@ -280,7 +308,7 @@ class IMNN:
             self._network.preprocess = data["map_fn"]
         if training is not None:
             self._trainer = Trainer(
-                self._network, training, validation, path, saves, self._overwrites
+                self._network, training, validation, path, saves, self._overwrites, replicas
             )
             if archive is None:
                 self._trainer.recompute()
@@ -298,6 +326,7 @@ class IMNN:
         setup.check_layers(model, training)
         closed_form, sets = ClosedForm.of(model), (training, validation)
         network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        self._replicas.share(network.variables)
         return Network(
             self.settings,
             network,
@@ -395,7 +424,7 @@ class IMNN:
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
-        run.drive(self.settings.verbose, tqdm_notebook)
+        run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
 
     @checks.greek_keywords
@@ -775,6 +804,7 @@ class IMNN:
         imnn_lab.dashboards.TrainingDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
+        self._replicas.check_chief("`explore`")
         from imnn_lab.dashboards.host.notebooks import prepare_notebook
         from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
@@ -793,6 +823,7 @@ class IMNN:
         -------
         imnn_lab.widgets.TrainingWidget
         """
+        self._replicas.check_chief("`widget`")
         from imnn_lab.widgets import TrainingWidget
 
         return TrainingWidget(self, known_det_fisher)
@@ -806,7 +837,7 @@ class IMNN:
         *,
         overwrite: bool = False,
     ) -> Path:
-        """Save everything but the data.
+        """Save everything but the data; of several workers, the first alone does.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
         Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
@@ -846,6 +877,8 @@ class IMNN:
         weight_file = checks.file_name("weight_file", weight_file)
         overwrites = checks.boolean("overwrite", overwrite)
         overwrites |= self._overwrites and directory is None
+        if not self._replicas.is_chief:
+            return path
         check_directory(path, self._network.fingerprint, overwrites)
         self._archive().write(path, self.model, self.estimator, weight_file)
         return path
@@ -863,6 +896,7 @@ class IMNN:
         external: Any = None,
         map_fn: Callable[..., Any] | None = None,
         simulator: Callable[[Any, Any], Any] | None = None,
+        strategy: Any = None,
     ) -> IMNN:
         """Load a saved IMNN; with its data, its training can resume.
 
@@ -874,7 +908,7 @@ class IMNN:
             A network like the saved one, needed if Keras cannot load it without its code.
         fiducial, derivative, validation_fiducial, validation_derivative : data, optional
             Of any kind that `IMNN` takes.
-        external, map_fn, simulator : data or callable, optional
+        external, map_fn, simulator, strategy : data, callable or strategy, optional
             The other arguments of `IMNN` that are not saved.
 
         Returns
@@ -886,21 +920,28 @@ class IMNN:
         FileNotFoundError, ValueError
             If the directory holds none, its network needs code, or the data do not fit.
         """
+        replicas = Replicas.checked(strategy)
         path = checks.path("directory", directory)
         archive = Archive.read(path)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        return cls._from_archive(archive, data, model, path)
+        return cls._from_archive(archive, data, model, path, replicas)
 
     @classmethod
     def _from_archive(
-        cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
+        cls,
+        archive: Archive,
+        data: dict[str, Any],
+        model: keras.Model | None,
+        path: Path | None,
+        replicas: Replicas,
     ) -> IMNN:
         imnn = cls.__new__(cls)
         imnn._overwrites = False
-        imnn._assemble(archive.settings, data, model, None, archive, path)
+        with replicas.placed():
+            imnn._assemble(archive.settings, data, model, None, archive, path, False, replicas)
         return imnn
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
@@ -967,10 +1008,14 @@ class IMNN:
         return self._trainer.new_run(plan)
 
     def _chosen_network(self, training: Source, validation: Source | None) -> keras.Model:
+        if not self._replicas.is_chief:
+            return unpacked_network(self._replicas.bytes_of_chief(b""))
         choice = chosen_network(self.settings, training, validation)
         self._candidates = choice.candidates
         if self.settings.verbose:
             announce(str(choice))
+        if self._replicas.has_others:
+            self._replicas.bytes_of_chief(packed_network(choice.model))
         return choice.model
 
     def _refresh(self) -> None:
@@ -986,7 +1031,32 @@ def _unpickled(
 ) -> IMNN:
     """Return what was pickled or copied: as after save and load, without data or directory."""
     data = dict.fromkeys(DATA) | {"map_fn": map_fn}
-    return cls._from_archive(archive, data, unpacked_network(network), None)
+    return cls._from_archive(archive, data, unpacked_network(network), None, Replicas())
+
+
+def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) -> None:
+    """Refuse simulations that replicas cannot share."""
+    if replicas.n == 1:
+        return
+    if data["simulator"] is not None:
+        remedy = "Make the simulations first (`imnn_lab.simulate`), or use one replica."
+        expected = f"be given data, of which each of its {replicas.n} replicas has a share"
+        raise ValueError(checks.wording("`strategy`", expected, "`simulator`", remedy))
+    if settings.cache in ("disk", None):
+        expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
+        raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))
+
+
+def _of_chief(settings: Settings, replicas: Replicas) -> Settings:
+    """Return the settings with the seeds of the first worker."""
+    (seed,) = replicas.numbers_of_chief([settings.simulation_seed])
+    return replace(settings, simulation_seed=int(seed))
+
+
+def _digest(settings: Settings, *given: Source | None) -> tuple[Settings, list[int]]:
+    """Return what must be the same for all workers."""
+    sums = [source.checksum() for source in given if isinstance(source, ArraySource)]
+    return replace(settings, seed=None, verbose=True), sums
 
 
 def _data(*given: Any) -> dict[str, Any]:
