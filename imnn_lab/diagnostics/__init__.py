@@ -13,6 +13,7 @@ from imnn_lab.diagnostics.assumptions import (
 )
 from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
 from imnn_lab.diagnostics.forecast import Forecast
+from imnn_lab.diagnostics.gap import InformationGap, information_gap
 from imnn_lab.diagnostics.other_codes import Transfer, transfer
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
@@ -22,6 +23,7 @@ __all__ = [
     "Forecast",
     "Gaussianity",
     "HonestFisher",
+    "InformationGap",
     "Light",
     "Linearity",
     "SummarySet",
@@ -31,6 +33,7 @@ __all__ = [
     "fisher_estimates",
     "gaussianity",
     "honest_fisher",
+    "information_gap",
     "linearity",
     "transfer",
 ]

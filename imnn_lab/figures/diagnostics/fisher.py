@@ -12,6 +12,7 @@ from imnn_lab.diagnostics import (
     Forecast,
     Gaussianity,
     HonestFisher,
+    InformationGap,
     Linearity,
     Transfer,
 )
@@ -89,6 +90,18 @@ def transfer(report: Transfer) -> Panels:
     units, references = report.errors, (("noticeable", SHIFTED), ("", -SHIFTED))
     values, errors = report.bias / units, report.bias_errors / units
     return _by_name("shift / error", report.labels, values, references, errors)
+
+
+def information_gap(report: InformationGap) -> Panels:
+    """Describe the marginal errors of the network, of known summaries, and of both.
+
+    Parameters
+    ----------
+    report : InformationGap
+    """
+    best = report.most.errors / list(report.ratios.values())[-1]
+    errors = {name: each.errors for name, each in report.found.items()}
+    return _relative(errors, best, report.labels)
 
 
 def _by_name(
