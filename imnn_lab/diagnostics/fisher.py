@@ -34,6 +34,7 @@ from imnn_lab.results import inverse, log_determinant
 MOST_GROUPS, MOST_PRODUCTS = 1000, 2 * 10**7
 SHRUNK, ENLARGED = np.logspace(6, -2, 41), np.linspace(0, 2.5, 13)
 UNSURE, UNKNOWN = 1.5, 3.0  # ends of a bracket of a marginal error: upper over lower
+SINGULAR = 1e-12  # least eigenvalue of F in units of its diagonal
 NEEDS_MORE_THAN = 2  # fiducial simulations beside one for each summary
 TEST = "Give simulations that took part in no choice: `test=(fiducial, derivative)`."
 ROLES = {
@@ -478,10 +479,24 @@ def enough(summaries: SummarySet) -> None:
         if n < fewest:
             expected = f"hold at least {fewest} {name} simulations"
             raise ValueError(checks.wording("`summaries`", expected, n))
-    if not np.isfinite(summaries.statistics.log_det_F):
+    if not tells_apart(summaries):
         expected = "tell all parameters apart"
         remedy = "Check that they respond to every parameter, and are not functions of one another."
         raise ValueError(checks.wording("`summaries`", expected, "a singular F", remedy))
+
+
+def tells_apart(summaries: SummarySet) -> bool:
+    """Return whether F is that of all parameters, not singular but for rounding.
+
+    Parameters
+    ----------
+    summaries : SummarySet
+    """
+    F = summaries.statistics.F
+    if not np.isfinite(F).all() or not (np.diag(F) > 0).all():
+        return False
+    size = np.sqrt(np.diag(F))
+    return bool(np.linalg.eigvalsh(F / np.outer(size, size))[0] > SINGULAR)
 
 
 def checked_labels(labels: Any, n_params: int) -> tuple[str, ...]:

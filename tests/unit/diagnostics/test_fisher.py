@@ -226,6 +226,9 @@ def test_too_few_and_no_summaries_are_refused():
         honest_fisher(known_summaries(4))
     with pytest.raises(TypeError, match="`summaries` must be a SummarySet"):
         honest_fisher(np.ones((3, 2)))
+    one = known_summaries(50)
+    with pytest.raises(ValueError, match="must tell all parameters apart"):
+        honest_fisher(summary_set(one.fiducial[:, :1], one.slopes[..., :1]))
     with pytest.raises(ValueError, match="2 different names"):
         honest_fisher(known_summaries(50), labels=["a", "a"])
 
