@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from imnn_lab import checks, storage
+from imnn_lab import checks, retraining, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
 from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
+from imnn_lab.executors import Executor, as_executor
 from imnn_lab.history import History
 from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import last_layer, setup
@@ -764,6 +765,110 @@ class IMNN:
             summaries = self.summary_set(*given)
         return honest_fisher(summaries, level=level, labels=labels, role=role)
 
+    def retrain_at_estimate(
+        self,
+        observation: Any,
+        simulator: Callable[[np.ndarray, int], Any],
+        seed: int,
+        *,
+        prior: Any = None,
+        max_rounds: int = 3,
+        settled: float = 0.5,
+        fit: Callable[[IMNN], Any] | None = None,
+        directory: str | Path | None = None,
+        executor: Executor | None = None,
+        verbose: bool | None = None,
+    ) -> retraining.Retraining:
+        """Move the fiducial parameters to the estimate of an observation, and train there.
+
+        In each round, a campaign makes as many simulations at the estimate as this IMNN has, for
+        training and for validation; a copy of the network starts on them, with its linear last
+        layer solved anew in closed form. This IMNN stays as it is.
+
+        The observation chooses where the network is trained, and nothing else. It must not be used
+        twice: the prior stays that of before, never the posterior of an earlier round, and only
+        the last posterior is quoted.
+
+        Parameters
+        ----------
+        observation : array, shape input_shape
+            One observation, without external summaries.
+        simulator : callable
+            ``simulator(parameters, seed)`` as for `imnn_lab.campaign.training_set`.
+        seed : int
+            Determines all simulations.
+        prior : any, optional
+            Simulations stay within its bounds; see `imnn_lab.inference.as_prior`.
+        max_rounds : int
+            No round begins after this number.
+        settled : float
+            It ends when the estimate lies less than this many σ from the fiducial.
+        fit : callable, optional
+            ``fit(imnn)`` trains the network of each round further.
+        directory : str or Path, optional
+            Keeps simulations, networks and fiducial parameters; the same call resumes there.
+        executor : concurrent.futures.Executor, optional
+            Where to simulate.
+        verbose : bool, optional
+            Print the number of simulations of each round before it begins, and show progress; by
+            default as this IMNN does.
+
+        Returns
+        -------
+        imnn_lab.retraining.Retraining
+            With the last IMNN, and the fiducial parameters of all rounds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid, the IMNN has external summaries or exact derivatives, or
+            `directory` belongs to another retraining.
+        RuntimeError
+            While a fit runs.
+        SimulationError
+            If too many simulations fail.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> observed = problem.simulator(np.array([[0.5, 2.5]]), 8)[0]  # far from θ_fid = (0, 1)
+        >>> moved = imnn.retrain_at_estimate(observed, problem.simulator, seed=9)
+        >>> moved.reason, bool(moved.distances[-1] < 0.5 < moved.distances[0])
+        ('settled', True)
+        """
+        self._refuse_while_fitting("retrain it elsewhere")
+        if self.δθ is None or self.statistics.n_external:
+            received = "exact derivatives" if self.δθ is None else "external summaries"
+            expected = "be trained with simulations at θ_fid ± δθ/2 alone"
+            raise ValueError(checks.wording("An IMNN that is retrained", expected, received))
+        if self.get_estimate(observation).ndim != 1:
+            expected = f"be one, of shape {self.settings.input_shape}"
+            received = f"shape {np.shape(observation)}"
+            raise ValueError(checks.wording("`observation`", expected, received))
+        fit = None if fit is None else checks.function("fit", fit, "an IMNN to anything")
+        simulator = checks.function("simulator", simulator, "(parameters, seed) to a simulation")
+        executor = as_executor(executor)
+        within = retraining.checked_prior(prior, self.δθ)
+        max_rounds = checks.integer("max_rounds", max_rounds, 0)
+        settled = checks.number("settled", settled, above=0)
+        seed = checks.integer("seed", seed, 0, maximum=checks.LARGEST_SEED)
+        show = self.settings.verbose if verbose is None else checks.boolean("verbose", verbose)
+        counts = self.settings.n_s, self.settings.n_d
+        held_out = counts if self.validation is None else (self.validation.n_s, self.validation.n_d)
+        if directory is not None:
+            directory = retraining.checked_directory(
+                directory, observation=retraining.digest(observation), seed=seed,
+                θ_fid=self.θ_fid.tolist(), counts=[*counts, *held_out],
+            )  # fmt: skip
+
+        def renew(place: Path | None, θ: np.ndarray, training: Any, validation: Any) -> IMNN:
+            data = dict(zip(DATA, [*training, *validation], strict=False))
+            return self._renewed(place, θ, data, fit)
+
+        given = self.δθ, counts, held_out, seed, executor, directory, show
+        rounds = retraining.Rounds(simulator, renew, *given)
+        return retraining.retrain(self, observation, rounds, within, max_rounds, settled)
+
     def plot(
         self,
         regulariser: bool = True,
@@ -960,6 +1065,30 @@ class IMNN:
 
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()
+
+    def _renewed(
+        self,
+        place: Path | None,
+        θ_fid: np.ndarray,
+        data: dict[str, Any],
+        fit: Callable[[IMNN], Any] | None,
+    ) -> IMNN:
+        """Return a copy at other fiducial parameters, started on data, or as it was saved."""
+        preprocess = self._network.preprocess
+        if place is not None and (place / STATE).is_file():
+            return type(self).load(place, **data, map_fn=preprocess)
+        kept = asdict(self.settings)
+        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed"):
+            del kept[name]
+        kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
+        model = unpacked_network(packed_network(self.model))
+        optimiser = setup.saved_optimiser(self._network.optimiser_config)
+        renewed = type(self)(θ_fid=θ_fid, model=model, optimiser=optimiser, **kept, **data)
+        if fit is not None:
+            fit(renewed)
+        if place is not None:
+            renewed.save(place)
+        return renewed
 
     def _source(self, *given: Any) -> Source:
         """Return the source of simulations, by default that of validation or training."""

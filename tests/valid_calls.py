@@ -195,6 +195,10 @@ def training_calls(directory):
     few = {"fiducial": data["fiducial"][:3], "derivative": data["derivative"][:3]}
     records = TFRecords(verbose=False)
     written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
+    moved = {
+        "observation": data["fiducial"][0], "simulator": gaussian.simulator, "seed": 1,
+        "max_rounds": 0,
+    }  # fmt: skip
     shown = {"estimator": problem.get_estimate, "prior": problem.PRIOR, "Fisher": problem.F}
     return {
         "IMNN": (IMNN, built | data),
@@ -203,6 +207,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.retrain_at_estimate": (imnn.retrain_at_estimate, moved),
         "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
         "IMNN.honest_fisher": (imnn.honest_fisher, {"test": tuple(fresh.values())}),
         "IMNN.plot": (imnn.plot, {}),
