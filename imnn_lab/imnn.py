@@ -499,7 +499,10 @@ class IMNN:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The networks that model=None chose from; empty if a model was given or loaded."""
+        """The networks that model=None chose from; empty if a model was given or loaded.
+
+        Of several workers, the first alone has them.
+        """
         return self._candidates
 
     @property

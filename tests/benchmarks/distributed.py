@@ -146,16 +146,17 @@ def serial(n):
 
 
 def scaling(seconds, n_rows, n_weights):
-    """Print the seconds per iteration of a million simulations on many workers, on paper."""
+    """Print, from seconds of a core, those of many workers with a million simulations."""
     own, of_all = seconds / n_rows * MANY, serial(MANY)
     n_bytes = 3 * 4 * MANY + n_weights
     print(f"\n{MANY:,} simulations, {LINK * 8e-9:g} Gbit/s, {1e6 * LATENCY:g} µs for a message:")
-    print("workers   seconds   speed-up   bytes sent by each")
+    print(f"{of_all:.3f} s for the loss of all summaries, which each worker computes")
+    print("workers   seconds   speed-up   bytes sent by each   seconds of sending")
     for n in (1, 2, 8, 64):
         talk = ring(n_bytes, n) / LINK + COLLECTIVES * 2 * (n - 1) * LATENCY
         total = own / n + (n > 1) * of_all + talk
         speed_up = (own + of_all) / total
-        print(f"{n:7d} {total:9.3f} {speed_up:10.1f} {ring(n_bytes, n):12.3g}")
+        print(f"{n:7d} {total:9.3f} {speed_up:10.1f} {ring(n_bytes, n):20.3g} {talk:20.3f}")
 
 
 if __name__ == "__main__":
@@ -191,4 +192,4 @@ if __name__ == "__main__":
         f"(summaries of {n_rows:,} simulations, {n_weights // 4:,.0f} weights), "
         f"{exchanged:,.0f} by its sockets"
     )
-    scaling(one, n_rows, n_weights)
+    scaling(busy, n_rows, n_weights)
