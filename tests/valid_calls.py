@@ -234,3 +234,27 @@ def training_calls(directory):
         "linear": (networks.linear, {"input_shape": (8,), "n_summaries": 2}),
         "choose": (networks.choose, data | {"δθ": (0.1, 0.1), "verbose": False}),
     }
+
+
+def fisher_diagnostics_calls():
+    """Return those of diagnostics of F and of what it assumes."""
+    from imnn_lab import diagnostics, problems
+
+    gaussian = problems.gaussian()
+    fiducial, derivative = gaussian.training_set(n_s=60, n_d=60, seed=1)
+    values = (np.stack([x.mean(-1), (x**2).mean(-1)], -1) for x in (fiducial, derivative))
+    summaries = diagnostics.SummarySet(*values, gaussian.θ_fid, gaussian.δθ)
+    given = {"summaries": summaries}
+    forecast = diagnostics.Forecast([[4, 1], [1, 4]], [0, 0], ["a", "b"])
+    honest = diagnostics.honest_fisher(summaries, repetitions=50)
+    alone = ("fisher_estimates", "covariance_check", "gaussianity", "linearity", "information_gap")
+    return {name: (getattr(diagnostics, name), given) for name in alone} | {
+        "honest_fisher": (diagnostics.honest_fisher, given | {"repetitions": 50}),
+        "HonestFisher.extrapolated": (honest.extrapolated, {"factor": 2.0}),
+        "transfer": (diagnostics.transfer, {"own": summaries, "other": summaries}),
+        "Forecast": (diagnostics.Forecast, {"F": [[4, 1], [1, 4]], "θ_fid": [0, 0]}),
+        "Forecast.marginal": (forecast.marginal, {"keep": ["a"]}),
+        "Forecast.conditional": (forecast.conditional, {"fix": ["a"]}),
+        "Forecast.with_prior": (forecast.with_prior, {"prior": {"a": 1.0}}),
+        "Forecast.reparametrised": (forecast.reparametrised, {"J": [[1, 0], [0, 1]]}),
+    }

@@ -48,6 +48,7 @@ class CovarianceCheck:
     p_values : ndarray, shape (n_params,)
         How often F_C would be as large if C did not depend on the parameter.
     labels : tuple of str
+        Names of the parameters.
     """
 
     information: np.ndarray
@@ -91,6 +92,7 @@ def covariance_check(
     Parameters
     ----------
     summaries : SummarySet
+        Of simulations at the fiducial parameters, below and above.
     labels : sequence of str, optional
         Names of the parameters.
     seed : int
@@ -267,6 +269,7 @@ class Linearity:
     is_paired : bool
         Whether fiducial simulations have the seeds of the others, which makes this precise.
     labels : tuple of str
+        Names of the parameters.
     """
 
     curvatures: np.ndarray
@@ -314,6 +317,7 @@ def linearity(summaries: SummarySet, *, labels: Sequence[str] | None = None) -> 
     Parameters
     ----------
     summaries : SummarySet
+        Of simulations at the fiducial parameters, below and above.
     labels : sequence of str, optional
         Names of the parameters.
 

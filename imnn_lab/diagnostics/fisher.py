@@ -79,7 +79,9 @@ class HonestFisher:
     level : float
         The probability with which brackets hold what is true of these summaries.
     n_s, n_d, n_summaries : int
+        Numbers of fiducial and derivative simulations, and of their summaries.
     labels : tuple of str
+        Names of the parameters.
     role : str
         Of these simulations: one of `ROLES`.
     """
@@ -267,6 +269,7 @@ def fisher_estimates(summaries: SummarySet, *, halves: int = 50, seed: Any = 0) 
     Parameters
     ----------
     summaries : SummarySet
+        Of any simulations.
     halves : int
         How many random halves the compressed one is an average over.
     seed : int or numpy.random.Generator

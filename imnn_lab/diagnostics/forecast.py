@@ -201,7 +201,7 @@ class Forecast:
 
     @property
     def degeneracy(self) -> tuple[float, np.ndarray]:
-        """The information of the worst combination of parameters, and that combination.
+        """The information of the worst combination of parameters, and that combination (n_params,).
 
         The first is the least eigenvalue of F in units of the conditional errors, 1 if there is no
         correlation. The second, shape (n_params,), is the change of the parameters, in units of

@@ -36,6 +36,7 @@ class InformationGap:
     exact : ndarray, shape (n_params, n_params), or None
         The exact Fisher information of the data, where it is known.
     labels : tuple of str
+        Names of the parameters.
     """
 
     found: Mapping[str, HonestFisher]

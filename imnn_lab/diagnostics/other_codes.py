@@ -44,6 +44,7 @@ class Transfer:
     n_s : int
         Number of the others' fiducial simulations.
     labels : tuple of str
+        Names of the parameters.
     """
 
     bias: np.ndarray
