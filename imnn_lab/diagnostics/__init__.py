@@ -9,6 +9,7 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of,
     calibration_of_rejection,
 )
+from imnn_lab.diagnostics.derivatives import DerivativeReport, derivative_doctor
 from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
 from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
@@ -25,6 +26,7 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 
 __all__ = [
     "Calibration",
+    "DerivativeReport",
     "Distances",
     "EpsilonAdvice",
     "Light",
@@ -38,6 +40,7 @@ __all__ = [
     "calibration",
     "calibration_of",
     "calibration_of_rejection",
+    "derivative_doctor",
     "draw_pairs",
     "epsilon_advisor",
     "gaussian_posteriors",
