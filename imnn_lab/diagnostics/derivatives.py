@@ -31,7 +31,7 @@ BENT, TOO_BENT = 0.27, 0.7  # second order over first: a bias of 5 and of 33 %
 AIM, SIGNIFICANT = 0.12, 1e-4  # second order that is aimed at, a bias of 1 %; chance of less
 COARSE, TOO_COARSE = 0.1, 0.5  # rounding over difference, rms
 FINE = 0.01  # that is aimed at
-FAR = 20.0  # robust standard deviations of an outlying slope, or √n_d if that is more
+FAR = 20.0  # times the scatter of the others of an outlying slope, or √n_d if that is more
 NOISE_AIM = 0.02  # of F, that n_d is recommended for: 1 % of an error
 ORDER = (Light.RED, Light.AMBER, Light.GREY, Light.GREEN)
 
@@ -376,13 +376,13 @@ def _pairing(whitened: SummarySet) -> Pairing | None:
 
 def _outliers(whitened: SummarySet) -> tuple[np.ndarray, ...]:
     """Return the rows whose slope is far from the others', for each parameter."""
-    slopes = whitened.slopes
+    slopes, n_d = whitened.slopes, whitened.n_d
     away = np.abs(slopes - np.median(slopes, axis=0))
-    scale = 1.4826 * np.median(away, axis=0)
+    others = np.sort(away, axis=0)[: -max(3, n_d // 50)]  # counts differ in few rows
     typical = np.abs(np.median(slopes, axis=0)) if whitened.δθ is None else 1 / whitened.δθ[:, None]
-    scale = np.maximum(scale, 1e-3 * typical)
+    scale = np.maximum(np.sqrt(np.mean(others**2, axis=0)), typical / FAR)  # by C or more
     scale = np.where(scale > 0, scale, np.inf)
-    far = (away / scale).max(axis=-1) > max(FAR, np.sqrt(whitened.n_d))
+    far = (away / scale).max(axis=-1) > max(FAR, np.sqrt(n_d))
     return tuple(np.flatnonzero(far[:, α]) for α in range(whitened.n_params))
 
 

@@ -227,11 +227,12 @@ def of_problem(problem, summary, seed):
     return SummarySet(summary(fiducial), summary(derivative), problem.θ_fid, problem.δθ)
 
 
-def of_counts(seed):
-    rates = np.linspace(1, 20, 20)
+def of_counts(seed, rates=None):
+    rates = np.linspace(1, 20, 20) if rates is None else np.array(rates)
 
     def total(θ, n, part):
-        return matched.poisson(2 * seed + part, θ * rates, (n, 20)).sum(1, keepdims=True)
+        size = n, len(rates)
+        return matched.poisson(2 * seed + part, θ * rates, size).sum(1, keepdims=True)
 
     sides = np.stack([total(1 - 0.025, 300, 1), total(1 + 0.025, 300, 1)], axis=1)
     return SummarySet(total(1, 500, 0), sides[:, :, None], np.ones(1), np.full(1, 0.05))
@@ -247,15 +248,16 @@ HONEST = {
     ),
     "linear": lambda seed: linear(seed=seed, s=2 + seed % 5),
     "counts": of_counts,
+    "few counts": lambda seed: of_counts(seed, [0.3, 1, 3]),  # most rows do not differ
 }
 
 
 @pytest.mark.statistical
 def test_false_alarms_are_at_most_one_in_twenty_of_honest_problems():
-    """200 problems with matched seeds and narrow steps; a control with unmatched seeds."""
+    """204 problems with matched seeds and narrow steps; a control with unmatched seeds."""
     alarms, found = [], 0
     for name, make in HONEST.items():
-        for seed in range(40):
+        for seed in range(34):
             honest = make(seed)
             report = derivative_doctor(honest)
             if report.verdict.light is not Light.GREEN:
@@ -264,7 +266,7 @@ def test_false_alarms_are_at_most_one_in_twenty_of_honest_problems():
             sides[:, 1] = np.roll(sides[:, 1], 1, axis=0)
             found += not derivative_doctor(with_sides(honest, sides)).pairing.ok
     assert len(alarms) <= 10, alarms
-    assert found == 200
+    assert found == 204
 
 
 def test_p_values_of_the_curvature_are_uniform_for_a_straight_response():
