@@ -130,6 +130,7 @@ def diagnostic_calls():
             diagnostics.over_fitting,
             {"training": simulated_set.statistics, "validation": simulated_set},
         ),
+        "derivative_doctor": (diagnostics.derivative_doctor, {"summaries": simulated_set}),
         "novelty": (diagnostics.novelty, {"observed": np.zeros(3), "simulated": simulated_set}),
         "epsilon_advisor": (diagnostics.epsilon_advisor, {"ABC": ABC}),
         "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),

@@ -17,6 +17,7 @@ from imnn_lab.diagnostics.calibrations import (
     calibration_of,
     calibration_of_rejection,
 )
+from imnn_lab.diagnostics.derivatives import DerivativeReport, derivative_doctor
 from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
 from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
 from imnn_lab.diagnostics.forecast import Forecast
@@ -38,6 +39,7 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 __all__ = [
     "Calibration",
     "CovarianceCheck",
+    "DerivativeReport",
     "Distances",
     "EpsilonAdvice",
     "Forecast",
@@ -58,6 +60,7 @@ __all__ = [
     "calibration_of",
     "calibration_of_rejection",
     "covariance_check",
+    "derivative_doctor",
     "draw_pairs",
     "epsilon_advisor",
     "fisher_estimates",

@@ -48,6 +48,7 @@ BEHIND = {
     "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
     "Novelty", "Distances",
     "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
+    "DerivativeReport",
 }  # fmt: skip
 
 
