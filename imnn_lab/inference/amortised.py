@@ -37,7 +37,7 @@ class AmortisedPosterior:
     Attributes
     ----------
     density : ConditionalDensity
-        Of unbounded coordinates, given an estimate.
+        Of unbounded coordinates, given the features of an estimate.
     coordinates : Coordinates
         The coordinates.
     prior : Prior
@@ -60,7 +60,7 @@ class AmortisedPosterior:
         """
         θ = np.broadcast_to(θ, (len(estimates), *θ.shape[-2:]))
         u, log_slope = self.coordinates.from_parameters(θ)
-        values = self.density.log_prob(estimates, u) + log_slope
+        values = self.density.log_prob(self.coordinates.features(estimates), u) + log_slope
         values -= self._log_mass(estimates)[:, None]
         return np.where(self._inside(θ), values, -np.inf)
 
@@ -95,7 +95,8 @@ class AmortisedPosterior:
     def _unbounded_draws(
         self, estimates: np.ndarray, n: int, rng: np.random.Generator
     ) -> np.ndarray:
-        return self.coordinates.parameters(self.density.sample(estimates, n, rng))
+        features = self.coordinates.features(estimates)
+        return self.coordinates.parameters(self.density.sample(features, n, rng))
 
     def _inside(self, θ: np.ndarray) -> np.ndarray:
         flat = self.prior.log_prob(θ.reshape(-1, θ.shape[-1]))

@@ -18,6 +18,7 @@ import numpy as np
 from imnn_lab.inference.priors import Prior
 
 EDGE = 1e-12  # distance from a bound, in units of s, of a point on it
+MARGIN = 0.1  # the same of the estimates whose coordinates are features
 LARGEST = 0.25  # of s, in units of the width between two bounds
 
 
@@ -72,10 +73,34 @@ class Coordinates:
 
     def parameters(self, u: np.ndarray) -> np.ndarray:
         """Return θ at coordinates u, shape (..., n_params), never beyond a bound."""
-        # s ln(1 + e^((u − low)/s)) = u − low + s ln(1 + e^−((u − low)/s))
+        # from the nearer bound, beyond which nothing is subtracted that is large
         above, below = (u - self.low) / self.scale, (self.high - u) / self.scale
-        θ = u + self.scale * (np.logaddexp(0, -above) - np.logaddexp(0, -below))
+        with np.errstate(invalid="ignore"):
+            from_low = self.low + self.scale * (_softplus(above) - _softplus(-below))
+            from_high = self.high - self.scale * (_softplus(below) - _softplus(-above))
+        has_low, has_high = np.isfinite(self.low), np.isfinite(self.high)
+        near_low = has_low & (~has_high | (above < below))
+        θ = np.where(near_low, from_low, np.where(has_high, from_high, u))
         return np.clip(θ, self.low, self.high)
+
+    def features(self, estimates: np.ndarray) -> np.ndarray:
+        """Return estimates beside their own coordinates, shape (m, n_features).
+
+        Coordinates follow those of the estimates more simply than the estimates: both stretch near
+        a bound. An estimate beyond it is moved to a tenth of the scale before it.
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (m, n_params)
+        """
+        margin = MARGIN * self.scale
+        inside = np.clip(estimates, self.low + margin, self.high - margin)
+        bounded = np.isfinite(self.low) | np.isfinite(self.high)
+        return np.concatenate([estimates, self.from_parameters(inside)[0][:, bounded]], axis=1)
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0, x)
 
 
 def _log_complement(x: np.ndarray) -> np.ndarray:

@@ -328,7 +328,8 @@ class NeuralPosterior(SimulatedInference):
 
         coordinates = Coordinates.fitted(self.prior, draws.parameters, draws.estimates)
         u, _ = coordinates.from_parameters(draws.parameters)
-        arriving = train(draws.estimates, u, seeds, members=members, epochs=epochs)
+        features = coordinates.features(draws.estimates)
+        arriving = train(features, u, seeds, members=members, epochs=epochs)
         make = progress_bar(self.verbose, tqdm_notebook, desc="Training", unit="epoch")
         curves: list[np.ndarray] = []
         with make(total=epochs) as bar:

@@ -48,12 +48,15 @@ class Epoch:
     ----------
     training, held_out : ndarray, shape (n_members,)
         Mean ln q of the pairs trained on, while they were, and of those held out, after it.
+    best : ndarray, shape (n_members,)
+        The largest `held_out` so far.
     density : ConditionalMixture
-        The best of each member so far.
+        Each member with the weights of that epoch.
     """
 
     training: np.ndarray
     held_out: np.ndarray
+    best: np.ndarray
     density: ConditionalMixture
 
 
@@ -64,7 +67,7 @@ def train(
     *,
     members: int = 2,
     epochs: int = 100,
-    rate: float = 3e-3,
+    rate: float = 1e-2,
     architecture: Architecture = Architecture(),
 ) -> Iterator[Epoch]:
     """Yield the epochs of a training.
@@ -92,7 +95,7 @@ def train(
     residuals = standardisation.residuals(inputs, values[:, None])[:, 0]
     pairs = np.concatenate([inputs, residuals], axis=1).astype(np.float32)
     graph = _Graph(
-        _initial_weights(features.shape[1], values.shape[1], members, architecture, rng),
+        initial_weights(features.shape[1], values.shape[1], members, architecture, rng),
         values.shape[1],
     )
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
@@ -113,7 +116,7 @@ def train(
         ]
         since = 0 if better.any() else since + 1
         density = ConditionalMixture(standardisation, tuple(best))
-        yield Epoch(training - log_det, held_out - log_det, density)
+        yield Epoch(training - log_det, held_out - log_det, reached - log_det, density)
         if since >= PATIENCE:
             return
 
@@ -166,7 +169,7 @@ class _Graph:
         return tf.reduce_mean(tf.reduce_sum(each, 1), -1)
 
 
-def _initial_weights(
+def initial_weights(
     n_features: int, p: int, members: int, architecture: Architecture, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Return kernel, bias, kernel, ...: at the start all mixtures are nearly the same, N(0, 1)."""
