@@ -58,6 +58,8 @@ def inference_calls(directory):
     PMC = LFI.PopulationMonteCarlo(**simulated, seed=1)
     few = {"draws": 20, "initial_draws": 60, "criterion": 0.5, "max_simulations": 300}
     PMC(**few)
+    NP = LFI.NeuralPosterior(**simulated, seed=1)
+    NP.train(ABC.draws, epochs=1, members=1)
     some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
     posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
     file = directory / "posterior.npz"
@@ -75,6 +77,10 @@ def inference_calls(directory):
         "PopulationMonteCarlo.__call__": (PMC, few),
         "PopulationMonteCarlo.PMC": (PMC.PMC, few),
         "PopulationMonteCarlo.resume": (PMC.resume, {"max_simulations": 50}),
+        "NeuralPosterior": (LFI.NeuralPosterior, simulated),
+        "NeuralPosterior.__call__": (NP, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.train": (NP.train, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.at": (NP.at, {"data": problem.OBSERVED}),
         "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
         "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
@@ -90,7 +96,7 @@ def inference_calls(directory):
     }
     normal = inference.TruncatedNormal([0, 0], [1, 1])
     gaussian = LFI.GaussianApproximation(**given)
-    for thing in (gaussian, ABC, PMC, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
+    for thing in (gaussian, ABC, PMC, NP, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
         for method, valid in METHODS.items():
             if hasattr(thing, method):
                 function = getattr(thing, method)
