@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -34,6 +34,9 @@ from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
+
+if TYPE_CHECKING:
+    from imnn_lab.report import Report
 
 DATA = (
     "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
@@ -871,6 +874,52 @@ class IMNN:
         given = self.δθ, counts, held_out, seed, executor, directory, show
         rounds = retraining.Rounds(simulator, renew, *given)
         return retraining.retrain(self, observation, rounds, within, max_rounds, settled)
+
+    def report(
+        self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None
+    ) -> Report:
+        """Return one page on how far the results of this network can be trusted.
+
+        Each question has a light, an answer in words, its numbers and a figure. A notebook shows
+        the page; ``report.save("report.html")`` writes it.
+
+        Parameters
+        ----------
+        test : tuple of arrays, optional
+            As for `honest_fisher`.
+        labels : sequence of str, optional
+            Names of the parameters.
+        known_fisher : array-like, shape (n_params, n_params), optional
+            The exact Fisher information, if known.
+
+        Returns
+        -------
+        imnn_lab.report.Report
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid.
+        RuntimeError
+            As `summary_set` does.
+
+        Examples
+        --------
+        >>> report = imnn.report(test=problem.training_set(n_s=1000, n_d=1000, seed=5))
+        >>> report.answers[0].question, report.answers[0].verdict.light.name
+        ('How much information is there?', 'GREEN')
+        """
+        from imnn_lab.report import about_training
+
+        role = self.statistics_from if test is None else "test"
+        return about_training(
+            self.summary_set(*_test_simulations(test)),
+            role=role,
+            training=None if role == "training" else self.training,
+            labels=labels,
+            known_fisher=known_fisher,
+            network=f"{self.model.name} network of {self.model.count_params():,} parameters",
+        )
 
     def plot(
         self,

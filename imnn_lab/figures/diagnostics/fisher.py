@@ -9,6 +9,7 @@ from scipy import linalg
 
 from imnn_lab.diagnostics import (
     CovarianceCheck,
+    DerivativeReport,
     Forecast,
     Gaussianity,
     HonestFisher,
@@ -17,8 +18,9 @@ from imnn_lab.diagnostics import (
     Transfer,
 )
 from imnn_lab.diagnostics.assumptions import CURVED, FAR, LARGE_CHANGE
+from imnn_lab.diagnostics.derivatives import TIGHT
 from imnn_lab.diagnostics.other_codes import SHIFTED
-from imnn_lab.figures.data import Curve, Panel, Panels, Points
+from imnn_lab.figures.data import Curve, Panel, Panels
 from imnn_lab.figures.ellipses import fisher
 
 ESTIMATES = ("F", "standard", "compressed", "combined")
@@ -47,6 +49,17 @@ def forecasts(forecasts: Mapping[str, Forecast]) -> Panels:
     return fisher(matrices, [each.θ_fid for each in shown], shown[0].names)
 
 
+def derivative_doctor(report: DerivativeReport) -> Panels:
+    """Describe the factor by which noise of the derivative makes each error too small.
+
+    Parameters
+    ----------
+    report : DerivativeReport
+    """
+    name = "error / error without noise (dotted: too small)"
+    return _by_name(name, report.labels, report.tightening, (TIGHT,), start=1.0)
+
+
 def covariance_check(report: CovarianceCheck) -> Panels:
     """Describe how much C changes over the error of each parameter.
 
@@ -54,8 +67,8 @@ def covariance_check(report: CovarianceCheck) -> Panels:
     ----------
     report : CovarianceCheck
     """
-    name = "change of a variance over an error"
-    return _by_name(name, report.labels, report.changes, (("large", LARGE_CHANGE),))
+    name = "change of a variance over an error (dotted: large)"
+    return _by_name(name, report.labels, report.changes, (LARGE_CHANGE,))
 
 
 def gaussianity(report: Gaussianity) -> Panels:
@@ -65,8 +78,8 @@ def gaussianity(report: Gaussianity) -> Panels:
     ----------
     report : Gaussianity
     """
-    names = [*(str(i + 1) for i in range(len(report.skewness))), "together"]
-    return _by_name("distance from Gaussian", names, report.distances, (("far", FAR),))
+    names = [*(f"summary {i + 1}" for i in range(len(report.skewness))), "together"]
+    return _by_name("distance from Gaussian (dotted: far)", names, report.distances, (FAR,))
 
 
 def linearity(report: Linearity) -> Panels:
@@ -76,8 +89,8 @@ def linearity(report: Linearity) -> Panels:
     ----------
     report : Linearity
     """
-    name, reference = "curvature over an error", (("large", CURVED),)
-    return _by_name(name, report.labels, report.curvatures, reference, report.uncertainties)
+    name = "curvature over an error (dotted: large)"
+    return _by_name(name, report.labels, report.curvatures, (CURVED,), report.uncertainties)
 
 
 def transfer(report: Transfer) -> Panels:
@@ -87,9 +100,9 @@ def transfer(report: Transfer) -> Panels:
     ----------
     report : Transfer
     """
-    units, references = report.errors, (("noticeable", SHIFTED), ("", -SHIFTED))
-    values, errors = report.bias / units, report.bias_errors / units
-    return _by_name("shift / error", report.labels, values, references, errors)
+    values, errors = report.bias / report.errors, report.bias_errors / report.errors
+    name, limits = "shift / error (dotted: noticeable)", (SHIFTED, -SHIFTED)
+    return _by_name(name, report.labels, values, limits, errors)
 
 
 def information_gap(report: InformationGap) -> Panels:
@@ -105,24 +118,26 @@ def information_gap(report: InformationGap) -> Panels:
 
 
 def _by_name(
-    y_label: str,
+    x_label: str,
     names: Sequence[str],
     values: np.ndarray,
-    references: tuple[tuple[str, float], ...],
+    limits: tuple[float, ...],
     errors: np.ndarray | None = None,
+    start: float = 0.0,
 ) -> Panels:
-    """Describe one number for each name, with error bars."""
-    at = np.arange(len(names), dtype=float)
-    layers: list[Curve | Points] = [Points(0, at, values, np.ones(len(at)))]
-    if errors is not None and np.isfinite(errors).all():
-        for x, value, error in zip(at, values, errors, strict=True):
-            layers.append(Curve(0, np.full(2, x), np.array([value - error, value + error])))
-    marks = tuple(zip(at.tolist(), names, strict=True))
-    ends = (-0.5, len(names) - 0.5)
-    panel = Panel(
-        0, 0, "", y_label, tuple(layers), x_range=ends, references=references, marks=marks
+    """Describe one number for each name: from `start` on, or with its error."""
+    has_errors = errors is not None and np.isfinite(errors).all()
+    spans = (
+        np.stack([values - errors, values + errors], axis=1)
+        if has_errors
+        else np.stack([np.full(len(values), start), values], axis=1)
     )
-    return Panels((panel,), (y_label,), size=(4.0, 3.0))
+    heights = -np.arange(len(names), dtype=float)
+    return Panels(
+        (_rows(x_label, names, (_spans(0, heights, spans, values),), limits),),
+        (x_label,),
+        size=(5.5, 1.2 + 0.35 * len(names)),
+    )
 
 
 def _relative(
@@ -131,18 +146,33 @@ def _relative(
     labels: Sequence[str],
     brackets: np.ndarray | None = None,
 ) -> Panels:
-    """Describe marginal errors over those of a reference: a panel for each parameter."""
-    panels = []
-    for i, label in enumerate(labels):
-        layers: list[Curve | Points] = []
-        if brackets is not None:
-            ends = brackets[i] / reference[i]
-            layers.append(Curve(0, ends[np.isfinite(ends)], np.zeros(np.isfinite(ends).sum())))
-        for k, values in enumerate(errors.values()):
-            at = values[i : i + 1] / reference[i]
-            layers.append(Points(k, at, np.array([-float(k)]), np.ones(1)))
-        panels.append(
-            Panel(i, 0, "error / its estimate", label, tuple(layers), x_truth=(1.0,),
-                  y_range=(-len(errors), 1.0))
-        )  # fmt: skip
-    return Panels(tuple(panels), tuple(errors), size=(4.0, 1.4))
+    """Describe marginal errors over those of a reference, below each other for each parameter."""
+    layers, step = [], 0.7 / max(1, len(errors))
+    for k, values in enumerate(errors.values()):
+        at, heights = values / reference, -np.arange(len(labels)) - k * step
+        is_first = brackets is not None and k == 0
+        spans = brackets / reference[:, None] if is_first else np.stack([at, at], axis=1)
+        layers.append(_spans(k, heights, spans, at))
+    panel = _rows("error / its estimate", labels, tuple(layers), (1.0,), below=0.7)
+    return Panels((panel,), tuple(errors), size=(5.5, 1.2 + 0.6 * len(labels)))
+
+
+def _rows(
+    x_label: str,
+    names: Sequence[str],
+    layers: tuple[Curve, ...],
+    limits: tuple[float, ...],
+    below: float = 0.0,
+) -> Panel:
+    """Describe rows with names, and dotted lines at limits."""
+    heights = tuple((-float(i) - below / 2, name) for i, name in enumerate(names))
+    ends = (0.5 - len(names) - below, 0.5)
+    return Panel(0, 0, x_label, "parameter", layers, y_range=ends, x_truth=limits, y_names=heights)
+
+
+def _spans(series: int, heights: np.ndarray, spans: np.ndarray, values: np.ndarray) -> Curve:
+    """Describe horizontal lines, each with a tick at its value, as one broken curve."""
+    gap, size = np.full(len(heights), np.nan), 0.12
+    x = np.stack([*np.where(np.isfinite(spans), spans, np.nan).T, gap, values, values, gap], axis=1)
+    y = np.stack([heights, heights, gap, heights - size, heights + size, gap], axis=1)
+    return Curve(series, x.ravel(), y.ravel())
