@@ -32,7 +32,7 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.results import inverse, log_determinant
 
 MOST_GROUPS, MOST_PRODUCTS = 1000, 2 * 10**7
-SHRUNK, ENLARGED = np.logspace(6, -2, 41), np.linspace(0, 2.5, 13)
+SHRUNK, ENLARGED = np.logspace(4, -2, 25), np.linspace(0, 2.5, 9)  # t, ln of a factor of ∂μ
 UNSURE, UNKNOWN = 1.5, 3.0  # ends of a bracket of a marginal error: upper over lower
 SINGULAR = 1e-12  # least eigenvalue of F in units of its diagonal
 NEEDS_MORE_THAN = 2  # fiducial simulations beside one for each summary
@@ -387,7 +387,7 @@ def _statistics(F: np.ndarray) -> np.ndarray:
     size = np.sqrt(np.diagonal(F, axis1=-2, axis2=-1))
     correlation = F / (size[..., :, None] * size[..., None, :])
     log_det = np.linalg.slogdet(correlation)[1] + 2 * np.log(size).sum(-1)
-    variance = np.diagonal(np.linalg.inv(correlation), axis1=-2, axis2=-1)
+    variance = np.maximum(np.diagonal(np.linalg.inv(correlation), axis1=-2, axis2=-1), 1)
     return np.concatenate([log_det[..., None], np.log(size) - 0.5 * np.log(variance)], axis=-1)
 
 
