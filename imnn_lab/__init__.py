@@ -14,11 +14,13 @@ To train:
 - `networks`: dense, deep_set, convolutional, for different kinds of data
 - `TFRecords`: writes simulations to files
 - `campaign`: training_set, matched simulations from any simulator on any cluster
+- `matched`: random draws that stay paired when parameters move; a check of any simulator
 - `problems`: toy problems with exact answers, and the flow of the Nile
 
 To infer:
 
-- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo
+- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo,
+  NeuralPosterior
 - `inference`: the same as functions and frozen results; priors
 
 What they return:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         dashboards,
         diagnostics,
         inference,
+        matched,
         networks,
         problems,
     )
@@ -79,6 +82,7 @@ __all__ = [
     "dashboards",
     "diagnostics",
     "inference",
+    "matched",
     "networks",
     "problems",
 ]
@@ -97,6 +101,7 @@ _PLACES = {
     "dashboards": ("imnn_lab.dashboards", None),
     "diagnostics": ("imnn_lab.diagnostics", None),
     "inference": ("imnn_lab.inference", None),
+    "matched": ("imnn_lab.matched", None),
     "networks": ("imnn_lab.networks", None),
     "problems": ("imnn_lab.problems", None),
 }

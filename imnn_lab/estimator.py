@@ -19,8 +19,8 @@ import tensorflow as tf
 from imnn_lab import checks
 from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
-from imnn_lab.sources.source import FIRST, Source, tangent
-from imnn_lab.summaries import Compressor, split, with_external
+from imnn_lab.sources.source import Source, tangent
+from imnn_lab.summaries import Compressor
 from imnn_lab.tensorflow_import import called
 
 BATCH_VALUES = 2**22
@@ -82,14 +82,7 @@ class Summariser:
     def summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Return the summaries of a source as `split` does, external ones first."""
         compressor = Compressor(self.model, lambda x, training: self._summarise(x))
-
-        @tf.function(autograph=False)
-        def stacked() -> tf.Tensor:
-            summaries = compressor.summaries(source, source.feed(FIRST), training=False)
-            return with_external(source, summaries)
-
-        fiducial, derivative = split(source, stacked())
-        return fiducial.numpy(), derivative.numpy()
+        return compressor.all_summaries(source)
 
     def _summarise(self, x: tf.Tensor) -> tf.Tensor:
         return called(self._call, x, self._weights)

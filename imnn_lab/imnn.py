@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,24 @@ import numpy as np
 from imnn_lab import checks, retraining, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import Novelty, SummarySet, novelty
+from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
+from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
 from imnn_lab.history import History
+from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.cross_fitting import cross_fitted
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
@@ -142,6 +148,15 @@ class IMNN:
         averages of the latest.
     overwrite : bool
         Whether to replace another network that is saved in ``directory/filename``.
+    strategy : tf.distribute.Strategy, optional
+        `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
+        of a fit the simulations of training and validation are shared out among its replicas, and
+        summaries and gradients are summed over them, so that F and gradient are those of one
+        device. All else (checks of the data, fitted layers, closed form, layers that do not
+        change, final statistics) is computed by each worker for all simulations, which it keeps in
+        memory. Workers are given the same arguments and call the same methods; weights, seed and
+        the choice of model=None are those of the first one (the chief), which alone saves, shows
+        progress and is steered. A stop of any worker stops all. It is never saved.
 
     Attributes
     ----------
@@ -210,6 +225,7 @@ class IMNN:
         external: Any = None,
         simulator: Callable[[Any, Any], Any] | None = None,
         overwrite: bool = False,
+        strategy: Any = None,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
@@ -219,6 +235,7 @@ class IMNN:
             has_external=external is not None,
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
+        replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
         saves, loads = checks.boolean("save", save), checks.boolean("load", load)
         if path is None and (loads or saves or weights is not None):
@@ -229,14 +246,15 @@ class IMNN:
         self._overwrites = checks.boolean("overwrite", overwrite)
         weights_file = _weights_file(path, weights)
         archive = Archive.read(path) if loads and path is not None else None
-        if path is not None and saves:
+        if path is not None and saves and replicas.is_chief:
             fingerprint = archive.fingerprint if archive else "a new network"
             check_directory(path, fingerprint, self._overwrites)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        self._assemble(settings, data, model, optimiser, archive, path, saves)
+        with replicas.placed():
+            self._assemble(settings, data, model, optimiser, archive, path, saves, replicas)
         if weights_file is not None:
             with storage.whole(weights_file):
                 if archive is not None:
@@ -253,24 +271,36 @@ class IMNN:
         archive: Archive | None,
         path: Path | None,
         saves: bool = False,
+        replicas: Replicas | None = None,
     ) -> None:
+        self._replicas = replicas = replicas or Replicas()
+        _check_shared(settings, data, replicas)
+        settings = _of_chief(settings, replicas)
         self.settings, self._path = settings, path
         self._candidates: tuple[Candidate, ...] = ()
         given = None if optimiser is None else setup.copied_optimiser(optimiser)
         if given is not None:
             setup.check_type(given, settings.dtype)
-        training, validation = sources(settings, **data, is_needed=archive is None)
+        in_memory = settings if replicas.n == 1 else replace(settings, cache="memory")
+        training, validation = sources(in_memory, **data, is_needed=archive is None)
+        if replicas.has_others:
+            replicas.check_same("settings and data", _digest(settings, training, validation))
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
             with storage.whole(where / STATE, setup.OWN_OPTIMISER):
                 saved = setup.saved_optimiser(archive.optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._chosen_network(training, validation) if model is None else model
             network = setup.checked_network(network, settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
+            replicas.share(network.variables)
             most = comfortable_chunk(network)
             training = training.limited(most)
             validation = validation and validation.limited(most)
@@ -279,7 +309,7 @@ class IMNN:
             self._network.preprocess = data["map_fn"]
         if training is not None:
             self._trainer = Trainer(
-                self._network, training, validation, path, saves, self._overwrites
+                self._network, training, validation, path, saves, self._overwrites, replicas
             )
             if archive is None:
                 self._trainer.recompute()
@@ -287,17 +317,25 @@ class IMNN:
 
     def _prepared(
         self,
-        network: keras.Model,
+        model: keras.Model,
         optimiser: keras.optimizers.Optimizer | None,
         training: Source,
         validation: Source | None,
     ) -> Network:
         """Return a network that is ready for training."""
         optimiser = optimiser or setup.copied_optimiser(None)
-        setup.check_layers(network, training)
-        network = setup.prepared_network(network, self.settings, training, validation)
-        config = keras.optimizers.serialize(optimiser)
-        return Network(self.settings, network, optimiser, config, arrays_of(network.variables))
+        setup.check_layers(model, training)
+        closed_form, sets = ClosedForm.of(model), (training, validation)
+        network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        self._replicas.share(network.variables)
+        return Network(
+            self.settings,
+            network,
+            optimiser,
+            keras.optimizers.serialize(optimiser),
+            arrays_of(network.variables),
+            closed_form=closed_form if network is model else None,
+        )
 
     # Training -------------------------------------------------------------------------------
 
@@ -317,6 +355,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -352,6 +391,11 @@ class IMNN:
             for ln det F of their best linear summaries, solved on some seeds and evaluated on
             others; the last layer, which must be a linear `Dense` layer, is solved anew in each
             iteration, λ and ε have no effect, and what does not improve validation is not kept.
+        gaussianity : float
+            Weight, not negative, of Γ in the loss of "imnn": the sum of squared skewness and excess
+            kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
+            ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
+            the last layer, which is otherwise solved again for ln det F, stays as it is.
 
         Returns
         -------
@@ -379,9 +423,9 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
-        run.drive(self.settings.verbose, tqdm_notebook)
+        run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
 
     @checks.greek_keywords
@@ -400,6 +444,7 @@ class IMNN:
         best: bool = True,
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
+        gaussianity: float = 0.0,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -410,7 +455,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective
+        best, callback, objective, gaussianity
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -436,7 +481,7 @@ class IMNN:
         run = self._new_run(
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
-            best=best, callback=callback, objective=objective,
+            best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
         return run.start()
 
@@ -454,7 +499,10 @@ class IMNN:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The networks that model=None chose from; empty if a model was given or loaded."""
+        """The networks that model=None chose from; empty if a model was given or loaded.
+
+        Of several workers, the first alone has them.
+        """
         return self._candidates
 
     @property
@@ -611,7 +659,8 @@ class IMNN:
         TypeError, ValueError
             As `evaluate` does.
         RuntimeError
-            Without simulations, if the IMNN was loaded without its data.
+            Without simulations, if the IMNN was loaded without data and its file has none:
+            version 0.1.0 did not save the summaries, and more than 64 MB are never saved.
 
         Examples
         --------
@@ -619,18 +668,19 @@ class IMNN:
         (2, 2)
         """
         given = fiducial, derivative, external
+        summaries = self._network.summaries
         if any(part is not None for part in given):
-            source: Source = self._other_source(*given)
-        else:
-            source = self._own_source()
-        summaries = self._network.summariser.summaries(source)
-        return SummarySet(*summaries, self.θ_fid, self.δθ, source.n_external)
+            summaries = self._network.summariser.summaries(self._other_source(*given))
+        if summaries is None:
+            raise RuntimeError(f"{NO_DATA}, or give simulations.")
+        return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
 
     def novelty(self, data: Any, external: Any = None) -> Novelty:
         """Tell whether observations are like the simulations that F is estimated from.
 
         Compared are the estimate, the summaries, and the features that a linear last layer makes
-        them of, beyond what other parameters explain; see `imnn_lab.diagnostics.novelty`.
+        them of, beyond what other parameters explain; see `imnn_lab.diagnostics.novelty`. An IMNN
+        that was loaded without its data compares no features.
 
         Parameters
         ----------
@@ -646,7 +696,7 @@ class IMNN:
         TypeError, ValueError
             As `get_estimate` does.
         RuntimeError
-            Without simulations, if the IMNN was loaded without its data; or while a fit runs.
+            As `summary_set` does; or while a fit runs.
 
         Examples
         --------
@@ -654,17 +704,69 @@ class IMNN:
         (3,)
         """
         self._refuse_while_fitting("compare data with its simulations")
-        estimator, source = self.estimator, self._own_source()
+        estimator = self.estimator
         compared = estimator.summaries(data, external), self.summary_set()
-        before = last_layer.before_last_layer(self.model)
-        if before is None:
+        summariser = self._before_last()
+        if summariser is None or self._trainer is None:
             return novelty(*compared)
-        summariser = Summariser(before, self.settings.dtype)
         others = estimator.statistics, estimator.θ_fid, estimator.input_shape
         observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
-        features = summariser.summaries(source)
-        simulated = SummarySet(*features, self.θ_fid, self.δθ, source.n_external)
-        return novelty(*compared, observed, simulated)
+        return novelty(*compared, observed, self._set_of(summariser, self._source()))
+
+    def honest_fisher(
+        self,
+        test: Any = None,
+        *,
+        cross_fit: bool = False,
+        level: float = 0.95,
+        labels: Sequence[str] | None = None,
+    ) -> HonestFisher:
+        """Return the Fisher information with a bracket: how far F can be trusted.
+
+        Parameters
+        ----------
+        test : tuple of arrays, optional
+            Simulations that took part in no choice, (fiducial, derivative) or (fiducial,
+            derivative, external), as for `evaluate`. By default those of the validation set, on
+            which the ridge of the last layer and the best iteration were chosen, or of the training
+            set without one; the verdict says which.
+        cross_fit : bool
+            Whether to solve the last layer, which must be a linear `Dense` layer, on one half of
+            these simulations and take F from the other, both ways. With fewer simulations for it
+            than the network had, F is rather too small; a large difference from F of the network
+            shows that it over-fits. Of a training set it is too large still.
+        level : float
+            The probability of the brackets.
+        labels : sequence of str, optional
+            Names of the parameters.
+
+        Returns
+        -------
+        HonestFisher
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid, there are too few simulations, or `cross_fit` is True and
+            the network has no linear last layer.
+        RuntimeError
+            Without simulations, if the IMNN was loaded without its data.
+
+        Examples
+        --------
+        >>> found = imnn.honest_fisher(test=problem.training_set(n_s=1000, n_d=1000, seed=5))
+        >>> low, high = found.det_bracket
+        >>> low < found.det_F < high
+        True
+        """
+        given = _test_simulations(test)
+        role = self.statistics_from if test is None else "test"
+        if checks.boolean("cross_fit", cross_fit):
+            summaries = self._cross_fitted(self._source(*given))
+            role = "training" if role == "training" else "cross-fitted"
+        else:
+            summaries = self.summary_set(*given)
+        return honest_fisher(summaries, level=level, labels=labels, role=role)
 
     def retrain_at_estimate(
         self,
@@ -810,6 +912,7 @@ class IMNN:
         imnn_lab.dashboards.TrainingDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
+        self._replicas.check_chief("`explore`")
         from imnn_lab.dashboards.host.notebooks import prepare_notebook
         from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
@@ -828,6 +931,7 @@ class IMNN:
         -------
         imnn_lab.widgets.TrainingWidget
         """
+        self._replicas.check_chief("`widget`")
         from imnn_lab.widgets import TrainingWidget
 
         return TrainingWidget(self, known_det_fisher)
@@ -841,7 +945,7 @@ class IMNN:
         *,
         overwrite: bool = False,
     ) -> Path:
-        """Save everything but the data.
+        """Save everything but the data; of several workers, the first alone does.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
         Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
@@ -881,6 +985,8 @@ class IMNN:
         weight_file = checks.file_name("weight_file", weight_file)
         overwrites = checks.boolean("overwrite", overwrite)
         overwrites |= self._overwrites and directory is None
+        if not self._replicas.is_chief:
+            return path
         check_directory(path, self._network.fingerprint, overwrites)
         self._archive().write(path, self.model, self.estimator, weight_file)
         return path
@@ -898,6 +1004,7 @@ class IMNN:
         external: Any = None,
         map_fn: Callable[..., Any] | None = None,
         simulator: Callable[[Any, Any], Any] | None = None,
+        strategy: Any = None,
     ) -> IMNN:
         """Load a saved IMNN; with its data, its training can resume.
 
@@ -909,7 +1016,7 @@ class IMNN:
             A network like the saved one, needed if Keras cannot load it without its code.
         fiducial, derivative, validation_fiducial, validation_derivative : data, optional
             Of any kind that `IMNN` takes.
-        external, map_fn, simulator : data or callable, optional
+        external, map_fn, simulator, strategy : data, callable or strategy, optional
             The other arguments of `IMNN` that are not saved.
 
         Returns
@@ -921,21 +1028,28 @@ class IMNN:
         FileNotFoundError, ValueError
             If the directory holds none, its network needs code, or the data do not fit.
         """
+        replicas = Replicas.checked(strategy)
         path = checks.path("directory", directory)
         archive = Archive.read(path)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        return cls._from_archive(archive, data, model, path)
+        return cls._from_archive(archive, data, model, path, replicas)
 
     @classmethod
     def _from_archive(
-        cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
+        cls,
+        archive: Archive,
+        data: dict[str, Any],
+        model: keras.Model | None,
+        path: Path | None,
+        replicas: Replicas,
     ) -> IMNN:
         imnn = cls.__new__(cls)
         imnn._overwrites = False
-        imnn._assemble(archive.settings, data, model, None, archive, path)
+        with replicas.placed():
+            imnn._assemble(archive.settings, data, model, None, archive, path, False, replicas)
         return imnn
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
@@ -951,6 +1065,9 @@ class IMNN:
                 "A fit of this IMNN is running. Wait for it (`imnn.run.wait()`) or stop it "
                 f"(`imnn.run.stop()`) before you {what}."
             )
+
+    def _archive(self) -> Archive:
+        return self._trainer.archive() if self._trainer else self._network.archive()
 
     def _renewed(
         self,
@@ -976,13 +1093,36 @@ class IMNN:
             renewed.save(place)
         return renewed
 
-    def _own_source(self) -> Source:
+    def _source(self, *given: Any) -> Source:
+        """Return the source of simulations, by default that of validation or training."""
+        if any(part is not None for part in given):
+            return self._other_source(*given)
         if self._trainer is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
         return self._trainer.validation or self._trainer.training
 
-    def _archive(self) -> Archive:
-        return self._trainer.archive() if self._trainer else self._network.archive()
+    def _cross_fitted(self, source: Source) -> SummarySet:
+        """Return summaries of a source, with the last layer solved on the half they are not of."""
+        summariser, layer = self._before_last(), last_layer.last_dense_layer(self.model)
+        if summariser is None or layer is None:
+            received = "True, and a network without a linear `Dense` layer at its end"
+            raise ValueError(
+                checks.wording("`cross_fit`", "be False for this network", received, TEST)
+            )
+        features = self._set_of(summariser, source)
+        widths = last_layer.groups(self.model)
+        found = cross_fitted(
+            features.fiducial, features.slopes, source.n_external, layer.units, widths
+        )
+        return SummarySet(*found, self.θ_fid, None, source.n_external)
+
+    def _before_last(self) -> Summariser | None:
+        """Return what computes the features of a linear last layer, None without one."""
+        before = last_layer.before_last_layer(self.model)
+        return None if before is None else Summariser(before, self.settings.dtype)
+
+    def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
+        return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
 
     def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
         n_external = self.statistics.n_external
@@ -1000,10 +1140,14 @@ class IMNN:
         return self._trainer.new_run(plan)
 
     def _chosen_network(self, training: Source, validation: Source | None) -> keras.Model:
+        if not self._replicas.is_chief:
+            return unpacked_network(self._replicas.bytes_of_chief(b""))
         choice = chosen_network(self.settings, training, validation)
         self._candidates = choice.candidates
         if self.settings.verbose:
             announce(str(choice))
+        if self._replicas.has_others:
+            self._replicas.bytes_of_chief(packed_network(choice.model))
         return choice.model
 
     def _refresh(self) -> None:
@@ -1019,12 +1163,48 @@ def _unpickled(
 ) -> IMNN:
     """Return what was pickled or copied: as after save and load, without data or directory."""
     data = dict.fromkeys(DATA) | {"map_fn": map_fn}
-    return cls._from_archive(archive, data, unpacked_network(network), None)
+    return cls._from_archive(archive, data, unpacked_network(network), None, Replicas())
+
+
+def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) -> None:
+    """Refuse simulations that replicas cannot share."""
+    if replicas.n == 1:
+        return
+    if data["simulator"] is not None:
+        remedy = "Make the simulations first (`imnn_lab.simulate`), or use one replica."
+        expected = f"be given data, of which each of its {replicas.n} replicas has a share"
+        raise ValueError(checks.wording("`strategy`", expected, "`simulator`", remedy))
+    if settings.cache in ("disk", None):
+        expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
+        raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))
+
+
+def _of_chief(settings: Settings, replicas: Replicas) -> Settings:
+    """Return the settings with the seeds of the first worker."""
+    (seed,) = replicas.numbers_of_chief([settings.simulation_seed])
+    return replace(settings, simulation_seed=int(seed))
+
+
+def _digest(settings: Settings, *given: Source | None) -> tuple[Settings, list[int]]:
+    """Return what must be the same for all workers."""
+    sums = [source.checksum() for source in given if isinstance(source, ArraySource)]
+    return replace(settings, seed=None, verbose=True), sums
 
 
 def _data(*given: Any) -> dict[str, Any]:
     """Return the arguments that are data, in the order of `DATA`, by name."""
     return dict(zip(DATA, given, strict=True))
+
+
+def _test_simulations(test: Any) -> tuple[Any, Any, Any]:
+    """Return fiducial, derivative and external simulations, None where they are not given."""
+    if test is None:
+        return None, None, None
+    parts = checks.entries("test", test, "arrays")
+    if len(parts) not in (2, 3):
+        expected = "be (fiducial, derivative) or (fiducial, derivative, external)"
+        raise ValueError(checks.wording("`test`", expected, f"{len(parts)} entries"))
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
 
 
 def _path(directory: Any, filename: Any) -> Path | None:
@@ -1046,6 +1226,7 @@ def _restored(
         archive.initial,
         archive.history,
         archive.statistics,
+        archive.summaries,
         archive.training_state if is_saved else [],
         archive.next,
         archive.ridge,

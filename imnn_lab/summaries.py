@@ -7,14 +7,15 @@ is one function of the data for all simulations of an iteration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab.fisher import Moments, moments
+from imnn_lab.fisher import Moments, fisher_statistics, moments
 from imnn_lab.keras_private import all_layers, statistics_over_first
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.source import FIRST, Feed, Rows, Source, tangent
@@ -42,7 +43,8 @@ class Compressor:
             if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
         ]
         self._width: int | None = None
-        self._traced: dict[Source, Callable[[], Moments]] = {}
+        # A graph knows the simulations of a source, but not the source.
+        self._traced: WeakKeyDictionary[Source, dict[Any, Callable[[], Any]]] = WeakKeyDictionary()
 
     @property
     def is_plain(self) -> bool:
@@ -66,24 +68,38 @@ class Compressor:
     def width(self, source: Source) -> int:
         """Return the number of summaries, external ones included."""
         if self._width is None:
-            one = tf.zeros((1, *source.input_shape), source.dtype)
-            self._width = int(self.network(one, training=False).shape[-1])
+            with tf.init_scope():
+                one = tf.zeros((1, *source.input_shape), source.dtype)
+                self._width = int(self.network(one, training=False).shape[-1])
         return self._width + source.n_external
 
     def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
-        if source not in self._traced:
-            traced = tf.function(lambda: self.moments(source), autograph=False)
-            self._traced[source] = traced.get_concrete_function()
-        μ, C, dμ_dθ = (tensor.numpy() for tensor in self._traced[source]())
-        return FisherStatistics(
-            μ, C, dμ_dθ, n_s=source.n_s, n_d=source.n_d, n_external=source.n_external
-        )
+        return fisher_statistics(*self.all_summaries(source), source.δθ, source.n_external)
+
+    def all_summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return all summaries of a source as `split` does, external ones first."""
+        fiducial, derivative = self.computed(Compressor._separated, source)
+        return fiducial, derivative
+
+    def computed(
+        self, function: Callable[[Compressor, Source], Iterable[tf.Tensor]], source: Source
+    ) -> list[np.ndarray]:
+        """Return what ``function(self, source)`` returns, traced once while there is the source."""
+        traced = self._traced.setdefault(source, {})
+        if function not in traced:
+            graph = tf.function(lambda: function(self, source), autograph=False)
+            traced[function] = graph.get_concrete_function()
+        return [tensor.numpy() for tensor in traced[function]()]
+
+    def _separated(self, source: Source) -> tuple[tf.Tensor, tf.Tensor]:
+        summaries = self.summaries(source, source.feed(FIRST), training=False)
+        return split(source, with_external(source, summaries))
 
     def summaries(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         """Return the summaries (size, s) of all rows in their order."""
-        if source.in_chunks:
-            return self._summaries_in_chunks(source, feed, training)
+        if not source.is_whole:
+            return self._summaries_in_parts(source, feed, training)
         if training and not self.is_plain and not source.is_exact:
             return self._paired_summaries(source, feed)
         return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
@@ -114,7 +130,15 @@ class Compressor:
         each = [tf.reshape(x, (source.n_d, source.n_params, width)) for x in summaries]
         return tf.concat([*first, tf.reshape(tf.stack(each, axis=1), (-1, width))], 0)
 
-    def _summaries_in_chunks(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+    def _summaries_in_parts(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        parts = []
+        for device, share in feed.shares:
+            with tf.device(device):
+                parts.append(self.placed(source, share, training))
+        return source.replicas.sum(parts)
+
+    def placed(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        """Return the summaries (size, s) of the rows of a feed in their order, zero for others."""
         width = self.width(source) - source.n_external
 
         def add(rows: Rows, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,7 +148,8 @@ class Compressor:
 
         nothing = tf.zeros((source.size, width), source.dtype), tf.zeros(source.size, tf.int32)
         summaries, times = feed.fold(add, nothing)
-        once = tf.debugging.Assert(tf.reduce_all(times == 1), [NOT_ONCE])
+        is_once = times == 1 if source.replicas.n == 1 else times <= 1
+        once = tf.debugging.Assert(tf.reduce_all(is_once), [NOT_ONCE])
         with tf.control_dependencies([once]):
             return tf.ensure_shape(tf.identity(summaries), (source.size, width))
 

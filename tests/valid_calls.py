@@ -58,6 +58,8 @@ def inference_calls(directory):
     PMC = LFI.PopulationMonteCarlo(**simulated, seed=1)
     few = {"draws": 20, "initial_draws": 60, "criterion": 0.5, "max_simulations": 300}
     PMC(**few)
+    NP = LFI.NeuralPosterior(**simulated, seed=1)
+    NP.train(ABC.draws, epochs=1, members=1)
     some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
     posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
     file = directory / "posterior.npz"
@@ -75,6 +77,10 @@ def inference_calls(directory):
         "PopulationMonteCarlo.__call__": (PMC, few),
         "PopulationMonteCarlo.PMC": (PMC.PMC, few),
         "PopulationMonteCarlo.resume": (PMC.resume, {"max_simulations": 50}),
+        "NeuralPosterior": (LFI.NeuralPosterior, simulated),
+        "NeuralPosterior.__call__": (NP, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.train": (NP.train, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.at": (NP.at, {"data": problem.OBSERVED}),
         "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
         "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
@@ -90,7 +96,7 @@ def inference_calls(directory):
     }
     normal = inference.TruncatedNormal([0, 0], [1, 1])
     gaussian = LFI.GaussianApproximation(**given)
-    for thing in (gaussian, ABC, PMC, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
+    for thing in (gaussian, ABC, PMC, NP, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
         for method, valid in METHODS.items():
             if hasattr(thing, method):
                 function = getattr(thing, method)
@@ -126,6 +132,11 @@ def diagnostic_calls():
         "gaussian_posteriors": (diagnostics.gaussian_posteriors, {"pairs": pairs}),
         "rejection_posteriors": (diagnostics.rejection_posteriors, {"pairs": pairs}),
         "population_posteriors": (diagnostics.population_posteriors, simulated),
+        "over_fitting": (
+            diagnostics.over_fitting,
+            {"training": simulated_set.statistics, "validation": simulated_set},
+        ),
+        "derivative_doctor": (diagnostics.derivative_doctor, {"summaries": simulated_set}),
         "novelty": (diagnostics.novelty, {"observed": np.zeros(3), "simulated": simulated_set}),
         "epsilon_advisor": (diagnostics.epsilon_advisor, {"ABC": ABC}),
         "recalibrate": (diagnostics.recalibrate, {"pairs": pairs}),
@@ -152,6 +163,23 @@ def problem_calls():
         "Problem.simulations": (gaussian.simulations, {"n": 2, "seed": 1}),
         "Problem.training_set": (gaussian.training_set, {"n_s": 2, "n_d": 2, "seed": 1}),
     }
+
+
+def matched_calls():
+    """Return those of draws that stay paired."""
+    from scipy import stats
+
+    from imnn_lab import matched
+
+    of_simulator = {"simulator": noisy, "θ_fid": [0, 1], "δθ": [0.1, 0.1], "n": 12}
+    parameters = {
+        "uniform": {"size": 3}, "poisson": {}, "binomial": {"n": 5, "p": 0.5},
+        "negative_binomial": {"n": 5, "p": 0.5}, "gamma": {"shape": 2.0}, "beta": {"a": 1, "b": 2},
+        "standard_t": {"df": 3}, "vonmises": {"mu": 0, "kappa": 1},
+        "draw": {"distribution": stats.norm(1, 2)},
+    }  # fmt: skip
+    calls = {name: (getattr(matched, name), {"rng": 1} | p) for name, p in parameters.items()}
+    return calls | {"check": (matched.check, of_simulator)}
 
 
 def training_calls(directory):
@@ -188,6 +216,7 @@ def training_calls(directory):
         "IMNN.summary_set": (imnn.summary_set, fresh),
         "IMNN.retrain_at_estimate": (imnn.retrain_at_estimate, moved),
         "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
+        "IMNN.honest_fisher": (imnn.honest_fisher, {"test": tuple(fresh.values())}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),
@@ -211,4 +240,28 @@ def training_calls(directory):
         "dense": (networks.dense, {"input_shape": (8,), "n_summaries": 2}),
         "linear": (networks.linear, {"input_shape": (8,), "n_summaries": 2}),
         "choose": (networks.choose, data | {"δθ": (0.1, 0.1), "verbose": False}),
+    }
+
+
+def fisher_diagnostics_calls():
+    """Return those of diagnostics of F and of what it assumes."""
+    from imnn_lab import diagnostics, problems
+
+    gaussian = problems.gaussian()
+    fiducial, derivative = gaussian.training_set(n_s=60, n_d=60, seed=1)
+    values = (np.stack([x.mean(-1), (x**2).mean(-1)], -1) for x in (fiducial, derivative))
+    summaries = diagnostics.SummarySet(*values, gaussian.θ_fid, gaussian.δθ)
+    given = {"summaries": summaries}
+    forecast = diagnostics.Forecast([[4, 1], [1, 4]], [0, 0], ["a", "b"])
+    honest = diagnostics.honest_fisher(summaries, repetitions=50)
+    alone = ("fisher_estimates", "covariance_check", "gaussianity", "linearity", "information_gap")
+    return {name: (getattr(diagnostics, name), given) for name in alone} | {
+        "honest_fisher": (diagnostics.honest_fisher, given | {"repetitions": 50}),
+        "HonestFisher.extrapolated": (honest.extrapolated, {"factor": 2.0}),
+        "transfer": (diagnostics.transfer, {"own": summaries, "other": summaries}),
+        "Forecast": (diagnostics.Forecast, {"F": [[4, 1], [1, 4]], "θ_fid": [0, 0]}),
+        "Forecast.marginal": (forecast.marginal, {"keep": ["a"]}),
+        "Forecast.conditional": (forecast.conditional, {"fix": ["a"]}),
+        "Forecast.with_prior": (forecast.with_prior, {"prior": {"a": 1.0}}),
+        "Forecast.reparametrised": (forecast.reparametrised, {"J": [[1, 0], [0, 1]]}),
     }

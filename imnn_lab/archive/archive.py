@@ -23,6 +23,7 @@ from imnn_lab import checks, storage
 from imnn_lab.archive import fingerprint as fingerprints
 from imnn_lab.archive.state import (
     STATE,
+    SUMMARIES,
     SavedTraining,
     check_numbers,
     saved_fingerprint,
@@ -33,6 +34,8 @@ from imnn_lab.history import History
 from imnn_lab.networks.fitted_layers import refresh_normalisation
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
+
+MOST_BYTES = 2**26  # of summaries
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Archive:
         That of the network; "" if version 0.1.0 saved it.
     ridge : ndarray, shape (D,), optional
         That of the projected objective, if it was used.
+    summaries : pair of ndarray, optional
+        As in a `SavedTraining`; not saved if they are large.
     """
 
     settings: Settings
@@ -73,6 +78,7 @@ class Archive:
     next: int
     fingerprint: str
     ridge: np.ndarray | None = None
+    summaries: tuple[np.ndarray, np.ndarray] | None = None
 
     def write(
         self, directory: Path, model: keras.Model, estimator: Estimator, weight_file: str
@@ -116,6 +122,8 @@ class Archive:
         result |= {} if self.ridge is None else {"ridge": self.ridge}
         for name, statistics in self.statistics.items():
             result |= _prefixed(name, statistics.arrays())
+        if self.summaries is not None and sum(x.nbytes for x in self.summaries) <= MOST_BYTES:
+            result |= _prefixed("summaries", dict(zip(SUMMARIES, self.summaries, strict=True)))
         return result | _prefixed("history", self.history.arrays())
 
     @classmethod
@@ -138,6 +146,7 @@ class Archive:
                 weights=_unnumbered("weight", arrays),
                 initial=_unnumbered("initial", arrays),
                 statistics=saved.statistics,
+                summaries=saved.summaries,
                 history=saved.history,
                 optimiser=dict(plain["optimiser"]),
                 training_state=_unnumbered("state", arrays),

@@ -15,6 +15,7 @@ from imnn_lab.settings import Settings
 
 SETS = ("training", "validation")
 STATE = "state.npz"
+SUMMARIES = ("fiducial", "derivative")
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,15 @@ class SavedTraining:
     statistics : dict
         FisherStatistics of "training" and, if present, "validation".
     history : History
+    summaries : pair of ndarray, shapes (n_s, n_all) and (n_d, 2, n_params, n_all), optional
+        External summaries and those of the network: fiducial, and for the derivative (exact ones
+        of shape (n_d, n_params, n_all)), of the validation set or, without one, of training.
     """
 
     settings: Settings
     statistics: dict[str, FisherStatistics]
     history: History
+    summaries: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SavedTraining:
@@ -52,7 +57,25 @@ class SavedTraining:
         for name, saved in statistics.items():  # version 0.1.0 did not save them with the history
             history.counts.setdefault(name, (saved.n_s, saved.n_d, saved.n_external))
             _check_statistics(name, saved, settings)
-        return cls(settings, statistics, history)
+        return cls(settings, statistics, history, _saved_summaries(arrays, statistics, settings))
+
+
+def _saved_summaries(
+    arrays: Mapping[str, np.ndarray], statistics: Mapping[str, FisherStatistics], settings: Settings
+) -> tuple[np.ndarray, np.ndarray] | None:
+    named = unprefixed("summaries", arrays)
+    if not named:
+        return None
+    fiducial, derivative = (named[name] for name in SUMMARIES)
+    last = list(statistics.values())[-1]
+    sides = () if settings.is_exact else (2,)
+    shapes = (last.n_s, len(last.μ)), (last.n_d, *sides, settings.n_params, len(last.μ))
+    for name, array, shape in zip(SUMMARIES, (fiducial, derivative), shapes, strict=True):
+        context = f"Summaries ({name})"
+        check_numbers(context, array)
+        if array.shape != shape:
+            raise ValueError(checks.wording(context, f"have shape {shape}", array.shape))
+    return fiducial, derivative
 
 
 def state_arrays(directory: Path) -> dict[str, np.ndarray]:

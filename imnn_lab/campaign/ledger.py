@@ -94,6 +94,12 @@ class Ledger:
         if self.store:
             self.store.add(finished)
 
+    def pairs(self) -> np.ndarray:
+        """Return the finished derivative rows, (n, 2, n_params) + input_shape."""
+        n_s, n_params = self.design.n_s, self.design.n_params
+        finished = [simulations for row, simulations in self.rows.items() if row >= n_s]
+        return np.reshape(finished, (len(finished), 2, n_params, *(self.shape or ())))
+
     def training_set(self) -> TrainingSet:
         """Return the arrays once no row is missing, and write them to the store if any."""
         n_s, n_d, n_params = self.design.n_s, self.design.n_d, self.design.n_params

@@ -22,10 +22,12 @@ from imnn_lab.campaign.design import Design
 from imnn_lab.campaign.ledger import Ledger, TrainingSet, from_arrays
 from imnn_lab.campaign.store import Store
 from imnn_lab.executors import Executor, as_executor
+from imnn_lab.matched.pairing import FEWEST, pairing, warn_of_pairing
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import SimulationError, name_of, simulate
 
 ATTEMPTS = 2  # at each seed
+PAIRS = 20  # derivative rows, simulated first, that show whether the simulator pairs
 IN_FLIGHT = 1024  # batches: results are all kept, so only their number in the queue is bounded
 
 
@@ -56,8 +58,8 @@ def training_set(
         ``simulator(parameters, seed)``: one call for each simulation, with `parameters` an array of
         shape (1, n_params) and `seed` an int from 0 to 2³¹−1; it returns an array of shape (1,) +
         input_shape (the contract of every simulator here, for a batch of one). The same seed must
-        give the same randomness at any parameters. For processes it must be picklable: defined in
-        a module, not in a session.
+        give the same randomness at any parameters: see `imnn_lab.matched`. For processes it must be
+        picklable: defined in a module, not in a session.
     θ_fid : array-like, shape (n_params,)
         Fiducial parameters.
     δθ : array-like, shape (n_params,)
@@ -104,6 +106,11 @@ def training_set(
         `ExecutorError`, which is one as well, if the executor breaks (as a process pool does if a
         simulation kills its process; Dask starts another worker) or loses too many. The content of
         `directory` is kept.
+
+    Warns
+    -----
+    UserWarning
+        If the first 20 rows of derivative simulations, which are made first, look unmatched.
 
     Examples
     --------
@@ -154,6 +161,8 @@ class _Rounds:
         design, missing = ledger.design, ledger.missing
         if not missing:
             return
+        missing.sort(key=lambda row: row < design.n_s)  # pairs first, which may be unmatched
+        judged = design.n_d < FEWEST or attempt > 0
         size = self.size if attempt == 0 else 1  # one may kill its worker
         groups = [missing[start : start + size] for start in range(0, len(missing), size)]
         tolerated = self.max_failed if attempt == 0 else 1.0
@@ -170,6 +179,9 @@ class _Rounds:
         )
         for rows, batch in zip(groups, simulated, strict=True):
             ledger.add(rows, batch, attempt)
+            if not judged and len(pairs := ledger.pairs()) >= min(PAIRS, design.n_d):
+                warn_of_pairing("`simulator`", pairing(pairs[:PAIRS]))
+                judged = True
 
 
 def _check_complete(ledger: Ledger, replacements: int) -> None:

@@ -89,7 +89,7 @@ class Calibration:
 
     @cached_property
     def is_calibrated(self) -> np.ndarray:
-        """Whether ranks of parameters, ellipse, TARP are in the band, shape (n_params + 2,)."""
+        """Whether ranks of parameters, ellipse and TARP are in the band, shape (n_params + 2,)."""
         return self.band.contains(np.stack([*self.ranks, self.ellipse_ranks, self.tarp_ranks]))
 
     @cached_property

@@ -113,11 +113,12 @@ def _is_everywhere(address: str) -> bool:
 def _server(page: Any, options: argparse.Namespace) -> Any:
     import panel as pn
 
-    from imnn_lab.dashboards.host.panel_private import application_of
+    from imnn_lab.dashboards.host.panel_private import application_of, remember_component_files
     from imnn_lab.laboratory.login import PasswordLogin
     from imnn_lab.laboratory.stages import MOST_BYTES
     from imnn_lab.laboratory.web import add_slash, protect
 
+    remember_component_files()
     guarded: dict[str, Any] = {}
     if options.basic_auth is not None:
         guarded = {
@@ -131,7 +132,6 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         websocket_origin=options.allow_websocket_origin,
         websocket_max_message_size=int(2 * BASE64 * MOST_BYTES),
         prefix=options.prefix or "",
-        root_path=f"{options.root_path}/" if options.root_path else None,
         cookie_path=options.root_path or options.prefix or "/",
         use_xheaders=options.use_xheaders,
         title="imnn_lab",

@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.networks import last_layer
 from imnn_lab.networks.architectures import (
     MOST_VALUES,
     convolutional_features,
@@ -29,7 +28,7 @@ from imnn_lab.networks.architectures import (
     linear_features,
 )
 from imnn_lab.networks.fitted_layers import BATCH, fit_layers
-from imnn_lab.networks.last_layer import FeatureMoments
+from imnn_lab.networks.last_layer import moments_of_features, solve
 from imnn_lab.networks.layers import Layers, Tensor
 from imnn_lab.progress import progress_bar
 from imnn_lab.settings import Settings
@@ -198,23 +197,23 @@ def chosen_network(settings: Settings, training: Source, validation: Source | No
     states = np.random.SeedSequence(settings.seed).generate_state(len(readings) + 1)
     *seeds, last_seed = (int(state >> 1) for state in states)
     trials = [
-        _Trial.of(inputs, reading, settings, seed)
+        _Single.of(inputs, reading, settings, seed)
         for reading, seed in zip(readings, seeds, strict=True)
     ]
     cheapest = min(trial.n_values for trial in trials)
     most = max(cheapest, MOST_COMPUTED // FEWEST_ROWS)
     left_out = {trial: trial.reason(n_summaries, most) for trial in trials}
-    tried = [trial for trial in trials if not left_out[trial]]
-    if not tried:
+    singles = [trial for trial in trials if not left_out[trial]]
+    if not singles:
         expected = "be at most the number of features of a network for these data"
         raise ValueError(checks.wording("`n_summaries`", expected, n_summaries))
-    sets, note = _sets(training, validation, max(trial.n_values for trial in tried))
+    sets, note = _sets(training, validation, max(trial.n_values for trial in singles))
     bar = progress_bar(settings.verbose, desc="choosing a network", unit="network")
-    with bar(total=len(tried)) as shown:
-        for trial in tried:
+    with bar(total=len(singles)) as shown:
+        for trial in singles:
             trial.value(sets, n_summaries)
             shown.update(1)
-    tried += _unions(tried, sets, n_summaries)
+    tried = [*singles, *_unions(singles, sets, n_summaries)]
     best = max(tried, key=lambda trial: trial.mean)
     chosen = min((t for t in tried if t.is_as_good_as(best)), key=lambda t: t.n_weights)
     output = Layers(settings.dtype, last_seed).readout(chosen.features, n_summaries)
@@ -293,32 +292,10 @@ class _Trial:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     features: list[Tensor]
-    model: keras.Model | None = None
     n_weights: int = 0
     seconds: float = 0.0
     outputs: list[np.ndarray] = field(default_factory=list)  # of each set
     values: np.ndarray = field(default_factory=lambda: np.full(4, np.nan))
-
-    @classmethod
-    def of(cls, inputs: Tensor, reading: Reading, settings: Settings, seed: int) -> _Trial:
-        """Return a candidate that reads simulations in a certain way."""
-        started = time.perf_counter()
-        owner = "".join(c if c.isalnum() else "_" for c in reading.name)
-        layers = Layers(settings.dtype, seed, owner)
-        x = inputs
-        if tuple(x.shape[1:]) != reading.shape:
-            x = layers.new(keras.layers.Reshape, reading.shape)(x)
-        features = reading.make(x, layers)
-        model = keras.Model(inputs, layers.joined(features))
-        trial = cls((reading.name,), (reading.kind,), features, model)
-        trial.n_weights = model.count_params() + trial.last_weights(settings.n_summaries)
-        trial.seconds = time.perf_counter() - started
-        return trial
-
-    @property
-    def n_values(self) -> int:
-        """How many values its layers compute for a simulation."""
-        return 0 if self.model is None else values_of(self.model)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -353,21 +330,6 @@ class _Trial:
         error = np.std(difference, ddof=1) / np.sqrt(len(difference))
         return bool(np.mean(difference) <= np.clip(2 * error, TIE, MOST_TIE))
 
-    def reason(self, n_summaries: int, most: int) -> str:
-        """Return why this candidate is left out, if it is; `most` values are not too slow."""
-        if sum(self.widths) < n_summaries:
-            return "too few features"
-        return "left out: too slow" if self.n_values > most else ""
-
-    def value(self, sets: Sequence[ArraySource], n_summaries: int) -> None:
-        """Fit the layers and find ln det F on each half of the other set, in both directions."""
-        started = time.perf_counter()
-        assert self.model is not None
-        fit_layers(self.model, sets[0].fiducial(sets[0].n_s))
-        self.outputs = _outputs(Compressor(self.model), sets)
-        self._score(sets, n_summaries)
-        self.seconds += time.perf_counter() - started
-
     def union(self, other: _Trial, sets: Sequence[ArraySource], n_summaries: int) -> _Trial:
         """Return a candidate with the features of both."""
         started = time.perf_counter()
@@ -380,41 +342,76 @@ class _Trial:
             np.hstack([x, y[:, sets[0].n_external :]])
             for x, y in zip(self.outputs, other.outputs, strict=True)
         ]
-        both._score(sets, n_summaries)
+        both.score(sets, n_summaries)
         both.seconds = time.perf_counter() - started
         return both
 
-    def _score(self, sets: Sequence[ArraySource], n_summaries: int) -> None:
-        moments = [
-            last_layer.moments_of_features(source, x)
+    def score(self, sets: Sequence[ArraySource], n_summaries: int) -> None:
+        """Find ln det F of readouts on parts of simulations that they do not know; −∞ for none.
+
+        With one set they are those of its halves.
+        """
+        pooled = [
+            moments_of_features(source, x).pooled
             for source, x in zip(sets, self.outputs, strict=True)
         ]
-        self.values = _values(moments, n_summaries, self.widths)
+        first, second = pooled if len(pooled) > 1 else pooled[0].halves
+        try:
+            self.values = solve(first, second, n_summaries, self.widths).values
+        except ValueError:
+            self.values = np.full(4, -np.inf)
 
 
-def _values(
-    moments: Sequence[FeatureMoments], n_summaries: int, widths: Sequence[int]
-) -> np.ndarray:
-    """Return ln det F of readouts on parts of simulations that they do not know; −∞ for none.
+class _Single(_Trial):
+    """A candidate that reads simulations in one way, with a model of its own."""
 
-    With one set they are those of its halves.
-    """
-    pooled = [each.pooled for each in moments]
-    first, second = pooled if len(pooled) > 1 else pooled[0].halves
-    try:
-        return last_layer.solve(first, second, n_summaries, widths).values
-    except ValueError:
-        return np.full(4, -np.inf)
+    model: keras.Model
+
+    @classmethod
+    def of(cls, inputs: Tensor, reading: Reading, settings: Settings, seed: int) -> _Single:
+        """Return the candidate of a reading."""
+        started = time.perf_counter()
+        owner = "".join(c if c.isalnum() else "_" for c in reading.name)
+        layers = Layers(settings.dtype, seed, owner)
+        x = inputs
+        if tuple(x.shape[1:]) != reading.shape:
+            x = layers.new(keras.layers.Reshape, reading.shape)(x)
+        features = reading.make(x, layers)
+        model = keras.Model(inputs, layers.joined(features))
+        trial = cls((reading.name,), (reading.kind,), features)
+        trial.model = model
+        trial.n_weights = model.count_params() + trial.last_weights(settings.n_summaries)
+        trial.seconds = time.perf_counter() - started
+        return trial
+
+    @property
+    def n_values(self) -> int:
+        """How many values its layers compute for a simulation."""
+        return values_of(self.model)
+
+    def reason(self, n_summaries: int, most: int) -> str:
+        """Return why this candidate is left out, if it is; `most` values are not too slow."""
+        if sum(self.widths) < n_summaries:
+            return "too few features"
+        return "left out: too slow" if self.n_values > most else ""
+
+    def value(self, sets: Sequence[ArraySource], n_summaries: int) -> None:
+        """Fit the layers and find ln det F on each half of the other set, in both directions."""
+        started = time.perf_counter()
+        fit_layers(self.model, sets[0].fiducial(sets[0].n_s))
+        self.outputs = _outputs(Compressor(self.model), sets)
+        self.score(sets, n_summaries)
+        self.seconds += time.perf_counter() - started
 
 
 def _unions(
-    singles: list[_Trial], sets: Sequence[ArraySource], n_summaries: int
+    singles: list[_Single], sets: Sequence[ArraySource], n_summaries: int
 ) -> Iterator[_Trial]:
     """Yield the best candidate with others beside it, and the best of these with one more.
 
     Where a linear network is as good as the best there is nothing that others could add.
     """
-    best = max(singles, key=lambda trial: trial.mean)
+    best: _Trial = max(singles, key=lambda trial: trial.mean)
     if any(trial.kinds == ("linear",) and trial.is_as_good_as(best) for trial in singles):
         return
     by_kind = {trial.kinds[0]: trial for trial in sorted(singles, key=lambda trial: trial.mean)}

@@ -70,14 +70,17 @@ class Cut:
         flat = [tf.reshape(y, (-1, size)) for y, size in zip(found, self._sizes, strict=True)]
         return flat[0] if len(flat) == 1 else tf.concat(flat, axis=1)
 
-    def second(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return the summaries (k, s) of features (k, width)."""
+    def second(
+        self, features: tf.Tensor, training: bool = False, output: Tensor | None = None
+    ) -> tf.Tensor:
+        """Return the summaries (k, s) of features (k, width), or what is at another `output`."""
         parts = [features] if len(self._sizes) == 1 else tf.split(features, self._sizes, axis=1)
         known = {
             id(x): tf.reshape(part, (-1, *shape))
             for x, part, shape in zip(self._kept, parts, self._shapes, strict=True)
         }
-        return outputs_of(self._behind, known, self.model.outputs, training)[0]
+        outputs = self.model.outputs if output is None else [output]
+        return outputs_of(self._behind, known, outputs, training)[0]
 
     def agrees(self, simulations: tf.Tensor) -> bool:
         """Whether both parts do what the network does, the first also in training and one by one.

@@ -23,9 +23,10 @@ simulations that it is estimated from. External summaries come before the featur
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -108,6 +109,10 @@ class FeatureMoments:
 
 def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
     """Return the moments of the features that a network computes from a source."""
+    return _moments(source, compressor.computed(_sums, source))
+
+
+def _sums(compressor: Compressor, source: Source) -> Sums:
     width, groups = compressor.width(source), 1 + source.sides * source.n_params
 
     def add(rows: Rows, sums: Sums) -> Sums:
@@ -115,13 +120,9 @@ def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
         features = tf.cast(with_external(source, outputs, rows.positions), tf.float64)
         return _add_rows(source, rows.positions, features, sums)
 
-    def total() -> Sums:
-        shapes = [(4, groups), (4, groups, width), (2, width, width), (2, width, width)]
-        zeros = Sums(*(tf.zeros(shape, tf.float64) for shape in shapes))
-        return source.feed(FIRST).fold(add, zeros)
-
-    sums = [x.numpy() for x in tf.function(total, autograph=False).get_concrete_function()()]
-    return _moments(source, sums)
+    shapes = [(4, groups), (4, groups, width), (2, width, width), (2, width, width)]
+    zeros = Sums(*(tf.zeros(shape, tf.float64) for shape in shapes))
+    return source.feed(FIRST).fold(add, zeros)
 
 
 def moments_of_features(source: Source, features: np.ndarray) -> FeatureMoments:
@@ -242,6 +243,8 @@ class Readout:
         What ρ is multiplied by for each feature.
     values : ndarray, shape (4,) or (2,)
         What ln det F is, in both directions, on each half of a set that was not solved for.
+    variance : ndarray, shape (n_features,), or None
+        That of each feature over the fiducial simulations.
     """
 
     W: np.ndarray
@@ -249,6 +252,7 @@ class Readout:
     each: bool
     factors: np.ndarray | None = None
     values: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
+    variance: np.ndarray | None = None
 
     @property
     def score(self) -> float:
@@ -279,35 +283,49 @@ class Readout:
         return log_determinant(correlation) + float(np.log(diagonal).sum())
 
 
-def start(
-    layer: keras.layers.Dense,
-    model: keras.Model,
-    training: Source,
-    validation: Source | None,
-    whitened: bool = True,
-) -> Readout:
-    """Solve the last layer of a model in closed form, and return the solution.
+class ClosedForm:
+    """The linear last layer of a model, and what it takes to solve it in closed form.
 
-    Without a validation set the ridge is chosen by splitting the seeds of the training set.
+    Attributes
+    ----------
+    layer : keras.layers.Dense
+    compressor : Compressor
+        From simulations to features, the input of the layer.
     """
-    compressor, widths = Compressor(keras.Model(model.inputs[0], layer.input)), groups(model)
-    moments = feature_moments(compressor, training)
-    if validation is not None:
-        other = feature_moments(compressor, validation).pooled
-        readout = solve(moments.pooled, other, layer.units, widths)
-    else:
-        _check_halves(training)
-        first, second = moments.pooled.halves
-        choice = solve(first, second, layer.units, widths)
-        readout = same_ridge(choice, moments.pooled.whole, layer.units) or choice
-    fiducial, W = moments.fiducial, readout.W
-    whitening = whiten(W.T @ fiducial.network_C @ W) if whitened else None
-    if whitening is not None:
-        W = W @ whitening
-    layer.kernel.assign(W)
-    if layer.use_bias:
-        layer.bias.assign(-fiducial.μ[fiducial.n_external :] @ W)
-    return readout
+
+    def __init__(self, model: keras.Model, layer: keras.layers.Dense) -> None:
+        self.layer = layer
+        self.compressor = Compressor(keras.Model(model.inputs[0], layer.input))
+        self._widths = groups(model)
+
+    @classmethod
+    def of(cls, model: keras.Model) -> ClosedForm | None:
+        """Return that of a model, None if it ends in something else."""
+        layer = last_dense_layer(model)
+        return None if layer is None else cls(model, layer)
+
+    def start(self, training: Source, validation: Source | None, whitened: bool = True) -> Readout:
+        """Solve the layer, and return the solution.
+
+        Without a validation set the ridge is chosen by splitting the seeds of the training set.
+        """
+        layer, moments = self.layer, feature_moments(self.compressor, training)
+        if validation is not None:
+            other = feature_moments(self.compressor, validation).pooled
+            readout = solve(moments.pooled, other, layer.units, self._widths)
+        else:
+            _check_halves(training)
+            first, second = moments.pooled.halves
+            choice = solve(first, second, layer.units, self._widths)
+            readout = same_ridge(choice, moments.pooled.whole, layer.units) or choice
+        fiducial, W = moments.fiducial, readout.W
+        whitening = whiten(W.T @ fiducial.network_C @ W) if whitened else None
+        if whitening is not None:
+            W = W @ whitening
+        layer.kernel.assign(W)
+        if layer.use_bias:
+            layer.bias.assign(-fiducial.μ[fiducial.n_external :] @ W)
+        return replace(readout, variance=np.diag(fiducial.network_C))
 
 
 def _check_halves(training: Source) -> None:
@@ -330,6 +348,9 @@ def groups(model: keras.Model) -> tuple[int, ...]:
         if isinstance(layer, keras.layers.Concatenate) and layer.output is features:
             return tuple(int(part.shape[-1]) for part in layer.input)
     return (int(features.shape[-1]),)
+
+
+Valued: TypeAlias = Callable[[Readout | None, Readout | None], Readout | None]
 
 
 def solve(
@@ -357,7 +378,12 @@ def solve(
     # A loaded machine has no core to spare for threads that wait for each other.
     with threadpool_limits(1, user_api="blas"):
         for sets in ((training, validation), (training.plain(), validation.plain())):
-            choice = _searched(sets, sides, n_summaries, widths)
+            valued = partial(_valued, sets)
+            choice = (
+                _by_group(sides, valued, n_summaries, widths)
+                if len(widths) > 1
+                else _by_scan(sides, valued, n_summaries)
+            )
             if choice is not None:
                 return choice
     raise ValueError(
@@ -366,66 +392,49 @@ def solve(
     )
 
 
-def _searched(
-    sets: tuple[Pooled, Pooled],
-    sides: tuple[Scores, Scores],
-    n_summaries: int,
-    widths: Sequence[int],
+def _valued(
+    sets: tuple[Pooled, Pooled], forward: Readout | None, reverse: Readout | None
 ) -> Readout | None:
-    if len(widths) > 1:
-        return _by_group(sets, sides, n_summaries, widths)
-    return _by_scan(sets, sides, n_summaries)
+    """Return `forward` with ln det F of both on the set that they were not solved for.
+
+    None if that is not finite on each half of it, or one of them could not be solved.
+    """
+    if forward is None or reverse is None:
+        return None
+    pairs = zip((forward, reverse), sets[::-1], strict=True)
+    parts = [(r, part) for r, other in pairs for part in other.halves or (other,)]
+    values = np.array([r.log_det_F(part) for r, part in parts])
+    return replace(forward, values=values) if np.isfinite(values).all() else None
 
 
-def _by_scan(
-    sets: tuple[Pooled, Pooled], sides: tuple[Scores, Scores], n_summaries: int
-) -> Readout | None:
-    """Return the readout with the best of RIDGES."""
-    candidates = {(r.ρ, r.each): r for r in sides[0].readouts(n_summaries)}
-    values = {}
-    for reverse in sides[1].readouts(n_summaries):
-        key = reverse.ρ, reverse.each
-        if key in candidates:
-            values[key] = _both_ways(candidates[key], reverse, sets)
-    found = [
-        replace(candidates[key], values=each)
-        for key, each in values.items()
-        if np.isfinite(each).all()
-    ]
+def _best(readouts: Iterable[Readout | None]) -> Readout | None:
+    found = (r for r in readouts if r is not None)
     return max(found, key=lambda r: (r.score, r.ρ, r.each), default=None)
 
 
-def _both_ways(forward: Readout, reverse: Readout, sets: tuple[Pooled, Pooled]) -> np.ndarray:
-    """Return ln det F of both on the set that they were not solved for, or on its halves."""
-    pairs = zip((forward, reverse), sets[::-1], strict=True)
-    return np.array([r.log_det_F(part) for r, other in pairs for part in other.halves or (other,)])
+def _by_scan(sides: tuple[Scores, Scores], valued: Valued, n_summaries: int) -> Readout | None:
+    """Return the readout with the best of RIDGES."""
+    forward, reverse = ({(r.ρ, r.each): r for r in s.readouts(n_summaries)} for s in sides)
+    return _best(valued(forward[key], reverse[key]) for key in forward.keys() & reverse.keys())
 
 
 def _by_group(
-    sets: tuple[Pooled, Pooled],
-    sides: tuple[Scores, Scores],
-    n_summaries: int,
-    widths: Sequence[int],
+    sides: tuple[Scores, Scores], valued: Valued, n_summaries: int, widths: Sequence[int]
 ) -> Readout | None:
     """Return the readout with a ridge for each group of features.
 
     From the best common ridge, the strength of one group after the other is multiplied and divided
     by a factor while that raises the score; then the factor is made smaller.
     """
-    n = min(n_summaries, len(sets[0].whole.dμ_dθ))
+    n = min(n_summaries, len(sides[0].features.dμ_dθ))
     most = int(np.clip(MOST_OPERATIONS / sum(widths) ** 3, 3 * len(widths), MOST_TRIALS))
 
     def tried(ρ: float, each: bool, steps: np.ndarray) -> Readout | None:
         factors = np.repeat(10.0**steps, widths)
-        forward, reverse = (side.readout(n, ρ, each, factors) for side in sides)
-        if forward is None or reverse is None:
-            return None
-        values = _both_ways(forward, reverse, sets)
-        return replace(forward, values=values) if np.isfinite(values).all() else None
+        return valued(*(side.readout(n, ρ, each, factors) for side in sides))
 
     steps = np.zeros(len(widths))
-    common = [tried(ρ, each, steps) for each in (True, False) for ρ in COMMON_RIDGES]
-    best = max((r for r in common if r is not None), key=lambda r: (r.score, r.ρ), default=None)
+    best = _best(tried(ρ, each, steps) for each in (True, False) for ρ in COMMON_RIDGES)
     if best is None:
         return None
     trials = 0
@@ -461,7 +470,7 @@ class Scores:
 
     def __init__(self, features: FisherStatistics) -> None:
         self.features = features
-        self._C, self._dμ_dθ, self._external_F = _unexplained(features)
+        self._C, self._dμ_dθ, self._external_F = unexplained(features)
         scale = np.sqrt(np.diag(features.network_C))
         alive = scale > 1e-6 * max(scale.max(), np.finfo(float).tiny)
         self._inverse_scale = {
@@ -518,7 +527,7 @@ class Scores:
         return None if whitening is None else replace(readout, W=W @ whitening)
 
 
-def _unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Σ and V of the features h given the external summaries t, and F of t alone.
 
     Σ = C_h − Uᵀ C_t⁻¹ U and V = ∂μ_h − ∂μ_t C_t⁻¹ U, with U the covariance of t and h.

@@ -16,8 +16,8 @@ from imnn_lab.keras_private import (
     innermost,
     rate_of,
 )
-from imnn_lab.networks import last_layer
 from imnn_lab.networks.fitted_layers import fit_layers
+from imnn_lab.networks.last_layer import ClosedForm, whiten
 from imnn_lab.networks.tangents import check_tangents
 from imnn_lab.settings import Settings
 from imnn_lab.sources.source import Source
@@ -106,6 +106,21 @@ def check_layers(model: keras.Model, training: Source) -> None:
         _check_weights_stay(model, compressor, training)
     if training.is_exact:
         check_tangents(model, training)
+
+
+def check_shared(model: keras.Model, n_replicas: int) -> None:
+    """Refuse layers that need all simulations on one device, if several devices share them."""
+    if n_replicas == 1:
+        return
+    layers = [x.name for x in all_layers(model) if getattr(x, "activity_regularizer", None)]
+    if layers or not Compressor(model).is_plain:
+        raise ValueError(
+            "`model` has layers that draw random numbers, use statistics of the batch or have "
+            "regularisers of what they give out (Dropout, BatchNormalization, "
+            "activity_regularizer), which need all simulations on one device. Received a "
+            f"`strategy` of {n_replicas} replicas. Use other layers (LayerNormalization, "
+            "kernel_regularizer), or one replica."
+        )
 
 
 def _check_weights_stay(model: keras.Model, compressor: Compressor, training: Source) -> None:
@@ -224,7 +239,11 @@ def _check_optimiser(optimiser: keras.optimizers.Optimizer) -> None:
 
 
 def prepared_network(
-    model: keras.Model, settings: Settings, training: Source, validation: Source | None
+    model: keras.Model,
+    settings: Settings,
+    training: Source,
+    validation: Source | None,
+    closed_form: ClosedForm | None,
 ) -> keras.Model:
     """Fit the layers of a network, start it in closed form and whiten it; return the one to train.
 
@@ -234,23 +253,22 @@ def prepared_network(
     training = training.fixed()
     most = max(MOST_VALUES // math.prod(settings.input_shape), 100)
     fit_layers(model, training.fiducial(most))
-    layer = last_layer.last_dense_layer(model)
-    if layer is not None and layer.input.shape[-1] < settings.n_summaries:
+    n_features = math.inf if closed_form is None else closed_form.layer.input.shape[-1]
+    if n_features < settings.n_summaries:
         expected = (
             f"have at least n_summaries = {settings.n_summaries} features before its last layer"
         )
-        received = f"{layer.input.shape[-1]}"
         remedy = "Its summaries would be copies of each other: give the layer before more units."
-        raise ValueError(checks.wording("`model`", expected, received, remedy))
-    if settings.warm_start and layer is not None:
-        last_layer.start(layer, model, training, validation, whitened=settings.whiten)
+        raise ValueError(checks.wording("`model`", expected, f"{n_features}", remedy))
+    if settings.warm_start and closed_form is not None:
+        closed_form.start(training, validation, whitened=settings.whiten)
         return model
     return _whitened(model, settings, training) if settings.whiten else model
 
 
 def _whitened(model: keras.Model, settings: Settings, training: Source) -> keras.Model:
     statistics = Compressor(model).statistics(training)
-    A = last_layer.whiten(statistics.network_C)
+    A = whiten(statistics.network_C)
     if A is None:
         remedy = "Two summaries may be copies of each other, or the network ignores its input."
         expected = "give summaries with a regular covariance for the training set"

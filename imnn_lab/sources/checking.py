@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.matched.pairing import pairing, warn_of_pairing
 
 WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
 ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a warning
@@ -43,27 +44,21 @@ def check_tangents(name: str, derivative: np.ndarray) -> None:
 
 
 def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200) -> None:
-    """Warn when simulations below and above scatter as if they had different seeds.
+    """Warn when simulations below and above are unmatched, all of them or in part.
 
-    The variance of their difference is then the sum of their variances; with shared seeds it is far
-    smaller.
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    derivative : ndarray, shape (n, 2, n_params) + input_shape
+        All or the first.
+    sample : int
+        How many of them, at most, are compared: some from everywhere.
     """
-    part = derivative[:sample].astype(np.float64)
-    if len(part) < 20:
-        return
-    lower, upper = part[:, 0], part[:, 1]
-    axes = tuple(range(1, lower.ndim - 1))
-    of_difference = np.var(upper - lower, axis=0).sum(axes)
-    scatter = np.var(lower, axis=0).sum(axes) + np.var(upper, axis=0).sum(axes)
-    share = of_difference / np.where(scatter > 0, scatter, np.inf)
-    if share.max() > 0.8:
-        checks.warn(
-            f"`{name}`: the simulations below and above the fiducial parameters look as if they "
-            f"were made from different seeds (for parameter {share.argmax()} the variance of their "
-            f"difference is {share.max():.2f} of the sum of their variances). "
-            "The derivative is then mostly noise and F is overestimated. "
-            "Make each pair from the same seed.",
-        )
+    n = len(derivative)
+    if n >= 20:
+        rows = np.unique(np.linspace(0, n - 1, min(n, sample)).astype(int))
+        warn_of_pairing(f"`{name}`", pairing(derivative[rows]))
 
 
 def warn_of_offsets(

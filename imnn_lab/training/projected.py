@@ -19,16 +19,17 @@ layer is solved from all of them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.fisher import mean_derivative
 from imnn_lab.loss import information, loss_and_information
-from imnn_lab.networks import last_layer
+from imnn_lab.networks.frozen import Cut
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.sources.source import FIRST, Source
 from imnn_lab.summaries import Compressor, moments_of, split, with_external
 from imnn_lab.training.step import Gradient, gradient_of
@@ -112,7 +113,8 @@ class Projected:
 
     Parameters
     ----------
-    model : keras.Model
+    closed_form : ClosedForm or None
+        For the last layer, None if that is not a linear one.
     source : Source
         What it is trained on.
 
@@ -129,30 +131,32 @@ class Projected:
         If the objective is not defined for the model or the numbers of simulations.
     """
 
-    def __init__(self, model: keras.Model, source: Source) -> None:
-        layer = last_layer.last_dense_layer(model)
-        if layer is None:
+    def __init__(self, closed_form: ClosedForm | None, source: Source) -> None:
+        if closed_form is None:
             raise _refusal("networks that end in a linear Dense layer", "another last layer")
-        if layer.units < source.n_params:
+        self.layer, self.compressor = closed_form.layer, closed_form.compressor
+        if self.layer.units < source.n_params:
             expected = f"n_summaries ≥ n_params = {source.n_params}"
-            raise _refusal(expected, f"n_summaries = {layer.units}")
+            raise _refusal(expected, f"n_summaries = {self.layer.units}")
         if min(source.n_s, source.n_d) < FEWEST:
             received = f"n_s = {source.n_s} and n_d = {source.n_d}"
             raise _refusal(f"at least {FEWEST} simulations of each kind", received)
-        self.model, self.layer = model, layer
-        self.compressor = Compressor(keras.Model(model.inputs[0], layer.input))
+        self._closed_form, self._behind = closed_form, self.compressor
         if not self.compressor.model.trainable_variables:
             raise _refusal("layers to train before the last one", "none")
         width = self.compressor.width(source)
         self.ridge = tf.Variable(tf.zeros(width, tf.float64), trainable=False)
 
+    def start_from(self, cut: Cut | None) -> None:
+        """Take the features of a cut network from now on, or simulations for None."""
+        behind = None if cut is None else partial(cut.second, output=self.layer.input)
+        self._behind = Compressor(self.compressor.model, behind)
+
     def choose_ridge(self, training: Source, validation: Source | None) -> np.ndarray:
         """Solve the last layer in closed form; return the ridge of each feature for training."""
-        training = training.fixed()
-        found = last_layer.start(self.layer, self.model, training, validation)
-        moments = last_layer.feature_moments(self.compressor, training)
-        variance = np.diag(moments.fiducial.network_C)
-        variance = np.maximum(variance, FLOOR * variance.max())
+        found = self._closed_form.start(training.fixed(), validation)
+        assert found.variance is not None
+        variance = np.maximum(found.variance, FLOOR * found.variance.max())
         ridge = found.ρ * (np.ones_like(variance) if found.factors is None else found.factors)
         if not found.each:
             ridge *= variance.mean() / variance
@@ -163,6 +167,7 @@ class Projected:
     ) -> Gradient:
         """Return the loss and its gradient by the weights before the last layer, which follows.
 
+        The source is one of simulations, or of the features of the cut of `start_from`.
         Moments and terms but the loss are those of the summaries, as for `loss_gradient`.
         """
 
@@ -172,7 +177,7 @@ class Projected:
                 sets = tuple(half(x, tf.stack([step, i])) for i, x in enumerate(sets))
             return cross_fitted_loss(*sets, source.δθ, self.ridge), features
 
-        value, features, gradient = gradient_of(loss, self.compressor, source, step)
+        value, features, gradient = gradient_of(loss, self._behind, source, step)
         self._follow(source, features)
         moments = moments_of(source, tf.matmul(features, self.layer.kernel.value))
         if self.layer.use_bias:

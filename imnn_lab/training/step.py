@@ -10,7 +10,8 @@ iteration, so they are in the graph as well.
 A set that fits goes through the network in one piece. Otherwise two passes share the work: one for
 the summaries of all chunks, which give the loss and its derivative with respect to every summary,
 and one that carries these derivatives back through the network chunk by chunk. Both give the same
-gradient; the chunk sets the memory.
+gradient; the chunk sets the memory. Replicas work in the same way: each has a share of the
+simulations, sees the summaries of all and carries its own back, and gradients are summed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import tensorflow as tf
 
 from imnn_lab.fisher import Moments
 from imnn_lab.keras_private import n_updates, rate_of
-from imnn_lab.loss import LossTerms, loss_and_information
+from imnn_lab.loss import LossTerms, loss_and_information, non_gaussianity
 from imnn_lab.networks.frozen import Cut, cut
-from imnn_lab.sources.source import FIRST, Feed, Rows, Source
-from imnn_lab.summaries import Compressor, moments_of
+from imnn_lab.replicas import Replicas
+from imnn_lab.sources.source import FIRST, ArraySource, Feed, Rows, Source
+from imnn_lab.summaries import Compressor, moments_of, split
 
 AVERAGING = 0.02
 CONTINUES, PATIENCE, NOT_FINITE = 0, 1, 2
@@ -48,17 +50,33 @@ Loss = Callable[[tf.Tensor], tuple[tf.Tensor, Any]]
 
 
 def loss_gradient(
-    compressor: Compressor, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor = FIRST
+    compressor: Compressor,
+    source: Source,
+    λ: tf.Tensor,
+    α: tf.Tensor,
+    step: tf.Tensor = FIRST,
+    gaussianity: float = 0.0,
 ) -> Gradient:
     """Return the loss and its gradient, which includes the regularisers of the layers."""
 
     def loss(summaries: tf.Tensor) -> tuple[tf.Tensor, tuple[Moments, LossTerms]]:
-        moments = moments_of(source, summaries)
-        terms = loss_and_information(moments, λ, α, source.n_external)
+        moments, terms = terms_of(source, summaries, λ, α, gaussianity)
         return terms.loss, (moments, terms)
 
     _, (moments, terms), gradient = gradient_of(loss, compressor, source, step)
     return Gradient(moments, terms, gradient)
+
+
+def terms_of(
+    source: Source, summaries: tf.Tensor, λ: tf.Tensor, α: tf.Tensor, gaussianity: float
+) -> tuple[Moments, LossTerms]:
+    """Return the moments of the summaries (size, s) of a source, and their loss."""
+    moments = moments_of(source, summaries)
+    terms = loss_and_information(moments, λ, α, source.n_external)
+    if gaussianity:
+        penalty = gaussianity * non_gaussianity(split(source, summaries)[0])
+        terms = terms._replace(loss=terms.loss + penalty, value=terms.value - penalty)
+    return moments, terms
 
 
 def gradient_of(
@@ -66,23 +84,55 @@ def gradient_of(
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
     """Return a loss of all summaries, what else it returns, and its gradient by the weights."""
     feed, model = source.feed(step), compressor.model
-    if source.in_chunks:
-        return _gradient_in_chunks(loss, compressor, source, feed)
+    if not source.is_whole:
+        return _gradient_in_parts(loss, compressor, source, feed)
     with tf.GradientTape() as tape:
         value, more = loss(compressor.summaries(source, feed, training=True))
         total = value + _penalty(model)
     return value, more, _gradient_by_weights(tape, total, model)
 
 
-def _gradient_in_chunks(
+def _gradient_in_parts(
     loss: Loss, compressor: Compressor, source: Source, feed: Feed
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
-    model = compressor.model
-    summaries = compressor.summaries(source, feed, training=True)
+    model, replicas = compressor.model, source.replicas
+    parts, ways_back = [], []
+    for device, share in feed.shares:
+        with tf.device(device):
+            part, back = _there_and_back(compressor, source, share)
+        parts.append(part)
+        ways_back.append(back)
+    summaries = replicas.sum(parts)
     with tf.GradientTape() as tape:
         tape.watch(summaries)
         value, more = loss(summaries)
     sensitivity = tape.gradient(value, summaries)
+    gradients = []
+    for (device, _), back in zip(feed.shares, ways_back, strict=True):
+        with tf.device(device):
+            gradients.append(back(sensitivity))
+    with tf.GradientTape() as tape:
+        penalty = tf.identity(_penalty(model))
+    of_penalty = _gradient_by_weights(tape, penalty, model)
+    total = zip(replicas.sums(gradients), of_penalty, strict=True)
+    return value, more, [a + b for a, b in total]
+
+
+def _there_and_back(
+    compressor: Compressor, source: Source, feed: Feed
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+    """Return summaries (size, s), and how their derivatives of the loss become a gradient."""
+    model = compressor.model
+    if not source.in_chunks:
+        with tf.GradientTape() as tape:
+            summaries = compressor.placed(source, feed, training=True)
+        return summaries, partial(_gradient_by_weights, tape, summaries, model)
+    summaries = compressor.placed(source, feed, training=True)
+    return summaries, partial(_back_in_chunks, compressor, feed)
+
+
+def _back_in_chunks(compressor: Compressor, feed: Feed, sensitivity: tf.Tensor) -> list[tf.Tensor]:
+    model = compressor.model
 
     def add(rows: Rows, total: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
@@ -91,10 +141,8 @@ def _gradient_in_chunks(
         gradient = _gradient_by_weights(tape, part, model, weight)
         return tuple(a + b for a, b in zip(total, gradient, strict=True))
 
-    with tf.GradientTape() as tape:
-        penalty = tf.identity(_penalty(model))
-    of_penalty = tuple(_gradient_by_weights(tape, penalty, model))
-    return value, more, list(feed.fold(add, of_penalty))
+    zeros = tuple(tf.zeros(weight.shape, weight.dtype) for weight in model.trainable_variables)
+    return list(feed.fold(add, zeros))
 
 
 def _penalty(model: keras.Model) -> tf.Tensor:
@@ -117,6 +165,9 @@ class Objective(Protocol):
     """Another loss than that of all weights."""
 
     compressor: Compressor
+
+    def start_from(self, cut: Cut | None) -> None:
+        """Take the features of a cut network from now on, or simulations for None."""
 
     def gradient(self, source: Source, λ: tf.Tensor, α: tf.Tensor, step: tf.Tensor) -> Gradient:
         """Return the loss and its gradient by the trainable weights of the compressor's model."""
@@ -169,6 +220,10 @@ class TrainingGraph:
     ----------
     objective : Objective or None
         What is trained for, None for the loss of the summaries.
+    gaussianity : float
+        Weight of Γ in the loss of the summaries.
+    replicas : Replicas
+        What shares the simulations.
     """
 
     def __init__(
@@ -177,8 +232,10 @@ class TrainingGraph:
         optimiser: keras.optimizers.Optimizer,
         training: Source,
         validation: Source | None,
+        replicas: Replicas | None = None,
     ) -> None:
         self.model, self.optimiser = model, optimiser
+        self.replicas = replicas or Replicas()
         self._given = training, validation
         self._trained = [id(variable) for variable in model.trainable_variables]
         self._cut: Cut | None = None
@@ -188,6 +245,7 @@ class TrainingGraph:
         optimiser.learning_rate = self.learning_rate
         optimiser.build(model.trainable_variables)
         self.objective: Objective | None = None
+        self.gaussianity = 0.0
         self.λ = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.α = tf.Variable(1.0, dtype=tf.float64, trainable=False)
         self.best_value = tf.Variable(-np.inf, dtype=tf.float64, trainable=False)
@@ -201,21 +259,16 @@ class TrainingGraph:
         return self._trained == [id(variable) for variable in self.model.trainable_variables]
 
     def prepare(self) -> None:
-        """Compute once what does not change in training, unless that is done and still holds.
-
-        Another objective than the loss of the summaries takes the simulations.
-        """
-        is_wanted = self.objective is None
-        holds = self._cut is None or self._cut.holds
-        if self._is_prepared == is_wanted and holds:
-            return
-        self._cut = None
-        self._take_apart()  # lets go of features that do not hold
-        if is_wanted:
+        """Compute once what does not change in training, unless that is done and still holds."""
+        if not self._is_prepared or (self._cut is not None and not self._cut.holds):
+            self._cut = None
+            self._take_apart()  # lets go of features that do not hold
             self._cut = cut(self.model, [x for x in self._given if x is not None])
             if self._cut is not None:
                 self._take_apart()
-        self._is_prepared = is_wanted
+            self._is_prepared = True
+        if self.objective is not None:
+            self.objective.start_from(self._cut)
 
     def _take_apart(self) -> None:
         """Take what is trained of the network, and what it is trained on."""
@@ -225,17 +278,25 @@ class TrainingGraph:
             self.compressor = Compressor(self.model, self._cut.second)
             self.training = self._cut.features(self.training)
             self.validation = self.validation and self._cut.features(self.validation)
-        self._traced: dict[Objective | None, Callable[..., Any]] = {}
+        if self.replicas.n > 1:
+            self.training = _shared(self.training, self.replicas)
+            self.validation = self.validation and _shared(self.validation, self.replicas)
+        self._traced: dict[tuple[Objective | None, float], Callable[..., Any]] = {}
 
     @property
     def advance(self) -> Callable[..., Any]:
         """`_advance` as a `tf.function` for the present objective."""
-        if self.objective not in self._traced:
+        key = self.objective, self.gaussianity
+        if key not in self._traced:
             # The step needs no AutoGraph, which takes longer than all the rest of tracing.
-            self._traced[self.objective] = tf.function(
-                partial(self._advance, self.objective), reduce_retracing=True, autograph=False
+            self._traced[key] = tf.function(
+                partial(self._placed, self.objective), reduce_retracing=True, autograph=False
             )
-        return self._traced[self.objective]
+        return self._traced[key]
+
+    def _placed(self, *arguments: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        with self.replicas.placed():
+            return self._advance(*arguments)
 
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""
@@ -280,13 +341,14 @@ class TrainingGraph:
         """Record `count` iterations from `first` on, with an update after each but `last`.
 
         Returns what is recorded by its name in the history, with the iteration as first axis (fewer
-        than `count` if training ended), and the status.
+        than `count` if training ended), and the status. `count` is that of the first worker.
         """
+        count = self.replicas.of_chief(count)
 
         def iterate(k: tf.Tensor, status: tf.Tensor, recorded: dict[str, tf.TensorArray]) -> Any:
-            record, gradient, is_finite = self._observe(objective, first + k)
-            decisive = record["log_det_F" if self.validation is None else "val_log_det_F"]
-            self._compare(decisive, is_finite)
+            record, gradient, value, is_finite = self._observe(objective, first + k)
+            value, is_finite = self._of_chief(value, is_finite)
+            self._compare(value, is_finite)
             is_over = (first + k >= min_iterations) & (self.stale >= patience)
             status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
             has_next = (status == CONTINUES) & (first + k < last)
@@ -314,6 +376,13 @@ class TrainingGraph:
         record = {name: array.stack() for name, array in recorded.items()}
         columns = tf.unstack(record.pop("numbers"), len(scalars), axis=1)
         return record | dict(zip(scalars, columns, strict=True)), status
+
+    def _of_chief(self, value: tf.Tensor, is_finite: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Let all workers decide as the first, though rounding may differ between machines."""
+        if not self.replicas.has_others:
+            return value, is_finite
+        both = self.replicas.of_chief(tf.stack([value, tf.cast(is_finite, value.dtype)]))
+        return both[0], both[1] > 0
 
     def _compare(self, value: tf.Tensor, is_finite: tf.Tensor) -> None:
         """Keep the weights if they are the best so far."""
@@ -351,30 +420,37 @@ class TrainingGraph:
 
     def _observe(
         self, objective: Objective | None, step: tf.Tensor
-    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
-        """Return what the history records of an iteration, the gradient, and if all is finite."""
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Return what is recorded, the gradient, what is to be largest, and if all is finite."""
         given = self.training, self.λ, self.α, step
         moments, terms, gradient = (
-            loss_gradient(self.compressor, *given)
+            loss_gradient(self.compressor, *given, self.gaussianity)
             if objective is None
             else objective.gradient(*given)
         )
         rate = self.rate
         record, decisive = {"loss": terms.loss, "learning_rate": rate}, [terms.loss, rate]
         if not self.compressor.is_plain:
-            moments = self.compressor.moments(self.training, step)
-            terms = self._terms(moments)
+            moments, terms = self._terms(self.training, step)
         sets = {"": (moments, terms)}
         if self.validation is not None:
-            moments = self.compressor.moments(self.validation)
-            sets["val_"] = moments, self._terms(moments)
+            sets["val_"] = self._terms(self.validation, FIRST)
         for prefix, (moments, terms) in sets.items():
             record |= _recorded(prefix, moments, terms)
             decisive += [terms.log_det_F, terms.log_det_C, terms.Λ2, terms.coupling]
-        return record, gradient, tf.reduce_all(tf.math.is_finite(tf.stack(decisive)))
+            value = terms.value  # of validation, if there is one
+        is_finite = tf.reduce_all(tf.math.is_finite(tf.stack(decisive)))
+        return record, gradient, value, is_finite
 
-    def _terms(self, moments: Moments) -> LossTerms:
-        return loss_and_information(moments, self.λ, self.α, self.training.n_external)
+    def _terms(self, source: Source, step: tf.Tensor) -> tuple[Moments, LossTerms]:
+        """Return moments and loss with the network as it is used after training."""
+        summaries = self.compressor.summaries(source, source.feed(step), training=False)
+        return terms_of(source, summaries, self.λ, self.α, self.gaussianity)
+
+
+def _shared(source: Source, replicas: Replicas) -> Source:
+    assert isinstance(source, ArraySource)  # others are refused
+    return source.shared(replicas)
 
 
 def _recorded(prefix: str, moments: Moments, terms: LossTerms) -> dict[str, tf.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from imnn_lab.archive.archive import Archive, assign
 from imnn_lab.archive.fingerprint import new_fingerprint
 from imnn_lab.archive.state import check_directory
 from imnn_lab.estimator import Estimator, Summariser
+from imnn_lab.fisher import fisher_statistics
 from imnn_lab.history import History
-from imnn_lab.networks import last_layer
+from imnn_lab.networks.last_layer import ClosedForm, last_dense_layer
 from imnn_lab.networks.setup import same_optimiser
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
@@ -56,6 +58,8 @@ class Network:
         What is done to data before the network sees them.
     fingerprint : str
         What all saved files of the network carry.
+    closed_form : ClosedForm or None
+        For its last layer, if there is one already.
     """
 
     settings: Settings
@@ -65,11 +69,13 @@ class Network:
     initial: list[np.ndarray]
     history: History = field(default_factory=History)
     statistics: dict[str, FisherStatistics] = field(default_factory=dict)
+    summaries: tuple[np.ndarray, np.ndarray] | None = None
     training_state: list[np.ndarray] = field(default_factory=list)
     next: int = -1
     ridge: np.ndarray | None = None
     preprocess: MapFunction | None = None
     fingerprint: str = field(default_factory=new_fingerprint)
+    closed_form: ClosedForm | None = None
 
     def __post_init__(self) -> None:
         self.summariser = Summariser(self.model, self.settings.dtype)
@@ -95,6 +101,7 @@ class Network:
             weights=arrays_of(self.model.variables),
             initial=self.initial,
             statistics=self.statistics,
+            summaries=self.summaries,
             history=self.history,
             optimiser=self.optimiser_config,
             training_state=self.training_state,
@@ -119,6 +126,8 @@ class Trainer:
         Whether to save at the end of a run.
     overwrites : bool
         Whether another network that is saved there may be replaced.
+    replicas : Replicas
+        What shares the simulations; the first worker alone saves.
     """
 
     def __init__(
@@ -129,8 +138,10 @@ class Trainer:
         path: Path | None,
         saves: bool,
         overwrites: bool,
+        replicas: Replicas,
     ) -> None:
-        self.network, self.path = network, path
+        self.network, self.replicas = network, replicas
+        self.path = path if replicas.is_chief else None
         self.saves, self.overwrites = saves, overwrites
         self.training, self.validation = training, validation
         self.run: Run | None = None
@@ -144,6 +155,7 @@ class Trainer:
 
     def new_run(self, plan: FitPlan) -> Run:
         """Return a run that is ready to be driven; refuse while another goes on."""
+        self.replicas.check_outside()
         with self._lock:
             if self.run is not None and not self.run.has_ended:
                 raise RuntimeError(
@@ -153,12 +165,13 @@ class Trainer:
             if self.path is not None and (self.saves or plan.checkpoint):
                 check_directory(self.path, self.network.fingerprint, self.overwrites)
             if plan.objective == "projected" and self._projected is None:
-                self._projected = Projected(self.network.model, self.training)
+                self._projected = Projected(self._closed_form, self.training)
             self._untrained = []
             if self.network.next < 0 or plan.reset:
                 self.network.ridge = None
             graph, first = self._ready_graph(plan.reset)
             graph.objective = self._projected if plan.objective == "projected" else None
+            graph.gaussianity = plan.gaussianity
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
             self.run = Run(
@@ -176,9 +189,12 @@ class Trainer:
         """Freeze the present weights, and find the statistics that belong to them."""
         network = self.network
         network.summariser = network.summariser.refreshed()
-        network.statistics = {
-            name: self._compressor.statistics(source) for name, source in self._sources().items()
-        }
+        statistics = {}
+        for name, source in self._sources().items():
+            network.summaries = self._compressor.all_summaries(source)  # validation is the last
+            of_set = *network.summaries, source.δθ, source.n_external
+            statistics[name] = fisher_statistics(*of_set)
+        network.statistics = statistics
 
     def _sources(self) -> dict[str, Source]:
         sources = {"training": self.training, "validation": self.validation}
@@ -199,7 +215,7 @@ class Trainer:
             network.optimiser, self._graph = same_optimiser(self._as_given), None
         if self._graph is None:
             self._graph = TrainingGraph(
-                network.model, network.optimiser, self.training, self.validation
+                network.model, network.optimiser, self.training, self.validation, self.replicas
             )
         graph = self._graph
         if reset:
@@ -226,26 +242,41 @@ class Trainer:
         graph.learning_rate.factor.assign(1.0)
 
     def _begin(self, run: Run) -> None:
-        """Prepare the projected objective, unless an interrupted fit goes on."""
-        network = self.network
+        """Prepare the projected objective, unless an interrupted fit goes on.
+
+        Workers start from the state of the first.
+        """
+        network, replicas = self.network, self.replicas
+        replicas.check_same("arguments of `fit`", (replace(run.plan, callback=None), run.next))
+        replicas.share(run.graph.state())
         if self._projected is not None and run.objective == "projected":
             if network.ridge is None:
-                network.ridge = self._projected.choose_ridge(self.training, self.validation)
+                ridge = self._projected.choose_ridge(self.training, self.validation)
+                network.ridge = replicas.numbers_of_chief(ridge)
+                replicas.share(network.model.variables)
                 self._untrained = arrays_of(network.model.variables)
             self._projected.ridge.assign(network.ridge)
 
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
-        if isinstance(run.error, FloatingPointError):
+        is_not_finite = isinstance(run.error, FloatingPointError)
+        if is_not_finite:
             run.graph.take_best()
             self._start_optimiser_anew(run.graph)
         is_projected = run.objective == "projected"
         if run.plan.best:
             run.graph.take_best()
-            if not self.training.is_fresh or is_projected:
-                self._solve_again()
+            changes: list[Callable[[], object]] = []
+            closed_form, settings = self._closed_form, self.network.settings
+            is_wanted = (not self.training.is_fresh or is_projected) and not run.plan.gaussianity
+            if is_wanted and settings.warm_start and closed_form is not None:
+                solve, given = closed_form.start, (self.validation, settings.whiten)
+                changes.append(lambda: solve(self.training.fixed(), *given))
             if is_projected and self._untrained:
-                self._try(lambda: assign(run.graph.model.variables, self._untrained, "It"))
+                changes.append(lambda: assign(run.graph.model.variables, self._untrained, "It"))
+            self._improve(changes)
+        if run.error is None or is_not_finite:  # other errors are those of one worker
+            self.replicas.share(self.network.model.variables)
         self.recompute()
         if self.saves and self.path is not None:
             self._write(self.archive(), self.path, run)
@@ -254,25 +285,29 @@ class Trainer:
         archive.write(path, self.network.model, self.network.estimator, run.plan.weight_file)
         self._has_written = True
 
-    def _solve_again(self) -> None:
-        """Solve the last layer for the trained features; keep it if validation improves."""
-        model = self.network.model
-        layer = last_layer.last_dense_layer(model)
-        settings = self.network.settings
-        if layer is None or not settings.warm_start or self.validation is None:
-            return
-        given = self.training.fixed(), self.validation, settings.whiten
-        self._try(lambda: last_layer.start(layer, model, *given))
+    @property
+    def _closed_form(self) -> ClosedForm | None:
+        """Of the last layer, if it is a linear one that is trained."""
+        network = self.network
+        if last_dense_layer(network.model) is None:
+            return None
+        network.closed_form = network.closed_form or ClosedForm.of(network.model)
+        return network.closed_form
 
-    def _try(self, change: Callable[[], object]) -> None:
-        """Change the network; undo it unless validation improves."""
-        if self.validation is None:
+    def _improve(self, changes: Sequence[Callable[[], object]]) -> None:
+        """Change the network; undo each change unless validation improves."""
+        if self.validation is None or not changes:
             return
         variables = self.network.model.variables
-        before, value = arrays_of(variables), self._compressor.statistics(self.validation).log_det_F
-        change()
-        if not self._compressor.statistics(self.validation).log_det_F > value:
-            assign(variables, before, "The network")
+        best = self._compressor.statistics(self.validation).log_det_F
+        for change in changes:
+            before = arrays_of(variables)
+            change()
+            value = self._compressor.statistics(self.validation).log_det_F
+            if value > best:
+                best = value
+            else:
+                assign(variables, before, "The network")
 
     def _checkpoint(self, run: Run) -> None:
         """Store where training stands; what is loaded from it uses the best weights so far."""

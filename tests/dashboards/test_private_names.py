@@ -7,6 +7,7 @@ Every message says which upgrade breaks what. What the names are for stands in t
 import inspect
 from importlib.metadata import version
 from types import SimpleNamespace
+from typing import ClassVar
 
 import panel as pn
 import pytest
@@ -14,6 +15,7 @@ from bokeh.document import Document
 from bokeh.models import Div
 from bokeh.server.tornado import BokehTornado
 from jupyter_bokeh import BokehModel
+from panel.io.resources import Resources
 from panel_material_ui import Page
 from pyviz_comms import JupyterComm, JupyterCommJS
 
@@ -116,6 +118,36 @@ def test_bokeh_tornado():
     server.stop()
     harm = "the laboratory answers foreign hosts, and other pages can frame it"
     assert isinstance(application, BokehTornado), broken("bokeh", "BaseServer._tornado", harm)
+
+
+def test_panel_looks_for_the_files_of_its_components(monkeypatch):
+    harm = "each page of the laboratory costs the server a third more"
+    find = Resources.extra_resources
+    received = [p for p in inspect.signature(find).parameters if p != "self"]
+    assert received == ["resources", "resource_type"], broken("panel", "extra_resources", harm)
+    asked = []
+
+    def counted(self, resources, resource_type):
+        asked.append(resource_type)
+        find(self, resources, resource_type)
+
+    monkeypatch.setattr(Resources, "extra_resources", counted)
+    panel_private.remember_component_files()
+    resources, given = Resources(mode="server"), ["of the page"]
+    css = [list(given) for _ in range(3)]
+    find(resources, css[0], "_bundle_css")
+    resources.extra_resources(css[1], "_bundle_css")
+    asked_before = len(asked)
+    resources.extra_resources(css[2], "_bundle_css")
+    assert css[0] == css[1] == css[2] != given
+    assert len(asked) == asked_before == 1
+
+    class Another(pn.reactive.ReactiveHTML):
+        _bundle_css: ClassVar = ["another.css"]
+
+    resources.extra_resources(css[2], "_bundle_css")
+    assert css[2][:-1] == css[1]
+    assert css[2][-1].endswith("another.css")
 
 
 def test_panel_material_ui_follows_the_flag_of_activity_by_one_watcher():

@@ -309,6 +309,14 @@ def test_without_validation_the_table_has_dashes_and_the_ellipse_is_from_trainin
     assert dashboard.status.table.object.count("–") == dashes
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_the_weight_of_gaussianity_is_said_where_there_is_one(network, weight):
+    network.train(5, gaussianity=np.full(5, weight))
+    dashboard = TrainingDashboard(network).page()
+    rooted(dashboard)
+    assert ("gaussianity = 0.25" in dashboard.status.progress.object) == (weight > 0)
+
+
 def test_words_from_elsewhere_are_escaped(network):
     network.start(5)
     network.run.state, network.run.error = "failed", ValueError("<script>x</script>")

@@ -19,6 +19,7 @@ from public_names import public_members, public_objects
 from valid_calls import (
     diagnostic_calls,
     inference_calls,
+    matched_calls,
     problem_calls,
     signature,
     training_calls,
@@ -44,8 +45,10 @@ BEHIND = {
     "Estimator.from_summaries", "SteeringMark", "Independent",
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
     "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
-    "Pairs.first", "Posteriors", "Calibration", "Recalibration", "Novelty", "Distances",
-    "EpsilonAdvice", "Estimator.summaries",
+    "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
+    "Novelty", "Distances",
+    "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
+    "DerivativeReport",
 }  # fmt: skip
 
 
@@ -77,7 +80,8 @@ CHECKED = sorted(set(PUBLIC) - BEHIND)
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
     place = tmp_path_factory.mktemp("calls")
-    found = inference_calls(place) | problem_calls() | diagnostic_calls() | training_calls(place)
+    found = inference_calls(place) | problem_calls() | diagnostic_calls() | matched_calls()
+    found |= training_calls(place)
     return {name: call for name, call in found.items() if name in CHECKED}
 
 

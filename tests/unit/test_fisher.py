@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from imnn_lab.fisher import Moments, fisher_statistics, moments
-from imnn_lab.loss import loss_and_information
+from imnn_lab.loss import loss_and_information, non_gaussianity
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
@@ -114,3 +115,42 @@ def test_derivative_is_upper_minus_lower_over_the_full_width():
     d[:, 1, 0], d[:, 0, 1] = 0.5, 0.3
     found = fisher_statistics(np.random.default_rng(0).normal(size=(9, 3)), d, np.array([0.1, 0.2]))
     np.testing.assert_allclose(found.dμ_dθ, [[5, 5, 5], [-1.5, -1.5, -1.5]])
+
+
+def skewed(n=40):
+    return np.random.default_rng(5).exponential(size=(n, 3)) @ [[1, 0, 0], [0.3, 1, 0], [2, 1, 9]]
+
+
+def test_non_gaussianity_is_that_of_whitened_summaries():
+    x = skewed()
+    L = np.linalg.cholesky(np.cov(x.T, bias=True))
+    y = np.linalg.solve(L, (x - x.mean(0)).T).T
+    expected = (stats.skew(y) ** 2 + stats.kurtosis(y) ** 2).sum()
+    assert float(non_gaussianity(x)) == pytest.approx(expected, rel=1e-10)
+    assert float(non_gaussianity(1e3 * x - 7)) == pytest.approx(expected, rel=1e-6)
+    # The control: without whitening it is another.
+    assert abs(expected - (stats.skew(x) ** 2 + stats.kurtosis(x) ** 2).sum()) > 0.01 * expected
+
+
+def test_the_gradient_of_non_gaussianity_agrees_with_finite_differences():
+    x = tf.constant(skewed())
+    direction = np.random.default_rng(6).normal(size=x.shape)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = non_gaussianity(x)
+    by_tape = (tape.gradient(value, x).numpy() * direction).sum()
+    h = 1e-6
+    above, below = (float(non_gaussianity(x + sign * h * direction)) for sign in (1, -1))
+    assert by_tape == pytest.approx((above - below) / (2 * h), rel=1e-6)  # of h² and 1e-16/h
+
+
+def test_non_gaussianity_of_gaussian_summaries_is_the_noise_of_their_number():
+    n, s, random = 200, 2, np.random.default_rng(7)
+    values = [float(non_gaussianity(random.normal(size=(n, s)))) for _ in range(500)]
+    skewness = 6 * (n - 2) / ((n + 1) * (n + 3))  # exact, of n Gaussian values: 6/n and 24/n
+    kurtosis = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5)) + 36 / (n + 1) ** 2
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values) - s * (skewness + kurtosis)) < 4 * error
+    assert s * (skewness + kurtosis) == pytest.approx(30 * s / n, rel=0.1)
+    # The control: values with tails as those of a logistic distribution have far more.
+    assert float(non_gaussianity(random.logistic(size=(n, s)))) > 4 * s * 30 / n

@@ -110,6 +110,17 @@ def test_bad_arguments_are_refused_before_any_work(changes, error, words, tmp_pa
         ({"n_iterations": 1, "reset": 1}, TypeError, "`reset`"),
         ({"n_iterations": 1, "callback": 3}, TypeError, "`callback`"),
         ({"n_iterations": 1, "objective": "F"}, ValueError, "`objective` must be one of 'imnn'"),
+        (
+            {"n_iterations": 1, "gaussianity": -0.1},
+            ValueError,
+            "`gaussianity` must not be negative",
+        ),
+        ({"n_iterations": 1, "gaussianity": "a"}, TypeError, "`gaussianity`"),
+        (
+            {"n_iterations": 1, "gaussianity": 0.1, "objective": "projected"},
+            ValueError,
+            "`gaussianity` must be 0 with objective='projected'",
+        ),
         ({"n_iterations": 1, "\u03f5": 0.1, "ε": 0.1}, TypeError, "two spellings"),
     ],
 )

@@ -8,6 +8,7 @@ from makers import gaussian_data, gaussian_simulator, small_imnn
 
 from imnn_lab import IMNN, problems
 from imnn_lab.networks import last_layer
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.sources.source import FIRST
 from imnn_lab.training import projected
 from imnn_lab.training.projected import Projected, cross_fitted_loss
@@ -61,6 +62,10 @@ def small(outputs=2, **keywords):
     return cut_off(keras.layers.Dense(outputs, **keywords))
 
 
+def projected_of(imnn):
+    return Projected(ClosedForm.of(imnn.model), imnn._trainer.training)
+
+
 RIDGE = np.linspace(0.01, 0.3, 7)
 
 
@@ -105,7 +110,7 @@ def test_its_gradient_flows_through_the_readout(monkeypatch):
 def test_of_given_features_it_is_the_closed_form_fitted_crosswise():
     """The same as `last_layer` solves on each half of the seeds and evaluates on the other."""
     imnn = small_imnn(model=linear_network())
-    source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
+    source, objective = imnn._trainer.training, projected_of(imnn)
     moments = last_layer.feature_moments(objective.compressor, source)
     halves = moments.pooled.plain().halves
     value = 0.0
@@ -122,7 +127,7 @@ def test_of_given_features_it_is_the_closed_form_fitted_crosswise():
 
 def test_each_iteration_draws_its_half_of_the_seeds():
     imnn = small_imnn(model=small())
-    source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
+    source, objective = imnn._trainer.training, projected_of(imnn)
     objective.ridge.assign(objective.choose_ridge(source, None))
     one = tf.constant(1.0, tf.float64)
     losses = [
@@ -153,7 +158,7 @@ def untrained_and_trained():
 
 def test_iteration_zero_has_the_untrained_features():
     imnn = small_imnn(model=small())
-    source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
+    source, objective = imnn._trainer.training, projected_of(imnn)
     moments = last_layer.feature_moments(objective.compressor, source)
     imnn.fit(0, objective="projected")
     ridge = imnn._network.ridge
@@ -178,7 +183,7 @@ def test_training_gains_and_columns_are_those_of_the_summaries(untrained_and_tra
 
 def test_the_last_layer_is_the_readout_of_the_whole_set(untrained_and_trained):
     _, imnn = untrained_and_trained
-    source, objective = imnn._trainer.training, Projected(imnn.model, imnn._trainer.training)
+    source, objective = imnn._trainer.training, projected_of(imnn)
     moments = last_layer.feature_moments(objective.compressor, source).pooled.whole
     R = imnn._network.ridge * np.diag(moments.C)
     W = np.linalg.solve(moments.C + np.diag(R), moments.dμ_dθ.T)

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -123,3 +126,14 @@ def test_fiducial_simulations_pass_twice_only_for_statistics_of_the_batch(normal
 
     gradient(Compressor(model, network), source())
     assert sizes == ([50 + 80, 50 + 80] if normalises else [50, 80, 80])
+
+
+@pytest.mark.parametrize("at_once", [None, 70])
+def test_a_graph_is_forgotten_with_its_simulations(at_once):
+    compressor, rows = Compressor(small_network()), source(at_once, "float32")
+    compressor.statistics(rows)
+    (graphs,) = compressor._traced.values()
+    forgotten = weakref.ref(next(iter(graphs.values())))
+    del rows, graphs
+    gc.collect()
+    assert forgotten() is None

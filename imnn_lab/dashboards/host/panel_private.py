@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -14,7 +15,8 @@ from bokeh.models import Model, UIElement
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from panel.io.notebook import patch_inline_stylesheets
-from panel.io.resources import LOCAL_DIST
+from panel.io.resources import LOCAL_DIST, Resources
+from panel.reactive import ReactiveMetaBase
 from panel.util import edit_readonly
 
 
@@ -120,3 +122,31 @@ def without_busy_link(page: Any) -> Any:
         if getattr(follower, "self", None) is page:
             pn.state.param.unwatch(watcher)
     return page
+
+
+def remember_component_files() -> None:
+    """Let Panel look once, and not for each page, for the files of its classes of components.
+
+    Otherwise it asks every class that exists several times for each page, which is a fifth of the
+    work of a page (``Resources.extra_resources``; no public issue known). What it finds depends on
+    the mode, the path of the server, which extensions are loaded and wanted, and which classes
+    there are.
+    """
+    find = Resources.extra_resources
+    if hasattr(find, "__wrapped__"):
+        return
+    found: dict[tuple[Any, ...], list[str]] = {}
+
+    @functools.wraps(find)
+    def remembered(self: Resources, resources: list[str], resource_type: str) -> None:
+        wanted = pn.state._extensions
+        key = (
+            resource_type, self.mode, pn.state.rel_path, None if wanted is None else tuple(wanted),
+            tuple(ReactiveMetaBase._loaded_extensions), len(Model.model_class_reverse_map),
+        )  # fmt: skip
+        if key not in found:
+            found[key] = []
+            find(self, found[key], resource_type)
+        resources += [file for file in found[key] if file not in resources]
+
+    Resources.extra_resources = remembered

@@ -56,6 +56,8 @@ def numbers(state: TrainingState, moment: Moment, speed: float) -> str:
             parts.append(f"{_duration((last - at) / speed)} left")
     if run is not None and run.patience is not None:
         parts.append(f"no improvement for {run.stale} of {run.patience} iterations")
+    if moment.latest.get("gaussianity", 0.0) > 0:
+        parts.append(f"gaussianity = {moment.latest['gaussianity']:.4g}")
     parts.append(f"{_duration(moment.latest.get('seconds', 0.0))} of training")
     return " · ".join(parts)
 

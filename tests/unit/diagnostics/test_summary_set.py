@@ -5,6 +5,7 @@ import pytest
 from makers import plain_imnn
 
 from imnn_lab import IMNN, problems
+from imnn_lab.archive import archive
 
 PROBLEM = problems.gaussian()
 
@@ -32,7 +33,12 @@ def test_of_other_simulations_and_of_a_part_of_them(imnn):
     )
 
 
-def test_without_data(imnn, tmp_path):
+def test_is_saved_unless_it_is_large(imnn, tmp_path, monkeypatch):
     imnn.save(tmp_path / "saved")
+    found, again = imnn.summary_set(), IMNN.load(tmp_path / "saved").summary_set()
+    np.testing.assert_array_equal(again.fiducial, found.fiducial)
+    np.testing.assert_array_equal(again.derivative, found.derivative)
+    monkeypatch.setattr(archive, "MOST_BYTES", 100)
+    imnn.save(tmp_path / "large")
     with pytest.raises(RuntimeError, match="loaded without data"):
-        IMNN.load(tmp_path / "saved").summary_set()
+        IMNN.load(tmp_path / "large").summary_set()

@@ -146,7 +146,7 @@ def test_a_union_is_tried_and_valued_as_one_network():
         itype="int32", verbose=False, warm_start=True, whiten=True, seed=1,
     )  # fmt: skip
     dense, deep_set = (
-        choice._Trial.of(inputs, reading, settings, 1)
+        choice._Single.of(inputs, reading, settings, 1)
         for reading in list(choice._readings((4,)))[1:]
     )
     for trial in (dense, deep_set):

@@ -257,20 +257,29 @@ def test_both_sets_and_repeated_rows_count(monkeypatch):
 # In training --------------------------------------------------------------------------------
 
 
-def trained(monkeypatch, make, is_cut=True, iterations=4, **options):
+def trained(monkeypatch, make, is_cut=True, iterations=4, objective="imnn", **options):
     keras.utils.set_random_seed(7)
     if not is_cut:
         monkeypatch.setattr(step, "cut", lambda *_: None)
     imnn = small_imnn(model=make(), dtype="float64", **options)
-    imnn.fit(iterations)
+    imnn.fit(iterations, objective=objective)
     monkeypatch.undo()
     assert (imnn.run.graph.training.input_shape != ROW) == is_cut
     return imnn
 
 
-@pytest.mark.parametrize("name", ["dense", "dropout", "normalised"])
-def test_training_is_the_same(name, monkeypatch):
-    one, other = (trained(monkeypatch, MODELS[name], is_cut) for is_cut in (True, False))
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dense", {}),
+        ("dropout", {}),
+        ("normalised", {}),
+        ("dropout", {"objective": "projected"}),
+        ("shared", {"objective": "projected", "at_once": 150}),
+    ],
+)
+def test_training_is_the_same(name, options, monkeypatch):
+    one, other = (trained(monkeypatch, MODELS[name], is_cut, **options) for is_cut in (True, False))
     for column in ("loss", "det_F", "val_det_F", "r"):
         np.testing.assert_allclose(one.history[column], other.history[column], 1e-7)
     np.testing.assert_allclose(one.F, other.F, 1e-7)

@@ -9,6 +9,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from makers import plain_imnn
 
 from imnn_lab.networks import last_layer
 from imnn_lab.results import FisherStatistics
@@ -213,7 +214,7 @@ def test_readout_beside_external_summaries_adds_what_they_leave():
 def test_unexplained_part_of_the_features():
     """Σ is the inverse of a block of the inverse covariance; F_t + V Σ⁻¹ Vᵀ is the whole F."""
     C, dμ_dθ = positive(5, seed=7) * 1e3, rng(7).normal(size=(2, 5))
-    Σ, V, F = last_layer._unexplained(statistics(C, dμ_dθ, n_external=2))
+    Σ, V, F = last_layer.unexplained(statistics(C, dμ_dθ, n_external=2))
     np.testing.assert_allclose(Σ, np.linalg.inv(np.linalg.inv(C)[2:, 2:]), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(F, information(C[:2, :2], dμ_dθ[:, :2]), rtol=1e-9)
     np.testing.assert_allclose(F + V @ np.linalg.inv(Σ) @ V.T, information(C, dμ_dθ), rtol=1e-9)
@@ -286,7 +287,7 @@ def test_fewer_summaries_than_parameters_beside_external_ones():
     C, dμ_dθ = positive(7, seed=17), rng(17).normal(size=(3, 7))
     features = statistics(C, dμ_dθ, n_external=3)
     value = next(last_layer.Scores(features).readouts(1)).log_det_F(pooled(features))
-    Σ, V, F = last_layer._unexplained(features)
+    Σ, V, F = last_layer.unexplained(features)
     γ = np.linalg.eigvals(np.linalg.solve(F, V @ np.linalg.inv(Σ) @ V.T)).real
     np.testing.assert_allclose(value, log_det(F) + np.log1p(γ.max()), atol=1e-6)
 
@@ -459,7 +460,7 @@ def test_start_gives_mean_0_unit_covariance_and_the_information_of_all_features(
     source = ArraySource(fiducial, derivative, δθ, "float64")
     other = ArraySource(*simulations(20_000, 20_000, seed=0), "float64") if has_validation else None
     _, model, layer = identity(3)
-    readout = last_layer.start(layer, model, source, other, whitened=is_whitened)
+    readout = last_layer.ClosedForm(model, layer).start(source, other, whitened=is_whitened)
     y = model(fiducial).numpy()
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-9)
     own = (
@@ -485,7 +486,7 @@ def test_too_few_simulations_for_two_halves_are_refused():
     source = ArraySource(*simulations(3, 3), "float64")
     _, model, layer = identity(3)
     with pytest.raises(ValueError, match=r"takes 4 simulations. Received n_s = 3 and n_d = 3"):
-        last_layer.start(layer, model, source, None)
+        last_layer.ClosedForm(model, layer).start(source, None)
 
 
 def dense(**keywords):
@@ -506,3 +507,17 @@ def test_only_a_trainable_linear_dense_layer_is_started(last, is_suitable):
     layer = last()
     model = keras.Sequential([keras.Input((2,)), layer])
     assert last_layer.last_dense_layer(model) is (layer if is_suitable else None)
+
+
+def test_features_are_traced_once_for_all_fits(monkeypatch):
+    real, traced = last_layer._sums, []
+
+    def sums(compressor, source):
+        traced.append(source)
+        return real(compressor, source)
+
+    monkeypatch.setattr(last_layer, "_sums", sums)
+    imnn = plain_imnn()
+    imnn.fit(1)
+    imnn.fit(1, objective="projected")
+    assert len(traced) == 2  # training and validation

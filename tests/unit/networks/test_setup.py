@@ -8,6 +8,7 @@ import pytest
 
 from imnn_lab import networks
 from imnn_lab.networks import setup
+from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.source import ArraySource
@@ -43,6 +44,10 @@ def nonlinear_ending():
     )
 
 
+def prepared_of(model, settings, source):
+    return setup.prepared_network(model, settings, source, None, ClosedForm.of(model))
+
+
 def ours():
     return networks.dense((4,), 2, hidden=(4,), dtype="float64", seed=1)
 
@@ -52,12 +57,8 @@ def ours():
 def test_summaries_start_with_mean_0_and_unit_covariance(make, warm_start):
     fiducial, derivative, δθ = data()
     model = make()
-    prepared = setup.prepared_network(
-        model,
-        settings(warm_start=warm_start),
-        ArraySource(fiducial, derivative, δθ, "float64"),
-        None,
-    )
+    source = ArraySource(fiducial, derivative, δθ, "float64")
+    prepared = prepared_of(model, settings(warm_start=warm_start), source)
     y = prepared(fiducial).numpy()
     # Sums of 400 simulations in float64.
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-9)
@@ -69,7 +70,7 @@ def test_summaries_start_with_mean_0_and_unit_covariance(make, warm_start):
 def test_without_whitening_a_network_stays_as_it_is(make):
     fiducial, derivative, δθ = data()
     source, plain = ArraySource(fiducial, derivative, δθ, "float64"), make()
-    prepared = setup.prepared_network(plain, settings(whiten=False, warm_start=False), source, None)
+    prepared = prepared_of(plain, settings(whiten=False, warm_start=False), source)
     assert prepared is plain
     C = np.cov(prepared(fiducial).numpy().T)
     assert np.abs(C - np.eye(2)).max() > 1e-3  # control: unit covariance is no accident
@@ -80,7 +81,7 @@ def test_copies_of_a_summary_cannot_be_whitened():
     y = keras.layers.Dense(1, "tanh", dtype="float64")(inputs)
     model = keras.Model(inputs, keras.layers.Concatenate(dtype="float64")([y, y]))
     with pytest.raises(ValueError, match="regular covariance"):
-        setup.prepared_network(model, settings(), ArraySource(*data(), "float64"), None)
+        prepared_of(model, settings(), ArraySource(*data(), "float64"))
 
 
 def test_a_copied_optimiser_has_the_settings_but_no_state_of_the_original():
@@ -123,4 +124,4 @@ def test_fewer_features_than_summaries_are_refused(warm_start):
     model = keras.Sequential([keras.Input((4,), dtype="float64"), *layers])
     source = ArraySource(*data(), "float64")
     with pytest.raises(ValueError, match=r"at least n_summaries = 2 features .* Received 1"):
-        setup.prepared_network(model, settings(warm_start=warm_start), source, None)
+        prepared_of(model, settings(warm_start=warm_start), source)

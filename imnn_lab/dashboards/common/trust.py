@@ -1,0 +1,83 @@
+"""The card "Can I trust it?": the answers of a report, made when the reader asks for them."""
+
+from __future__ import annotations
+
+import html
+import io
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from imnn_lab.dashboards.common.background import Record, Work
+from imnn_lab.dashboards.common.downloads import download
+from imnn_lab.dashboards.common.layout import (
+    View,
+    action_button,
+    announced_html,
+    card,
+    flowing,
+    words,
+)
+from imnn_lab.report import Answer, Report, light_html
+
+TITLE = "Can I trust it?"
+INVITATION = "Checks the numbers shown here against the simulations they come from."
+
+
+class TrustView(View[Any]):
+    """A button that checks what is shown, the answers, and the report as a file.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the report; it is called in a thread of its own.
+    subject : callable
+        Returns what the report is about; when it differs from that at the time of the last report,
+        the card says so.
+    """
+
+    def __init__(self, make: Callable[[], Report], subject: Callable[[], Hashable]) -> None:
+        super().__init__()
+        self._make, self._subject = make, subject
+        self.work, self._reports = Work("report"), Record[tuple[Hashable, Report]]()
+        self._button = action_button("Check", self._start, 90)
+        self._download = download("report.html", "Report (HTML)", self._file, width=140)
+        self._download.disabled = True
+        self._status, self._answers = words(), words(html.escape(INVITATION))
+        buttons = flowing((self._button, 100, 0), (self._download, 150, 1))
+        self.body = card(TITLE, buttons, self._status, self._answers)
+
+    def refresh(self, moment: Any) -> None:
+        """Show the answers of the last report."""
+        reports = self._reports.read()
+        state = self.work.state, len(reports), bool(reports) and reports[-1][0] != self._subject()
+        if not self.changed(state):
+            return
+        self._button.disabled = self.work.is_running
+        self._download.disabled = not reports
+        outdated = "What is shown has changed since these checks." if state[2] else ""
+        texts = {"running": "Checking …", "failed": self.work.message}
+        text = texts.get(self.work.state, outdated)
+        role = "alert" if self.work.state == "failed" else "status"
+        self._status.object = announced_html(text, role)
+        if reports:
+            self._answers.object = "".join(answer_html(x) for x in reports[-1][1].answers)
+
+    def _start(self) -> None:
+        def task(stop: threading.Event) -> str:
+            subject = self._subject()
+            self._reports.append((subject, self._make()))
+            return "done"
+
+        self.work.start(task)
+
+    def _file(self) -> io.BytesIO:
+        return io.BytesIO(self._reports.read()[-1][1].to_html().encode())
+
+
+def answer_html(answer: Answer) -> str:
+    """Return an answer as HTML: its light and question, the words below."""
+    light = answer.verdict.light
+    title = f"{light_html(light)} <b>{html.escape(answer.question)}</b> {html.escape(light.value)}"
+    text = f'<p style="margin: .2em 0 0 1.2em">{html.escape(str(answer.verdict))}</p>'
+    return f'<div style="margin: .5em 0">{title}{text}</div>'
