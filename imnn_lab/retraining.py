@@ -84,7 +84,7 @@ class Retraining:
         if self.reason == "bounds":
             words += " The prior ends before the estimate."
             return Verdict(Light.AMBER, words, f"Look at `imnn.novelty`. {ONCE}")
-        return Verdict(Light.AMBER, words, f"Raise `max_rounds`. {ONCE}")
+        return Verdict(Light.AMBER, words, f"Raise `max_rounds`, or simulate more. {ONCE}")
 
     def __str__(self) -> str:
         rows = [

@@ -154,7 +154,8 @@ class Calibration:
             faults += [f"{label} {self._in_words(i, finding)}" for finding in self.findings[i]]
         if not faults:
             faults.append(
-                "each parameter is calibrated, all together are not: their correlation is wrong"
+                "each parameter is calibrated, all together are not: their correlation, or the "
+                "size of the ellipse, is wrong"
             )
         faults.append(f"the 68 % ellipse holds the truth in {self.coverage(0.68):.0%}")
         return faults

@@ -23,7 +23,7 @@ from imnn_lab.diagnostics.pairs import refuse_other
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 
-ALARM = 0.02  # probability that an observation that is like the simulations raises any alarm
+ALARM = 0.01  # probability that an observation that is like the simulations raises any alarm
 TOO_OFTEN = 0.05  # probability of an alarm among observations that are like the simulations
 EACH = 5  # simulations for each direction in which features are looked at
 FLAT = 1e-6  # fraction of the largest variance, below which a direction is rounding
@@ -139,7 +139,8 @@ class Novelty:
         among = f"p = {p:.2g} among {self.n} simulations"
         if part.name == "estimate":
             return f"its estimate lies {distance:.2g} σ from θ_fid ({among})"
-        return f"its {part.name} {distance:.3g} σ from what any parameters give ({among})"
+        usual = f"{np.median(part.simulated):.3g} σ is usual"
+        return f"its {part.name} {distance:.3g} σ from what any parameters give ({usual}; {among})"
 
 
 def novelty(
