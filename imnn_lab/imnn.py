@@ -918,7 +918,7 @@ class IMNN:
             training=None if role == "training" else self.training,
             labels=labels,
             known_fisher=known_fisher,
-            network=f"{self.model.name} network of {self.model.count_params():,} parameters",
+            network=f"network ({self.model.name}, {self.model.count_params():,} weights)",
         )
 
     def plot(

@@ -47,8 +47,11 @@ def demo(name: str, output: str, seed: int) -> None:
     listed = table(results)
     print(f"\n{listed}")
     directory = Path(output)
-    text = f"{story}\n\n{report}\n\n{listed}\n"
+    trust = imnn.report(labels=problem.labels, known_fisher=problem.F)
+    print(f"\n{trust}\n")
+    text = f"{story}\n\n{report}\n\n{listed}\n\n{trust}\n"
     _write(directory, imnn, text, _figures(imnn, problem, observation, results), results)
+    trust.save(directory / "report.html")
     print(f"The saved network, its history and figures are in {directory}{'/'}")
 
 

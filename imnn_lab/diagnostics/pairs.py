@@ -163,7 +163,7 @@ def draw_pairs(
     )
     seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
     draws = prior_draws(model, prior, n, seeds)
-    return _pairs(draws, prior, Fisher, labels)
+    return pairs_from(draws, prior, Fisher, labels)
 
 
 def pairs_of(ABC: HasDraws) -> Pairs:
@@ -190,7 +190,7 @@ def pairs_of(ABC: HasDraws) -> Pairs:
     if not ABC.drawn_from_prior:
         expected, received = "have draws from its prior", "draws at given parameters"
         raise ValueError(checks.wording("`ABC`", expected, received, "Call `ABC(draws=...)`."))
-    return _pairs(draws, ABC.prior, ABC.Fisher, ABC.labels)
+    return pairs_from(draws, ABC.prior, ABC.Fisher, ABC.labels)
 
 
 def refuse_other(name: str, value: Any, kind: type, what: str) -> None:
@@ -199,8 +199,16 @@ def refuse_other(name: str, value: Any, kind: type, what: str) -> None:
         raise TypeError(checks.wording(f"`{name}`", f"be {what}", checks.describe(value)))
 
 
-def _pairs(draws: Draws, prior: Prior, Fisher: np.ndarray, labels: tuple[str, ...]) -> Pairs:
+def pairs_from(draws: Draws, prior: Prior, Fisher: np.ndarray, labels: Sequence[str]) -> Pairs:
+    """Return the table of draws that were made from a prior, in the order of the draws.
+
+    Raises
+    ------
+    ValueError
+        If there are too few.
+    """
     if len(draws.parameters) < LEAST:
         expected = f"have at least {LEAST} simulations that succeed"
         raise ValueError(checks.wording("A table of pairs", expected, len(draws.parameters)))
-    return Pairs(draws.parameters, draws.estimates, prior, Fisher, labels, draws.num_failed)
+    known = prior, Fisher, tuple(labels)
+    return Pairs(draws.parameters, draws.estimates, *known, draws.num_failed)

@@ -162,6 +162,10 @@ class PooledNetwork:
         """The optimiser, for its learning rate."""
         return self.imnn.optimiser
 
+    def report(self, **options: Any) -> Any:
+        """Return how far the results can be trusted; arguments are those of `IMNN.report`."""
+        return self.imnn.report(**options)
+
     def start(self, n_iterations: int | None = None, **settings: Any) -> PooledRun:
         """Train when the pool has room; arguments are those of `IMNN.start`."""
         if self.pooled is not None and not self.pooled.has_ended:

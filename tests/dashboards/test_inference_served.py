@@ -46,6 +46,7 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     assert simulated() == visitor.DRAWS, "the slider costs none"
     visitor.run_pmc(page)
     visitor.brush_and_download(page, LABELS)
+    visitor.check_the_results(page, "Are the posteriors of ABC right?")
     posterior = visitor.download_the_posterior(page, tmp_path)
     assert posterior.labels == LABELS
     # 500 particles within ε ≈ 0.6 of a Gaussian: their spread is the posterior's to a tenth or two

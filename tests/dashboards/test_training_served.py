@@ -42,6 +42,7 @@ def test_train_steer_pause_travel_and_download(page):
     visitor.pause_resume_and_stop(page)
     visitor.travel_to_the_beginning(page)
     visitor.download_the_curves(page)
+    visitor.check_the_results(page, "How much information is there?")
     button(page, "Reset").click()
     until(page, lambda: len(column(page, "det_F")) == 1)
 

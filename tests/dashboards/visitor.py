@@ -196,3 +196,12 @@ def _drag_over_the_middle_of(page, name):
     page.mouse.move(left + 0.5 * width, top + 0.5 * height, steps=4)
     page.mouse.move(left + 0.8 * width, top + 0.8 * height, steps=4)
     page.mouse.up()
+
+
+def check_the_results(page, question):
+    """Have the results checked: the answers are on the page, and in a report of its own."""
+    button(page, "Check").click()
+    words(page, question)
+    page_alone = downloaded(page, "Report (HTML)").read_text(encoding="utf-8")
+    assert question in page_alone
+    assert "<img" in page_alone

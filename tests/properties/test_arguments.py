@@ -18,6 +18,7 @@ from odd_values import MAKERS, ODD, is_ours
 from public_names import public_members, public_objects
 from valid_calls import (
     diagnostic_calls,
+    fisher_diagnostics_calls,
     inference_calls,
     matched_calls,
     problem_calls,
@@ -48,7 +49,8 @@ BEHIND = {
     "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
     "Novelty", "Distances",
     "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
-    "DerivativeReport",
+    "DerivativeReport", "HonestFisher", "CovarianceCheck", "Gaussianity", "Linearity",
+    "InformationGap", "Transfer",
 }  # fmt: skip
 
 
@@ -81,6 +83,7 @@ CHECKED = sorted(set(PUBLIC) - BEHIND)
 def calls(tmp_path_factory):
     place = tmp_path_factory.mktemp("calls")
     found = inference_calls(place) | problem_calls() | diagnostic_calls() | matched_calls()
+    found |= fisher_diagnostics_calls()
     found |= training_calls(place)
     return {name: call for name, call in found.items() if name in CHECKED}
 

@@ -155,7 +155,7 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     }
     methods = ("ABC", "PMC", "Gaussian-approximation", "exact")
     samples = {f"posterior-{name}.npz" for name in methods}
-    assert names == figures | samples | {"history.csv", "report.txt", "imnn"}
+    assert names == figures | samples | {"history.csv", "report.html", "report.txt", "imnn"}
     assert all(p.stat().st_mtime >= started - 1 and p.stat().st_size for p in place.iterdir())
     assert "exact likelihood" in done.stdout
     assert "oneDNN" not in done.stderr, "TensorFlow's start-up chatter is silenced"

@@ -34,11 +34,18 @@ class TrustView(View[Any]):
     subject : callable
         Returns what the report is about; when it differs from that at the time of the last report,
         the card says so.
+    started : callable, optional
+        Called when the reader asks for a report, to have the page refreshed.
     """
 
-    def __init__(self, make: Callable[[], Report], subject: Callable[[], Hashable]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Report],
+        subject: Callable[[], Hashable],
+        started: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__()
-        self._make, self._subject = make, subject
+        self._make, self._subject, self._started = make, subject, started
         self.work, self._reports = Work("report"), Record[tuple[Hashable, Report]]()
         self._button = action_button("Check", self._start, 90)
         self._download = download("report.html", "Report (HTML)", self._file, width=140)
@@ -70,6 +77,8 @@ class TrustView(View[Any]):
             return "done"
 
         self.work.start(task)
+        if self._started is not None:
+            self._started()
 
     def _file(self) -> io.BytesIO:
         return io.BytesIO(self._reports.read()[-1][1].to_html().encode())

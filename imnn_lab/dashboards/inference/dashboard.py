@@ -10,6 +10,7 @@ import panel as pn
 
 from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import body, side_by_side, stack
+from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.inference.controls import PopulationView, RejectionView, TargetView
 from imnn_lab.dashboards.inference.snapshot import Snapshot
@@ -141,6 +142,7 @@ class InferencePage:
         below: list[Any] = [SummaryView(), ExportView(state, snapshot)]
         if snapshot.simulates:
             controls += [RejectionView(state, snapshot), PopulationView(state)]
+            below.append(TrustView(state.report, lambda: state.n_draws))
             figures.append(ScatterView(state, snapshot, self.brush))
             below.insert(1, SelectionView(self.brush))
         self.views = [*controls, *figures, *below]

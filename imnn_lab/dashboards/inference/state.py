@@ -34,8 +34,10 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.prior_adapters import as_prior, labels_of
 from imnn_lab.inference.rejection import Acceptance, accept
 from imnn_lab.regularisation import EPSILON
+from imnn_lab.report import Report, about_posteriors
 
 MOST_DRAWS = 1_000_000
+FEWEST = 100  # draws of which a report says something
 SHOWN = ("log_distance", "adjust", "iteration", "smoothing", "axes")
 
 
@@ -236,6 +238,17 @@ class InferenceState:
             Work("exact posterior").start(task)
 
     # Simulating -------------------------------------------------------------------------------
+
+    @property
+    def n_draws(self) -> int:
+        """Number of simulations from draws of the prior."""
+        return len(self._joined_draws().parameters)
+
+    def report(self) -> Report:
+        """Return whether posteriors are right at the parameters of the draws of ABC so far."""
+        if self.n_draws < FEWEST:
+            raise ValueError(f"Draw at least {FEWEST} simulations for ABC first.")
+        return about_posteriors(self._joined_draws(), self.prior, self.Fisher, self.labels)
 
     def add_draws(self, draws: Draws) -> None:
         """Add draws from the prior that were simulated elsewhere."""

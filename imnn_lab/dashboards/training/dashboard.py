@@ -10,6 +10,7 @@ import panel as pn
 
 from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import Body, body, flowing
+from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import StillPicture, follow
 from imnn_lab.dashboards.training.controls import Controls, Status
@@ -99,6 +100,7 @@ class TrainingPage:
         self.curves, self.export = Curves(state, det_F), Export(state, det_F)
         self.regulariser = RegulariserView(state)
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
+        self.trust = _trust(state, labels, known_fisher)
         self.echo = Echo()
         self.pump = Pump(
             state,
@@ -111,7 +113,10 @@ class TrainingPage:
 
     def tick(self) -> bool:
         """Bring the views up to date if due; return whether a run is in progress."""
-        return self.pump.tick_if_due()
+        is_checking = self.trust is not None and self.trust.work.is_running
+        if self.trust is not None:
+            self.trust.refresh(self.state)
+        return self.pump.tick_if_due() or is_checking
 
     def new_picture(self) -> bytes | None:
         """Return the curves of a fit that has ended as a PNG, None if they were returned before."""
@@ -125,7 +130,21 @@ class TrainingPage:
         left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
         above = flowing((left, 300, 1), (self.curves, 560, 3))
         below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
-        return body(above, below, self.echo)
+        return body(above, below, *([] if self.trust is None else [self.trust]), self.echo)
+
+
+def _trust(
+    state: TrainingState, labels: Sequence[str], known_fisher: np.ndarray | None
+) -> TrustView | None:
+    """Return the card that checks the results of a network, if it can report on them."""
+    make = getattr(state.imnn, "report", None)
+    if make is None:
+        return None
+    return TrustView(
+        lambda: make(labels=labels, known_fisher=known_fisher),
+        lambda: len(state.imnn.history),
+        lambda: state.param.update(acts=state.acts + 1),
+    )
 
 
 def _known(known_fisher: Any, n_params: int) -> np.ndarray | None:
