@@ -19,7 +19,8 @@ To train:
 
 To infer:
 
-- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo
+- `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo,
+  NeuralPosterior
 - `inference`: the same as functions and frozen results; priors
 
 What they return:

@@ -1,4 +1,4 @@
-"""The command line: ``imnn-lab demo | serve | --help | --version``."""
+"""The command line: ``imnn-lab demo | check | serve | --help | --version``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import imnn_lab
 from imnn_lab import tensorflow_import
@@ -24,7 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             return server.serve(parsed)
         return 0
-    return _demo(parsed)
+    return _check(parsed) if parsed.command == "check" else _demo(parsed)
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    """Print the report on a saved IMNN; return 1 if something in it cannot be trusted."""
+    from imnn_lab.diagnostics import Light
+    from imnn_lab.report import about_saved
+
+    try:
+        report = about_saved(Path(parsed.directory))
+        print(report)
+        if parsed.output is not None:
+            print(f"\nThe report with its figures is {report.save(parsed.output)}")
+    except (OSError, TypeError, ValueError) as error:
+        print(f"imnn-lab check: error: {error}", file=sys.stderr)
+        return 2
+    return int(report.light is Light.RED)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
@@ -61,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=whole_number(0, 2**30), default=0,
         help="seed of the simulations and the network",
     )  # fmt: skip
+    check = commands.add_parser(
+        "check",
+        help="say how far the results of a saved network can be trusted",
+        description="Say how far the results of a saved network can be trusted. The exit status "
+        "is 1 if something cannot, and 2 if it could not be checked.",
+    )
+    check.add_argument("directory", type=directory, help="where IMNN.save wrote to")
+    check.add_argument(
+        "--output", metavar="FILE", help="also write the report, with figures: .html or .md"
+    )
     serve = commands.add_parser(
         "serve",
         help="serve the laboratory to browsers",

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from imnn_lab import checks, storage
+from imnn_lab import checks, retraining, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import Novelty, SummarySet, novelty
+from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
+from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
+from imnn_lab.executors import Executor, as_executor
 from imnn_lab.history import History
+from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
+from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.progress import announce
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
+
+if TYPE_CHECKING:
+    from imnn_lab.report import Report
 
 DATA = (
     "fiducial", "derivative", "validation_fiducial", "validation_derivative", "external", "map_fn",
@@ -141,6 +151,15 @@ class IMNN:
         averages of the latest.
     overwrite : bool
         Whether to replace another network that is saved in ``directory/filename``.
+    strategy : tf.distribute.Strategy, optional
+        `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
+        of a fit the simulations of training and validation are shared out among its replicas, and
+        summaries and gradients are summed over them, so that F and gradient are those of one
+        device. All else (checks of the data, fitted layers, closed form, layers that do not
+        change, final statistics) is computed by each worker for all simulations, which it keeps in
+        memory. Workers are given the same arguments and call the same methods; weights, seed and
+        the choice of model=None are those of the first one (the chief), which alone saves, shows
+        progress and is steered. A stop of any worker stops all. It is never saved.
 
     Attributes
     ----------
@@ -209,6 +228,7 @@ class IMNN:
         external: Any = None,
         simulator: Callable[[Any, Any], Any] | None = None,
         overwrite: bool = False,
+        strategy: Any = None,
     ) -> None:
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
@@ -218,6 +238,7 @@ class IMNN:
             has_external=external is not None,
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
+        replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
         saves, loads = checks.boolean("save", save), checks.boolean("load", load)
         if path is None and (loads or saves or weights is not None):
@@ -228,14 +249,15 @@ class IMNN:
         self._overwrites = checks.boolean("overwrite", overwrite)
         weights_file = _weights_file(path, weights)
         archive = Archive.read(path) if loads and path is not None else None
-        if path is not None and saves:
+        if path is not None and saves and replicas.is_chief:
             fingerprint = archive.fingerprint if archive else "a new network"
             check_directory(path, fingerprint, self._overwrites)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        self._assemble(settings, data, model, optimiser, archive, path, saves)
+        with replicas.placed():
+            self._assemble(settings, data, model, optimiser, archive, path, saves, replicas)
         if weights_file is not None:
             with storage.whole(weights_file):
                 if archive is not None:
@@ -252,24 +274,36 @@ class IMNN:
         archive: Archive | None,
         path: Path | None,
         saves: bool = False,
+        replicas: Replicas | None = None,
     ) -> None:
+        self._replicas = replicas = replicas or Replicas()
+        _check_shared(settings, data, replicas)
+        settings = _of_chief(settings, replicas)
         self.settings, self._path = settings, path
         self._candidates: tuple[Candidate, ...] = ()
         given = None if optimiser is None else setup.copied_optimiser(optimiser)
         if given is not None:
             setup.check_type(given, settings.dtype)
-        training, validation = sources(settings, **data, is_needed=archive is None)
+        in_memory = settings if replicas.n == 1 else replace(settings, cache="memory")
+        training, validation = sources(in_memory, **data, is_needed=archive is None)
+        if replicas.has_others:
+            replicas.check_same("settings and data", _digest(settings, training, validation))
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
             with storage.whole(where / STATE, setup.OWN_OPTIMISER):
                 saved = setup.saved_optimiser(archive.optimiser)
             self._network = _restored(archive, network, given or saved, given is None)
         elif training is not None:
             network = self._chosen_network(training, validation) if model is None else model
             network = setup.checked_network(network, settings)
+            give_one_copy(network)
+            setup.check_shared(network, replicas.n)
+            replicas.share(network.variables)
             most = comfortable_chunk(network)
             training = training.limited(most)
             validation = validation and validation.limited(most)
@@ -278,7 +312,7 @@ class IMNN:
             self._network.preprocess = data["map_fn"]
         if training is not None:
             self._trainer = Trainer(
-                self._network, training, validation, path, saves, self._overwrites
+                self._network, training, validation, path, saves, self._overwrites, replicas
             )
             if archive is None:
                 self._trainer.recompute()
@@ -296,6 +330,7 @@ class IMNN:
         setup.check_layers(model, training)
         closed_form, sets = ClosedForm.of(model), (training, validation)
         network = setup.prepared_network(model, self.settings, *sets, closed_form)
+        self._replicas.share(network.variables)
         return Network(
             self.settings,
             network,
@@ -393,7 +428,7 @@ class IMNN:
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
         )  # fmt: skip
-        run.drive(self.settings.verbose, tqdm_notebook)
+        run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
 
     @checks.greek_keywords
@@ -467,7 +502,10 @@ class IMNN:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The networks that model=None chose from; empty if a model was given or loaded."""
+        """The networks that model=None chose from; empty if a model was given or loaded.
+
+        Of several workers, the first alone has them.
+        """
         return self._candidates
 
     @property
@@ -671,16 +709,217 @@ class IMNN:
         self._refuse_while_fitting("compare data with its simulations")
         estimator = self.estimator
         compared = estimator.summaries(data, external), self.summary_set()
-        before = last_layer.before_last_layer(self.model)
-        if before is None or self._trainer is None:
+        summariser = self._before_last()
+        if summariser is None or self._trainer is None:
             return novelty(*compared)
-        source = self._trainer.validation or self._trainer.training
-        summariser = Summariser(before, self.settings.dtype)
         others = estimator.statistics, estimator.θ_fid, estimator.input_shape
         observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
-        features = summariser.summaries(source)
-        simulated = SummarySet(*features, self.θ_fid, self.δθ, source.n_external)
-        return novelty(*compared, observed, simulated)
+        return novelty(*compared, observed, self._set_of(summariser, self._source()))
+
+    def honest_fisher(
+        self,
+        test: Any = None,
+        *,
+        cross_fit: bool = False,
+        level: float = 0.95,
+        labels: Sequence[str] | None = None,
+    ) -> HonestFisher:
+        """Return the Fisher information with a bracket: how far F can be trusted.
+
+        Parameters
+        ----------
+        test : tuple of arrays, optional
+            Simulations that took part in no choice, (fiducial, derivative) or (fiducial,
+            derivative, external), as for `evaluate`. By default those of the validation set, on
+            which the ridge of the last layer and the best iteration were chosen, or of the training
+            set without one; the verdict says which.
+        cross_fit : bool
+            Whether to solve the last layer, which must be a linear `Dense` layer, on one half of
+            these simulations and take F from the other, both ways. With fewer simulations for it
+            than the network had, F is rather too small; a large difference from F of the network
+            shows that it over-fits. Of a training set it is too large still.
+        level : float
+            The probability of the brackets.
+        labels : sequence of str, optional
+            Names of the parameters.
+
+        Returns
+        -------
+        HonestFisher
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid, there are too few simulations, or `cross_fit` is True and
+            the network has no linear last layer.
+        RuntimeError
+            Without simulations, if the IMNN was loaded without its data.
+
+        Examples
+        --------
+        >>> found = imnn.honest_fisher(test=problem.training_set(n_s=1000, n_d=1000, seed=5))
+        >>> low, high = found.det_bracket
+        >>> low < found.det_F < high
+        True
+        """
+        given = _test_simulations(test)
+        role = self.statistics_from if test is None else "test"
+        if checks.boolean("cross_fit", cross_fit):
+            summaries = self._cross_fitted(self._source(*given))
+            role = "training" if role == "training" else "cross-fitted"
+        else:
+            summaries = self.summary_set(*given)
+        return honest_fisher(summaries, level=level, labels=labels, role=role)
+
+    def retrain_at_estimate(
+        self,
+        observation: Any,
+        simulator: Callable[[np.ndarray, int], Any],
+        seed: int,
+        *,
+        prior: Any = None,
+        max_rounds: int = 3,
+        settled: float = 0.5,
+        fit: Callable[[IMNN], Any] | None = None,
+        directory: str | Path | None = None,
+        executor: Executor | None = None,
+        verbose: bool | None = None,
+    ) -> retraining.Retraining:
+        """Move the fiducial parameters to the estimate of an observation, and train there.
+
+        In each round, a campaign makes as many simulations at the estimate as this IMNN has, for
+        training and for validation; a copy of the network starts on them, with its linear last
+        layer solved anew in closed form. This IMNN stays as it is.
+
+        The observation chooses where the network is trained, and nothing else. It must not be used
+        twice: the prior stays that of before, never the posterior of an earlier round, and only
+        the last posterior is quoted.
+
+        Parameters
+        ----------
+        observation : array, shape input_shape
+            One observation, without external summaries.
+        simulator : callable
+            ``simulator(parameters, seed)`` as for `imnn_lab.campaign.training_set`.
+        seed : int
+            Determines all simulations.
+        prior : any, optional
+            Simulations stay within its bounds; see `imnn_lab.inference.as_prior`.
+        max_rounds : int
+            No round begins after this number.
+        settled : float
+            It ends when the estimate lies less than this many σ from the fiducial.
+        fit : callable, optional
+            ``fit(imnn)`` trains the network of each round further.
+        directory : str or Path, optional
+            Keeps simulations, networks and fiducial parameters; the same call resumes there.
+        executor : concurrent.futures.Executor, optional
+            Where to simulate.
+        verbose : bool, optional
+            Print the number of simulations of each round before it begins, and show progress; by
+            default as this IMNN does.
+
+        Returns
+        -------
+        imnn_lab.retraining.Retraining
+            With the last IMNN, and the fiducial parameters of all rounds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid, the IMNN has external summaries or exact derivatives, or
+            `directory` belongs to another retraining.
+        RuntimeError
+            While a fit runs.
+        SimulationError
+            If too many simulations fail.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> observed = problem.simulator(np.array([[0.5, 2.5]]), 8)[0]  # far from θ_fid = (0, 1)
+        >>> moved = imnn.retrain_at_estimate(observed, problem.simulator, seed=9)
+        >>> moved.reason, bool(moved.distances[-1] < 0.5 < moved.distances[0])
+        ('settled', True)
+        """
+        self._refuse_while_fitting("retrain it elsewhere")
+        if self.δθ is None or self.statistics.n_external:
+            received = "exact derivatives" if self.δθ is None else "external summaries"
+            expected = "be trained with simulations at θ_fid ± δθ/2 alone"
+            raise ValueError(checks.wording("An IMNN that is retrained", expected, received))
+        if self.get_estimate(observation).ndim != 1:
+            expected = f"be one, of shape {self.settings.input_shape}"
+            received = f"shape {np.shape(observation)}"
+            raise ValueError(checks.wording("`observation`", expected, received))
+        fit = None if fit is None else checks.function("fit", fit, "an IMNN to anything")
+        simulator = checks.function("simulator", simulator, "(parameters, seed) to a simulation")
+        executor = as_executor(executor)
+        within = retraining.checked_prior(prior, self.δθ)
+        max_rounds = checks.integer("max_rounds", max_rounds, 0)
+        settled = checks.number("settled", settled, above=0)
+        seed = checks.integer("seed", seed, 0, maximum=checks.LARGEST_SEED)
+        show = self.settings.verbose if verbose is None else checks.boolean("verbose", verbose)
+        counts = self.settings.n_s, self.settings.n_d
+        held_out = counts if self.validation is None else (self.validation.n_s, self.validation.n_d)
+        if directory is not None:
+            directory = retraining.checked_directory(
+                directory, observation=retraining.digest(observation), seed=seed,
+                θ_fid=self.θ_fid.tolist(), counts=[*counts, *held_out],
+            )  # fmt: skip
+
+        def renew(place: Path | None, θ: np.ndarray, training: Any, validation: Any) -> IMNN:
+            data = dict(zip(DATA, [*training, *validation], strict=False))
+            return self._renewed(place, θ, data, fit)
+
+        given = self.δθ, counts, held_out, seed, executor, directory, show
+        rounds = retraining.Rounds(simulator, renew, *given)
+        return retraining.retrain(self, observation, rounds, within, max_rounds, settled)
+
+    def report(
+        self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None
+    ) -> Report:
+        """Return one page on how far the results of this network can be trusted.
+
+        Each question has a light, an answer in words, its numbers and a figure. A notebook shows
+        the page; ``report.save("report.html")`` writes it.
+
+        Parameters
+        ----------
+        test : tuple of arrays, optional
+            As for `honest_fisher`.
+        labels : sequence of str, optional
+            Names of the parameters.
+        known_fisher : array-like, shape (n_params, n_params), optional
+            The exact Fisher information, if known.
+
+        Returns
+        -------
+        imnn_lab.report.Report
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not valid.
+        RuntimeError
+            As `summary_set` does.
+
+        Examples
+        --------
+        >>> report = imnn.report(test=problem.training_set(n_s=1000, n_d=1000, seed=5))
+        >>> report.answers[0].question, report.answers[0].verdict.light.name
+        ('How much information is there?', 'GREEN')
+        """
+        from imnn_lab.report import about_training
+
+        role = self.statistics_from if test is None else "test"
+        return about_training(
+            self.summary_set(*_test_simulations(test)),
+            role=role,
+            training=None if role == "training" else self.training,
+            labels=labels,
+            known_fisher=known_fisher,
+            network=f"{self.model.name} network of {self.model.count_params():,} parameters",
+        )
 
     def plot(
         self,
@@ -722,6 +961,7 @@ class IMNN:
         imnn_lab.dashboards.TrainingDashboard
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
+        self._replicas.check_chief("`explore`")
         from imnn_lab.dashboards.host.notebooks import prepare_notebook
         from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
@@ -740,6 +980,7 @@ class IMNN:
         -------
         imnn_lab.widgets.TrainingWidget
         """
+        self._replicas.check_chief("`widget`")
         from imnn_lab.widgets import TrainingWidget
 
         return TrainingWidget(self, known_det_fisher)
@@ -753,7 +994,7 @@ class IMNN:
         *,
         overwrite: bool = False,
     ) -> Path:
-        """Save everything but the data.
+        """Save everything but the data; of several workers, the first alone does.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
         Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
@@ -793,6 +1034,8 @@ class IMNN:
         weight_file = checks.file_name("weight_file", weight_file)
         overwrites = checks.boolean("overwrite", overwrite)
         overwrites |= self._overwrites and directory is None
+        if not self._replicas.is_chief:
+            return path
         check_directory(path, self._network.fingerprint, overwrites)
         self._archive().write(path, self.model, self.estimator, weight_file)
         return path
@@ -810,6 +1053,7 @@ class IMNN:
         external: Any = None,
         map_fn: Callable[..., Any] | None = None,
         simulator: Callable[[Any, Any], Any] | None = None,
+        strategy: Any = None,
     ) -> IMNN:
         """Load a saved IMNN; with its data, its training can resume.
 
@@ -821,7 +1065,7 @@ class IMNN:
             A network like the saved one, needed if Keras cannot load it without its code.
         fiducial, derivative, validation_fiducial, validation_derivative : data, optional
             Of any kind that `IMNN` takes.
-        external, map_fn, simulator : data or callable, optional
+        external, map_fn, simulator, strategy : data, callable or strategy, optional
             The other arguments of `IMNN` that are not saved.
 
         Returns
@@ -833,21 +1077,28 @@ class IMNN:
         FileNotFoundError, ValueError
             If the directory holds none, its network needs code, or the data do not fit.
         """
+        replicas = Replicas.checked(strategy)
         path = checks.path("directory", directory)
         archive = Archive.read(path)
         data = _data(
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
-        return cls._from_archive(archive, data, model, path)
+        return cls._from_archive(archive, data, model, path, replicas)
 
     @classmethod
     def _from_archive(
-        cls, archive: Archive, data: dict[str, Any], model: keras.Model | None, path: Path | None
+        cls,
+        archive: Archive,
+        data: dict[str, Any],
+        model: keras.Model | None,
+        path: Path | None,
+        replicas: Replicas,
     ) -> IMNN:
         imnn = cls.__new__(cls)
         imnn._overwrites = False
-        imnn._assemble(archive.settings, data, model, None, archive, path)
+        with replicas.placed():
+            imnn._assemble(archive.settings, data, model, None, archive, path, False, replicas)
         return imnn
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle and copy.deepcopy
@@ -867,6 +1118,61 @@ class IMNN:
     def _archive(self) -> Archive:
         return self._trainer.archive() if self._trainer else self._network.archive()
 
+    def _renewed(
+        self,
+        place: Path | None,
+        θ_fid: np.ndarray,
+        data: dict[str, Any],
+        fit: Callable[[IMNN], Any] | None,
+    ) -> IMNN:
+        """Return a copy at other fiducial parameters, started on data, or as it was saved."""
+        preprocess = self._network.preprocess
+        if place is not None and (place / STATE).is_file():
+            return type(self).load(place, **data, map_fn=preprocess)
+        kept = asdict(self.settings)
+        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed"):
+            del kept[name]
+        kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
+        model = unpacked_network(packed_network(self.model))
+        optimiser = setup.saved_optimiser(self._network.optimiser_config)
+        renewed = type(self)(θ_fid=θ_fid, model=model, optimiser=optimiser, **kept, **data)
+        if fit is not None:
+            fit(renewed)
+        if place is not None:
+            renewed.save(place)
+        return renewed
+
+    def _source(self, *given: Any) -> Source:
+        """Return the source of simulations, by default that of validation or training."""
+        if any(part is not None for part in given):
+            return self._other_source(*given)
+        if self._trainer is None:
+            raise RuntimeError(f"{NO_DATA}, or give simulations.")
+        return self._trainer.validation or self._trainer.training
+
+    def _cross_fitted(self, source: Source) -> SummarySet:
+        """Return summaries of a source, with the last layer solved on the half they are not of."""
+        summariser, layer = self._before_last(), last_layer.last_dense_layer(self.model)
+        if summariser is None or layer is None:
+            received = "True, and a network without a linear `Dense` layer at its end"
+            raise ValueError(
+                checks.wording("`cross_fit`", "be False for this network", received, TEST)
+            )
+        features = self._set_of(summariser, source)
+        widths = last_layer.groups(self.model)
+        found = cross_fitted(
+            features.fiducial, features.slopes, source.n_external, layer.units, widths
+        )
+        return SummarySet(*found, self.θ_fid, None, source.n_external)
+
+    def _before_last(self) -> Summariser | None:
+        """Return what computes the features of a linear last layer, None without one."""
+        before = last_layer.before_last_layer(self.model)
+        return None if before is None else Summariser(before, self.settings.dtype)
+
+    def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
+        return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
+
     def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
         n_external = self.statistics.n_external
         source = array_source(fiducial, derivative, external, n_external, self.settings)
@@ -883,10 +1189,14 @@ class IMNN:
         return self._trainer.new_run(plan)
 
     def _chosen_network(self, training: Source, validation: Source | None) -> keras.Model:
+        if not self._replicas.is_chief:
+            return unpacked_network(self._replicas.bytes_of_chief(b""))
         choice = chosen_network(self.settings, training, validation)
         self._candidates = choice.candidates
         if self.settings.verbose:
             announce(str(choice))
+        if self._replicas.has_others:
+            self._replicas.bytes_of_chief(packed_network(choice.model))
         return choice.model
 
     def _refresh(self) -> None:
@@ -902,12 +1212,48 @@ def _unpickled(
 ) -> IMNN:
     """Return what was pickled or copied: as after save and load, without data or directory."""
     data = dict.fromkeys(DATA) | {"map_fn": map_fn}
-    return cls._from_archive(archive, data, unpacked_network(network), None)
+    return cls._from_archive(archive, data, unpacked_network(network), None, Replicas())
+
+
+def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) -> None:
+    """Refuse simulations that replicas cannot share."""
+    if replicas.n == 1:
+        return
+    if data["simulator"] is not None:
+        remedy = "Make the simulations first (`imnn_lab.simulate`), or use one replica."
+        expected = f"be given data, of which each of its {replicas.n} replicas has a share"
+        raise ValueError(checks.wording("`strategy`", expected, "`simulator`", remedy))
+    if settings.cache in ("disk", None):
+        expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
+        raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))
+
+
+def _of_chief(settings: Settings, replicas: Replicas) -> Settings:
+    """Return the settings with the seeds of the first worker."""
+    (seed,) = replicas.numbers_of_chief([settings.simulation_seed])
+    return replace(settings, simulation_seed=int(seed))
+
+
+def _digest(settings: Settings, *given: Source | None) -> tuple[Settings, list[int]]:
+    """Return what must be the same for all workers."""
+    sums = [source.checksum() for source in given if isinstance(source, ArraySource)]
+    return replace(settings, seed=None, verbose=True), sums
 
 
 def _data(*given: Any) -> dict[str, Any]:
     """Return the arguments that are data, in the order of `DATA`, by name."""
     return dict(zip(DATA, given, strict=True))
+
+
+def _test_simulations(test: Any) -> tuple[Any, Any, Any]:
+    """Return fiducial, derivative and external simulations, None where they are not given."""
+    if test is None:
+        return None, None, None
+    parts = checks.entries("test", test, "arrays")
+    if len(parts) not in (2, 3):
+        expected = "be (fiducial, derivative) or (fiducial, derivative, external)"
+        raise ValueError(checks.wording("`test`", expected, f"{len(parts)} entries"))
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
 
 
 def _path(directory: Any, filename: Any) -> Path | None:

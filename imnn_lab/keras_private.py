@@ -17,6 +17,8 @@ Each name has a test in ``tests/unit/test_private_names.py`` that says which upg
     What schedules count; the public `iterations` is divided by `gradient_accumulation_steps`.
 `Optimizer._exclude_from_weight_decay`, `Optimizer._exclude_from_weight_decay_pattern`
     What `exclude_from_weight_decay` sets is not in the configuration of an optimiser.
+`Variable._initialize`
+    The only way to exchange the variable of TensorFlow that a variable of Keras holds.
 """
 
 from __future__ import annotations
@@ -95,6 +97,13 @@ def outputs_of(
         results = keras.tree.flatten(call.operation(*arguments, **keywords))
         known |= {id(y): value for y, value in zip(call.outputs, results, strict=True)}
     return [known[id(y)] for y in outputs]
+
+
+def give_one_copy(model: keras.Model) -> None:
+    """Give a model that was made within the scope of a strategy weights with a single copy."""
+    for variable in model.variables:
+        if isinstance(variable.value, tf.distribute.DistributedValues):
+            variable._initialize(tf.Variable(variable.numpy(), trainable=variable.trainable))
 
 
 def innermost(optimiser: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

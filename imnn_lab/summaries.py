@@ -98,8 +98,8 @@ class Compressor:
 
     def summaries(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         """Return the summaries (size, s) of all rows in their order."""
-        if source.in_chunks:
-            return self._summaries_in_chunks(source, feed, training)
+        if not source.is_whole:
+            return self._summaries_in_parts(source, feed, training)
         if training and not self.is_plain and not source.is_exact:
             return self._paired_summaries(source, feed)
         return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
@@ -130,7 +130,15 @@ class Compressor:
         each = [tf.reshape(x, (source.n_d, source.n_params, width)) for x in summaries]
         return tf.concat([*first, tf.reshape(tf.stack(each, axis=1), (-1, width))], 0)
 
-    def _summaries_in_chunks(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+    def _summaries_in_parts(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        parts = []
+        for device, share in feed.shares:
+            with tf.device(device):
+                parts.append(self.placed(source, share, training))
+        return source.replicas.sum(parts)
+
+    def placed(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
+        """Return the summaries (size, s) of the rows of a feed in their order, zero for others."""
         width = self.width(source) - source.n_external
 
         def add(rows: Rows, state: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -140,7 +148,8 @@ class Compressor:
 
         nothing = tf.zeros((source.size, width), source.dtype), tf.zeros(source.size, tf.int32)
         summaries, times = feed.fold(add, nothing)
-        once = tf.debugging.Assert(tf.reduce_all(times == 1), [NOT_ONCE])
+        is_once = times == 1 if source.replicas.n == 1 else times <= 1
+        once = tf.debugging.Assert(tf.reduce_all(is_once), [NOT_ONCE])
         with tf.control_dependencies([once]):
             return tf.ensure_shape(tf.identity(summaries), (source.size, width))
 

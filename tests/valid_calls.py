@@ -58,6 +58,8 @@ def inference_calls(directory):
     PMC = LFI.PopulationMonteCarlo(**simulated, seed=1)
     few = {"draws": 20, "initial_draws": 60, "criterion": 0.5, "max_simulations": 300}
     PMC(**few)
+    NP = LFI.NeuralPosterior(**simulated, seed=1)
+    NP.train(ABC.draws, epochs=1, members=1)
     some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
     posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
     file = directory / "posterior.npz"
@@ -75,6 +77,10 @@ def inference_calls(directory):
         "PopulationMonteCarlo.__call__": (PMC, few),
         "PopulationMonteCarlo.PMC": (PMC.PMC, few),
         "PopulationMonteCarlo.resume": (PMC.resume, {"max_simulations": 50}),
+        "NeuralPosterior": (LFI.NeuralPosterior, simulated),
+        "NeuralPosterior.__call__": (NP, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.train": (NP.train, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralPosterior.at": (NP.at, {"data": problem.OBSERVED}),
         "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
         "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
@@ -90,7 +96,7 @@ def inference_calls(directory):
     }
     normal = inference.TruncatedNormal([0, 0], [1, 1])
     gaussian = LFI.GaussianApproximation(**given)
-    for thing in (gaussian, ABC, PMC, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
+    for thing in (gaussian, ABC, PMC, NP, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
         for method, valid in METHODS.items():
             if hasattr(thing, method):
                 function = getattr(thing, method)
@@ -196,6 +202,10 @@ def training_calls(directory):
     few = {"fiducial": data["fiducial"][:3], "derivative": data["derivative"][:3]}
     records = TFRecords(verbose=False)
     written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
+    moved = {
+        "observation": data["fiducial"][0], "simulator": gaussian.simulator, "seed": 1,
+        "max_rounds": 0,
+    }  # fmt: skip
     shown = {"estimator": problem.get_estimate, "prior": problem.PRIOR, "Fisher": problem.F}
     return {
         "IMNN": (IMNN, built | data),
@@ -203,8 +213,11 @@ def training_calls(directory):
         "IMNN.start": (imnn.start, {"n_iterations": 2}),
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
+        "IMNN.report": (imnn.report, {"test": tuple(fresh.values())}),
         "IMNN.summary_set": (imnn.summary_set, fresh),
+        "IMNN.retrain_at_estimate": (imnn.retrain_at_estimate, moved),
         "IMNN.novelty": (imnn.novelty, {"data": data["fiducial"][:2]}),
+        "IMNN.honest_fisher": (imnn.honest_fisher, {"test": tuple(fresh.values())}),
         "IMNN.plot": (imnn.plot, {}),
         "IMNN.explore": (imnn.explore, {}),
         "IMNN.widget": (imnn.widget, {}),
@@ -228,4 +241,28 @@ def training_calls(directory):
         "dense": (networks.dense, {"input_shape": (8,), "n_summaries": 2}),
         "linear": (networks.linear, {"input_shape": (8,), "n_summaries": 2}),
         "choose": (networks.choose, data | {"δθ": (0.1, 0.1), "verbose": False}),
+    }
+
+
+def fisher_diagnostics_calls():
+    """Return those of diagnostics of F and of what it assumes."""
+    from imnn_lab import diagnostics, problems
+
+    gaussian = problems.gaussian()
+    fiducial, derivative = gaussian.training_set(n_s=60, n_d=60, seed=1)
+    values = (np.stack([x.mean(-1), (x**2).mean(-1)], -1) for x in (fiducial, derivative))
+    summaries = diagnostics.SummarySet(*values, gaussian.θ_fid, gaussian.δθ)
+    given = {"summaries": summaries}
+    forecast = diagnostics.Forecast([[4, 1], [1, 4]], [0, 0], ["a", "b"])
+    honest = diagnostics.honest_fisher(summaries, repetitions=50)
+    alone = ("fisher_estimates", "covariance_check", "gaussianity", "linearity", "information_gap")
+    return {name: (getattr(diagnostics, name), given) for name in alone} | {
+        "honest_fisher": (diagnostics.honest_fisher, given | {"repetitions": 50}),
+        "HonestFisher.extrapolated": (honest.extrapolated, {"factor": 2.0}),
+        "transfer": (diagnostics.transfer, {"own": summaries, "other": summaries}),
+        "Forecast": (diagnostics.Forecast, {"F": [[4, 1], [1, 4]], "θ_fid": [0, 0]}),
+        "Forecast.marginal": (forecast.marginal, {"keep": ["a"]}),
+        "Forecast.conditional": (forecast.conditional, {"fix": ["a"]}),
+        "Forecast.with_prior": (forecast.with_prior, {"prior": {"a": 1.0}}),
+        "Forecast.reparametrised": (forecast.reparametrised, {"J": [[1, 0], [0, 1]]}),
     }

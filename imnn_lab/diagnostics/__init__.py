@@ -3,6 +3,14 @@
 Each report holds numbers, and a `Verdict`: a light, a sentence, and what to do.
 """
 
+from imnn_lab.diagnostics.assumptions import (
+    CovarianceCheck,
+    Gaussianity,
+    Linearity,
+    covariance_check,
+    gaussianity,
+    linearity,
+)
 from imnn_lab.diagnostics.calibrations import (
     Calibration,
     calibration,
@@ -11,7 +19,11 @@ from imnn_lab.diagnostics.calibrations import (
 )
 from imnn_lab.diagnostics.derivatives import DerivativeReport, derivative_doctor
 from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
+from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
+from imnn_lab.diagnostics.forecast import Forecast
+from imnn_lab.diagnostics.gap import InformationGap, information_gap
 from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
+from imnn_lab.diagnostics.other_codes import Transfer, transfer
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
 from imnn_lab.diagnostics.pairs import Pairs, draw_pairs, pairs_of
 from imnn_lab.diagnostics.posteriors import (
@@ -26,28 +38,42 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 
 __all__ = [
     "Calibration",
+    "CovarianceCheck",
     "DerivativeReport",
     "Distances",
     "EpsilonAdvice",
+    "Forecast",
+    "Gaussianity",
+    "HonestFisher",
+    "InformationGap",
     "Light",
+    "Linearity",
     "Novelty",
     "OverFitting",
     "Pairs",
     "Posteriors",
     "Recalibration",
     "SummarySet",
+    "Transfer",
     "Verdict",
     "calibration",
     "calibration_of",
     "calibration_of_rejection",
+    "covariance_check",
     "derivative_doctor",
     "draw_pairs",
     "epsilon_advisor",
+    "fisher_estimates",
     "gaussian_posteriors",
+    "gaussianity",
+    "honest_fisher",
+    "information_gap",
+    "linearity",
     "novelty",
     "over_fitting",
     "pairs_of",
     "population_posteriors",
     "recalibrate",
     "rejection_posteriors",
+    "transfer",
 ]

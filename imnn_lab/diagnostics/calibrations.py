@@ -27,6 +27,7 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 
 CONFIDENCE = 0.98  # that all ranks of calibrated posteriors lie inside their bands
 SURE, LIKELY = 3.0, 1.5  # standard errors from which a bias or a width is named, the larger one
+FEW = 100  # posteriors, with fewer only gross faults are seen
 LARGE_BIAS, LARGE_SCALE = 0.3, 1.2  # error bars; ratio of widths
 
 
@@ -118,6 +119,8 @@ class Calibration:
                 f"{self.method}: calibrated as far as {len(self)} posteriors can tell; the 68 % "
                 f"ellipse holds the truth in {self.coverage(0.68):.0%} of them."
             )
+            if len(self) < FEW:
+                return Verdict(Light.GREY, words, f"Take {FEW} pairs or more to be sure.")
             return Verdict(Light.GREEN, words)
         words = f"{self.method}: {'; '.join(self._faults())} ({len(self)} posteriors)."
         return Verdict(Light.RED if self._is_grave() else Light.AMBER, words, self._remedy())
@@ -151,7 +154,8 @@ class Calibration:
             faults += [f"{label} {self._in_words(i, finding)}" for finding in self.findings[i]]
         if not faults:
             faults.append(
-                "each parameter is calibrated, all together are not: their correlation is wrong"
+                "each parameter is calibrated, all together are not: their correlation, or the "
+                "size of the ellipse, is wrong"
             )
         faults.append(f"the 68 % ellipse holds the truth in {self.coverage(0.68):.0%}")
         return faults

@@ -23,7 +23,8 @@ from imnn_lab.diagnostics.pairs import refuse_other
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 
-ALARM = 0.02  # probability that an observation that is like the simulations raises any alarm
+ALARM = 0.01  # probability that an observation that is like the simulations raises any alarm
+TOO_OFTEN = 0.05  # probability of an alarm among observations that are like the simulations
 EACH = 5  # simulations for each direction in which features are looked at
 FLAT = 1e-6  # fraction of the largest variance, below which a direction is rounding
 LEAST = 30  # simulations
@@ -77,8 +78,12 @@ class Novelty:
 
     @property
     def threshold(self) -> float:
-        """The p-value from which on an alarm is raised."""
-        return max(ALARM / len(self.parts), 1 / (self.n + 1)) * (1 + 1e-9)
+        """The p-value from which on an alarm is raised; no less than 1/(n + 1)."""
+        return max(ALARM / self._n_tests, 1 / (self.n + 1)) * (1 + 1e-9)
+
+    @property
+    def _n_tests(self) -> int:
+        return len(self.parts) * len(self)
 
     @property
     def is_far(self) -> np.ndarray:
@@ -99,11 +104,7 @@ class Novelty:
         words = "; ".join(self._in_words(part, worst) for part in self.parts)
         words = f"{which}: {words}."
         if self.is_novel[worst]:
-            remedy = (
-                "It is not like the simulations: look for what they leave out (masks, noise, "
-                "units) before any number is quoted."
-            )
-            return Verdict(Light.RED, words, remedy)
+            return self._of_novel(words, bool(self.is_far[worst]))
         if self.is_far[worst]:
             remedy = "Train anew there: `imnn.retrain_at_estimate`."
             if len(self.parts) == 1:
@@ -117,12 +118,29 @@ class Novelty:
     def __str__(self) -> str:
         return str(self.verdict)
 
+    def _of_novel(self, words: str, is_far: bool) -> Verdict:
+        if self.threshold * self._n_tests > TOO_OFTEN:
+            remedy = f"One of {len(self)} may be by chance: give more simulations to be sure."
+            return Verdict(Light.AMBER, words, remedy)
+        remedy = (
+            "It is not like the simulations: look for what they leave out (masks, noise, units) "
+            "before any number is quoted."
+        )
+        if is_far:
+            remedy = (
+                "It is not like the simulations at θ_fid. Train anew at its estimate "
+                "(`imnn.retrain_at_estimate`) and ask again: if it is not like those either, look "
+                "for what they leave out (masks, noise, units)."
+            )
+        return Verdict(Light.RED, words, remedy)
+
     def _in_words(self, part: Distances, i: int) -> str:
         distance, p = part.observed[i], part.p_values[i]
         among = f"p = {p:.2g} among {self.n} simulations"
         if part.name == "estimate":
             return f"its estimate lies {distance:.2g} σ from θ_fid ({among})"
-        return f"its {part.name} {distance:.3g} σ from what any parameters give ({among})"
+        usual = f"{np.median(part.simulated):.3g} σ is usual"
+        return f"its {part.name} {distance:.3g} σ from what any parameters give ({usual}; {among})"
 
 
 def novelty(

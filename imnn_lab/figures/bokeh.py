@@ -255,6 +255,9 @@ class PanelFigure:
         )
         empty.axis.major_label_text_font_size = "11px"
         empty.xaxis.ticker.desired_num_ticks = empty.yaxis.ticker.desired_num_ticks = 4
+        if panel.y_names:
+            empty.yaxis.ticker = [height for height, _ in panel.y_names]
+            empty.yaxis.major_label_overrides = dict(panel.y_names)
         empty.yaxis.visible = panel.y_label != "" and has_labels[1]
         if not has_labels[0]:
             empty.xaxis.major_label_text_font_size = "0px"

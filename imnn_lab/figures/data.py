@@ -144,6 +144,8 @@ class Panel:
     names : tuple of str
         Names of the series in a legend of its own; empty where the figure's legend is enough.
     title : str
+    y_names : tuple of (float, str)
+        Names at heights of the vertical axis, instead of its numbers.
     """
 
     row: int
@@ -161,6 +163,7 @@ class Panel:
     marks: tuple[tuple[float, str], ...] = ()
     names: tuple[str, ...] = ()
     title: str = ""
+    y_names: tuple[tuple[float, str], ...] = ()
 
     @property
     def has_free_height(self) -> bool:

@@ -147,6 +147,9 @@ def _set_axes(axes: Axes, panel: Panel, ranges: Mapping[str, tuple[float, float]
         axes.set_ylim(bottom=0)
     else:
         axes.set_ylim(ranges[panel.y_label])
+    if panel.y_names:
+        heights, names = zip(*panel.y_names, strict=True)
+        axes.set_yticks(heights, labels=names)
 
 
 def _label(axes: Axes, panel: Panel, description: Panels) -> None:

@@ -470,7 +470,7 @@ class Scores:
 
     def __init__(self, features: FisherStatistics) -> None:
         self.features = features
-        self._C, self._dμ_dθ, self._external_F = _unexplained(features)
+        self._C, self._dμ_dθ, self._external_F = unexplained(features)
         scale = np.sqrt(np.diag(features.network_C))
         alive = scale > 1e-6 * max(scale.max(), np.finfo(float).tiny)
         self._inverse_scale = {
@@ -527,7 +527,7 @@ class Scores:
         return None if whitening is None else replace(readout, W=W @ whitening)
 
 
-def _unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unexplained(features: FisherStatistics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Σ and V of the features h given the external summaries t, and F of t alone.
 
     Σ = C_h − Uᵀ C_t⁻¹ U and V = ∂μ_h − ∂μ_t C_t⁻¹ U, with U the covariance of t and h.

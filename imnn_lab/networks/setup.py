@@ -108,6 +108,21 @@ def check_layers(model: keras.Model, training: Source) -> None:
         check_tangents(model, training)
 
 
+def check_shared(model: keras.Model, n_replicas: int) -> None:
+    """Refuse layers that need all simulations on one device, if several devices share them."""
+    if n_replicas == 1:
+        return
+    layers = [x.name for x in all_layers(model) if getattr(x, "activity_regularizer", None)]
+    if layers or not Compressor(model).is_plain:
+        raise ValueError(
+            "`model` has layers that draw random numbers, use statistics of the batch or have "
+            "regularisers of what they give out (Dropout, BatchNormalization, "
+            "activity_regularizer), which need all simulations on one device. Received a "
+            f"`strategy` of {n_replicas} replicas. Use other layers (LayerNormalization, "
+            "kernel_regularizer), or one replica."
+        )
+
+
 def _check_weights_stay(model: keras.Model, compressor: Compressor, training: Source) -> None:
     """Refuse weights that change with each pass, where an iteration has several passes."""
     known = [*compressor.seeds]

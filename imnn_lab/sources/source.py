@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+from imnn_lab.replicas import Replicas
 
 FIRST = np.int64(0)
 Function = Callable[[tf.Tensor], tf.Tensor]
@@ -64,9 +68,12 @@ class Feed(Protocol):
     ----------
     pieces : sequence of Rows
         All rows, if they are in memory: rows without tangents, and rows with them.
+    shares : sequence of (str, Feed)
+        The pass on each device of this process: itself on one, unless replicas share it.
     """
 
     pieces: Sequence[Rows]
+    shares: Sequence[tuple[str, Feed]]
 
     def fold(self, step: Step, state: State) -> State:
         """Return ``state`` after ``state = step(rows, state)`` for all chunks of rows."""
@@ -86,6 +93,7 @@ class MemoryFeed:
     def __init__(self, pieces: Sequence[Rows], at_once: int) -> None:
         self.at_once = at_once
         self.pieces: Sequence[Rows] = tuple(pieces)
+        self.shares: Sequence[tuple[str, Feed]] = [("", self)]
 
     def fold(self, step: Step, state: State) -> State:
         """Return the state after all chunks; see `Feed`."""
@@ -102,6 +110,26 @@ class MemoryFeed:
             return start + self.at_once, step(piece.part(start, self.at_once), state)
 
         return tf.while_loop(lambda start, _: start < size, body, (tf.constant(0), state))[1]
+
+
+class SharedFeed:
+    """The rows of the replicas of this process.
+
+    Parameters
+    ----------
+    shares : sequence of (str, MemoryFeed)
+        A device and its rows.
+    """
+
+    def __init__(self, shares: Sequence[tuple[str, MemoryFeed]]) -> None:
+        self.shares: Sequence[tuple[str, Feed]] = list(shares)
+        self.pieces: Sequence[Rows] = tuple(piece for _, feed in shares for piece in feed.pieces)
+
+    def fold(self, step: Step, state: State) -> State:
+        """Return the state after all chunks of these rows; see `Feed`."""
+        for _, feed in self.shares:
+            state = feed.fold(step, state)
+        return state
 
 
 class Source(abc.ABC):
@@ -131,9 +159,12 @@ class Source(abc.ABC):
         Whether every iteration has its own simulations.
     failures : sequence of Exception
         Exceptions of users' functions while simulations were read or made.
+    replicas : Replicas
+        What shares the simulations; if there are several, `feed` gives the rows of this process.
     """
 
     is_fresh = False
+    replicas = Replicas()
     failures: Sequence[Exception] = ()
 
     def __init__(
@@ -180,6 +211,11 @@ class Source(abc.ABC):
     def in_chunks(self) -> bool:
         """Whether the simulations go through the network in several chunks."""
         return self.at_once < self.size
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all simulations go through the network at once, on one device."""
+        return self.replicas.n == 1 and not self.in_chunks
 
     def limited(self: SourceType, at_once: int | None) -> SourceType:
         """Return a source of the same simulations with at most `at_once` in the network at once.
@@ -310,10 +346,47 @@ class ArraySource(Source):
         )  # fmt: skip
         both = (tf.constant(np.asarray(x, dtype)) for x in (fiducial, derivative))
         self._pieces = self._pieces_of(*both)
+        self._shares: list[tuple[str, list[Rows]]] = []
 
-    def feed(self, step: tf.Tensor) -> MemoryFeed:
+    def feed(self, step: tf.Tensor) -> Feed:
         """Return the pass of an iteration."""
-        return MemoryFeed([self._augment(piece, step) for piece in self._pieces], self.at_once)
+        if not self._shares:
+            return self._pass(self._pieces, step)
+        shares = []
+        for device, pieces in self._shares:
+            with tf.device(device):
+                shares.append((device, self._pass(pieces, step)))
+        return SharedFeed(shares)
+
+    def _pass(self, pieces: Sequence[Rows], step: tf.Tensor) -> MemoryFeed:
+        return MemoryFeed([self._augment(piece, step) for piece in pieces], self.at_once)
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether the simulations of a replica go through the network in several chunks."""
+        return self.at_once < sum(self.replicas.most(x.positions.shape[0]) for x in self._pieces)
+
+    def checksum(self) -> int:
+        """Return a number that differs where simulations do."""
+        tensors = [x for rows in self._pieces for x in (*rows, self.external) if x is not None]
+        return functools.reduce(lambda sum, x: zlib.crc32(x.numpy(), sum), tensors, 0)
+
+    def shared(self, replicas: Replicas) -> ArraySource:
+        """Return a source of the same simulations, of which each replica has a share."""
+        if replicas.n == 1:
+            return self
+        source = copy.copy(self)
+        source.replicas = replicas
+        bounds = [replicas.bounds(piece.positions.shape[0]) for piece in self._pieces]
+        source._shares = []
+        for device, of_pieces in zip(replicas.devices, zip(*bounds, strict=True), strict=True):
+            with tf.device(device):
+                pieces = [
+                    Rows(*(None if x is None else tf.identity(x[start:stop]) for x in piece))
+                    for piece, (start, stop) in zip(self._pieces, of_pieces, strict=True)
+                ]
+            source._shares.append((device, pieces))
+        return source
 
     def mapped(self, values: tf.Tensor, at_once: int | None) -> ArraySource:
         """Return a source of what a function makes of the simulations.

@@ -15,7 +15,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Sample, collect
 from imnn_lab.sources.repeats import Fingerprints
-from imnn_lab.sources.source import Augment, Rows, Source, State, Step
+from imnn_lab.sources.source import Augment, Feed, Rows, Source, State, Step
 
 AT_ONCE = 1000
 CHUNK_VALUES = 2**24  # largest number of values in a chunk if the user did not set its size
@@ -91,6 +91,7 @@ class StreamFeed:
     def __init__(self, streams: Sequence[Stream], prepare: Callable[[Rows], Rows]) -> None:
         self.streams, self._prepare = tuple(streams), prepare
         self.pieces: Sequence[Rows] = ()
+        self.shares: Sequence[tuple[str, Feed]] = [("", self)]
 
     def fold(self, step: Step, state: State) -> State:
         """Return the state after all chunks; see `Feed`."""

@@ -24,6 +24,7 @@ from imnn_lab.settings import OBJECTIVES
 from imnn_lab.training.loop import StoppingRule, training_iterations
 from imnn_lab.training.step import NOT_FINITE, PATIENCE, TrainingGraph
 
+REQUESTS = ("λ", "ε", "learning_rate", "requested_after")
 ENDED = ("finished", "stopped", "failed")
 
 
@@ -193,8 +194,9 @@ class Run:
         ValueError, TypeError
             If a value is not valid; nothing is changed then.
         RuntimeError
-            If the run has ended.
+            If the run has ended, or this is not the first of several workers, which all follow it.
         """
+        self.graph.replicas.check_chief("`steer`")
         if self.state in ENDED:
             raise RuntimeError("The run has ended; start another one with the new settings.")
         with self._lock:
@@ -336,10 +338,11 @@ class Run:
                 return
             if step.status == NOT_FINITE:
                 raise FloatingPointError(self._not_finite(step.record))
-            if self.plan.callback is not None:
-                self.plan.callback(self)
-            if self.plan.checkpoint and self.iteration % self.plan.checkpoint == 0:
-                self._checkpoint(self)
+            with self.graph.replicas.telling_of_failure():
+                if self.plan.callback is not None:
+                    self.plan.callback(self)
+                if self.plan.checkpoint and self.iteration % self.plan.checkpoint == 0:
+                    self._checkpoint(self)
         self.reason = "stopped by the user"
         if at_exit.is_exiting() and self.plan.checkpoint:
             self._checkpoint(self)
@@ -364,8 +367,8 @@ class Run:
             self.state = "paused"
             while not self._going.wait(0.1) and not self._interrupted:
                 pass
-        if self._stop or self._interrupted:
-            self.state = "stopping"
+        if self.graph.replicas.any_stops(self._stop or self._interrupted):
+            self._stop, self.state = True, "stopping"
             return False
         if self.state == "paused":
             self.state = "running"
@@ -384,6 +387,7 @@ class Run:
     def _apply_requests(self) -> None:
         with self._lock:
             requests, self._requests = self._requests, {}
+        requests = self._of_chief(requests)
         if not requests:
             return
         after = int(requests.pop("requested_after"))
@@ -396,6 +400,14 @@ class Run:
         for name, value in requests.items():
             if value != before[name]:
                 self.history.mark(SteeringMark(self.next, name, value, before[name], after))
+
+    def _of_chief(self, requests: dict[str, float]) -> dict[str, float]:
+        """Return what the first worker was asked for, which all follow."""
+        if not self.graph.replicas.has_others:
+            return requests
+        asked = [requests.get(name, np.nan) for name in REQUESTS]
+        numbers = zip(REQUESTS, self.graph.replicas.numbers_of_chief(asked), strict=True)
+        return {name: float(number) for name, number in numbers if not np.isnan(number)}
 
     def _record(self, record: dict[str, np.ndarray], seconds: float) -> None:
         iterations = record["iteration"]

@@ -10,7 +10,8 @@ iteration, so they are in the graph as well.
 A set that fits goes through the network in one piece. Otherwise two passes share the work: one for
 the summaries of all chunks, which give the loss and its derivative with respect to every summary,
 and one that carries these derivatives back through the network chunk by chunk. Both give the same
-gradient; the chunk sets the memory.
+gradient; the chunk sets the memory. Replicas work in the same way: each has a share of the
+simulations, sees the summaries of all and carries its own back, and gradients are summed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from imnn_lab.fisher import Moments
 from imnn_lab.keras_private import n_updates, rate_of
 from imnn_lab.loss import LossTerms, loss_and_information, non_gaussianity
 from imnn_lab.networks.frozen import Cut, cut
-from imnn_lab.sources.source import FIRST, Feed, Rows, Source
+from imnn_lab.replicas import Replicas
+from imnn_lab.sources.source import FIRST, ArraySource, Feed, Rows, Source
 from imnn_lab.summaries import Compressor, moments_of, split
 
 AVERAGING = 0.02
@@ -82,23 +84,55 @@ def gradient_of(
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
     """Return a loss of all summaries, what else it returns, and its gradient by the weights."""
     feed, model = source.feed(step), compressor.model
-    if source.in_chunks:
-        return _gradient_in_chunks(loss, compressor, source, feed)
+    if not source.is_whole:
+        return _gradient_in_parts(loss, compressor, source, feed)
     with tf.GradientTape() as tape:
         value, more = loss(compressor.summaries(source, feed, training=True))
         total = value + _penalty(model)
     return value, more, _gradient_by_weights(tape, total, model)
 
 
-def _gradient_in_chunks(
+def _gradient_in_parts(
     loss: Loss, compressor: Compressor, source: Source, feed: Feed
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
-    model = compressor.model
-    summaries = compressor.summaries(source, feed, training=True)
+    model, replicas = compressor.model, source.replicas
+    parts, ways_back = [], []
+    for device, share in feed.shares:
+        with tf.device(device):
+            part, back = _there_and_back(compressor, source, share)
+        parts.append(part)
+        ways_back.append(back)
+    summaries = replicas.sum(parts)
     with tf.GradientTape() as tape:
         tape.watch(summaries)
         value, more = loss(summaries)
     sensitivity = tape.gradient(value, summaries)
+    gradients = []
+    for (device, _), back in zip(feed.shares, ways_back, strict=True):
+        with tf.device(device):
+            gradients.append(back(sensitivity))
+    with tf.GradientTape() as tape:
+        penalty = tf.identity(_penalty(model))
+    of_penalty = _gradient_by_weights(tape, penalty, model)
+    total = zip(replicas.sums(gradients), of_penalty, strict=True)
+    return value, more, [a + b for a, b in total]
+
+
+def _there_and_back(
+    compressor: Compressor, source: Source, feed: Feed
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+    """Return summaries (size, s), and how their derivatives of the loss become a gradient."""
+    model = compressor.model
+    if not source.in_chunks:
+        with tf.GradientTape() as tape:
+            summaries = compressor.placed(source, feed, training=True)
+        return summaries, partial(_gradient_by_weights, tape, summaries, model)
+    summaries = compressor.placed(source, feed, training=True)
+    return summaries, partial(_back_in_chunks, compressor, feed)
+
+
+def _back_in_chunks(compressor: Compressor, feed: Feed, sensitivity: tf.Tensor) -> list[tf.Tensor]:
+    model = compressor.model
 
     def add(rows: Rows, total: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape() as tape:
@@ -107,10 +141,8 @@ def _gradient_in_chunks(
         gradient = _gradient_by_weights(tape, part, model, weight)
         return tuple(a + b for a, b in zip(total, gradient, strict=True))
 
-    with tf.GradientTape() as tape:
-        penalty = tf.identity(_penalty(model))
-    of_penalty = tuple(_gradient_by_weights(tape, penalty, model))
-    return value, more, list(feed.fold(add, of_penalty))
+    zeros = tuple(tf.zeros(weight.shape, weight.dtype) for weight in model.trainable_variables)
+    return list(feed.fold(add, zeros))
 
 
 def _penalty(model: keras.Model) -> tf.Tensor:
@@ -190,6 +222,8 @@ class TrainingGraph:
         What is trained for, None for the loss of the summaries.
     gaussianity : float
         Weight of Γ in the loss of the summaries.
+    replicas : Replicas
+        What shares the simulations.
     """
 
     def __init__(
@@ -198,8 +232,10 @@ class TrainingGraph:
         optimiser: keras.optimizers.Optimizer,
         training: Source,
         validation: Source | None,
+        replicas: Replicas | None = None,
     ) -> None:
         self.model, self.optimiser = model, optimiser
+        self.replicas = replicas or Replicas()
         self._given = training, validation
         self._trained = [id(variable) for variable in model.trainable_variables]
         self._cut: Cut | None = None
@@ -242,6 +278,9 @@ class TrainingGraph:
             self.compressor = Compressor(self.model, self._cut.second)
             self.training = self._cut.features(self.training)
             self.validation = self.validation and self._cut.features(self.validation)
+        if self.replicas.n > 1:
+            self.training = _shared(self.training, self.replicas)
+            self.validation = self.validation and _shared(self.validation, self.replicas)
         self._traced: dict[tuple[Objective | None, float], Callable[..., Any]] = {}
 
     @property
@@ -251,9 +290,13 @@ class TrainingGraph:
         if key not in self._traced:
             # The step needs no AutoGraph, which takes longer than all the rest of tracing.
             self._traced[key] = tf.function(
-                partial(self._advance, self.objective), reduce_retracing=True, autograph=False
+                partial(self._placed, self.objective), reduce_retracing=True, autograph=False
             )
         return self._traced[key]
+
+    def _placed(self, *arguments: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        with self.replicas.placed():
+            return self._advance(*arguments)
 
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""
@@ -298,11 +341,13 @@ class TrainingGraph:
         """Record `count` iterations from `first` on, with an update after each but `last`.
 
         Returns what is recorded by its name in the history, with the iteration as first axis (fewer
-        than `count` if training ended), and the status.
+        than `count` if training ended), and the status. `count` is that of the first worker.
         """
+        count = self.replicas.of_chief(count)
 
         def iterate(k: tf.Tensor, status: tf.Tensor, recorded: dict[str, tf.TensorArray]) -> Any:
             record, gradient, value, is_finite = self._observe(objective, first + k)
+            value, is_finite = self._of_chief(value, is_finite)
             self._compare(value, is_finite)
             is_over = (first + k >= min_iterations) & (self.stale >= patience)
             status = tf.where(is_finite, tf.where(is_over, PATIENCE, CONTINUES), NOT_FINITE)
@@ -331,6 +376,13 @@ class TrainingGraph:
         record = {name: array.stack() for name, array in recorded.items()}
         columns = tf.unstack(record.pop("numbers"), len(scalars), axis=1)
         return record | dict(zip(scalars, columns, strict=True)), status
+
+    def _of_chief(self, value: tf.Tensor, is_finite: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Let all workers decide as the first, though rounding may differ between machines."""
+        if not self.replicas.has_others:
+            return value, is_finite
+        both = self.replicas.of_chief(tf.stack([value, tf.cast(is_finite, value.dtype)]))
+        return both[0], both[1] > 0
 
     def _compare(self, value: tf.Tensor, is_finite: tf.Tensor) -> None:
         """Keep the weights if they are the best so far."""
@@ -394,6 +446,11 @@ class TrainingGraph:
         """Return moments and loss with the network as it is used after training."""
         summaries = self.compressor.summaries(source, source.feed(step), training=False)
         return terms_of(source, summaries, self.λ, self.α, self.gaussianity)
+
+
+def _shared(source: Source, replicas: Replicas) -> Source:
+    assert isinstance(source, ArraySource)  # others are refused
+    return source.shared(replicas)
 
 
 def _recorded(prefix: str, moments: Moments, terms: LossTerms) -> dict[str, tf.Tensor]:

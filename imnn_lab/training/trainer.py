@@ -19,6 +19,7 @@ from imnn_lab.fisher import fisher_statistics
 from imnn_lab.history import History
 from imnn_lab.networks.last_layer import ClosedForm, last_dense_layer
 from imnn_lab.networks.setup import same_optimiser
+from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import MapFunction
@@ -125,6 +126,8 @@ class Trainer:
         Whether to save at the end of a run.
     overwrites : bool
         Whether another network that is saved there may be replaced.
+    replicas : Replicas
+        What shares the simulations; the first worker alone saves.
     """
 
     def __init__(
@@ -135,8 +138,10 @@ class Trainer:
         path: Path | None,
         saves: bool,
         overwrites: bool,
+        replicas: Replicas,
     ) -> None:
-        self.network, self.path = network, path
+        self.network, self.replicas = network, replicas
+        self.path = path if replicas.is_chief else None
         self.saves, self.overwrites = saves, overwrites
         self.training, self.validation = training, validation
         self.run: Run | None = None
@@ -150,6 +155,7 @@ class Trainer:
 
     def new_run(self, plan: FitPlan) -> Run:
         """Return a run that is ready to be driven; refuse while another goes on."""
+        self.replicas.check_outside()
         with self._lock:
             if self.run is not None and not self.run.has_ended:
                 raise RuntimeError(
@@ -209,7 +215,7 @@ class Trainer:
             network.optimiser, self._graph = same_optimiser(self._as_given), None
         if self._graph is None:
             self._graph = TrainingGraph(
-                network.model, network.optimiser, self.training, self.validation
+                network.model, network.optimiser, self.training, self.validation, self.replicas
             )
         graph = self._graph
         if reset:
@@ -236,17 +242,25 @@ class Trainer:
         graph.learning_rate.factor.assign(1.0)
 
     def _begin(self, run: Run) -> None:
-        """Prepare the projected objective, unless an interrupted fit goes on."""
-        network = self.network
+        """Prepare the projected objective, unless an interrupted fit goes on.
+
+        Workers start from the state of the first.
+        """
+        network, replicas = self.network, self.replicas
+        replicas.check_same("arguments of `fit`", (replace(run.plan, callback=None), run.next))
+        replicas.share(run.graph.state())
         if self._projected is not None and run.objective == "projected":
             if network.ridge is None:
-                network.ridge = self._projected.choose_ridge(self.training, self.validation)
+                ridge = self._projected.choose_ridge(self.training, self.validation)
+                network.ridge = replicas.numbers_of_chief(ridge)
+                replicas.share(network.model.variables)
                 self._untrained = arrays_of(network.model.variables)
             self._projected.ridge.assign(network.ridge)
 
     def _finish(self, run: Run) -> None:
         """Take the best weights, solve the last layer again, and find the statistics."""
-        if isinstance(run.error, FloatingPointError):
+        is_not_finite = isinstance(run.error, FloatingPointError)
+        if is_not_finite:
             run.graph.take_best()
             self._start_optimiser_anew(run.graph)
         is_projected = run.objective == "projected"
@@ -261,6 +275,8 @@ class Trainer:
             if is_projected and self._untrained:
                 changes.append(lambda: assign(run.graph.model.variables, self._untrained, "It"))
             self._improve(changes)
+        if run.error is None or is_not_finite:  # other errors are those of one worker
+            self.replicas.share(self.network.model.variables)
         self.recompute()
         if self.saves and self.path is not None:
             self._write(self.archive(), self.path, run)

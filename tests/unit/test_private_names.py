@@ -103,6 +103,15 @@ def test_keras_names_of_an_optimiser():
         )
 
 
+def test_keras_variables_can_hold_another_variable_of_tensorflow():
+    variable = keras.Variable(np.ones(2, "float32"))
+    variable._initialize(other := tf.Variable([3.0, 4.0]))
+    message = "Keras: `Variable._initialize` has another name or does something else."
+    assert variable.value is other, message
+    variable.assign([5.0, 6.0])
+    assert other.numpy().tolist() == [5.0, 6.0], message
+
+
 def test_keras_calls_of_layers_and_operations_can_be_recorded():
     x = keras.Input((3,))
     nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="nested")])

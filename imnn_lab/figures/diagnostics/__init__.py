@@ -1,6 +1,19 @@
 """What reports of `imnn_lab.diagnostics` show: for each a function that returns `Panels`."""
 
 from imnn_lab.figures.diagnostics.calibration import calibration
+from imnn_lab.figures.diagnostics.fisher import (
+    covariance_check,
+    derivative_doctor,
+    forecasts,
+    gaussianity,
+    honest_fisher,
+    information_gap,
+    linearity,
+    transfer,
+)
 from imnn_lab.figures.diagnostics.observation import epsilon, novelty
 
-__all__ = ["calibration", "epsilon", "novelty"]
+__all__ = [
+    "calibration", "covariance_check", "derivative_doctor", "epsilon", "forecasts", "gaussianity",
+    "honest_fisher", "information_gap", "linearity", "novelty", "transfer",
+]  # fmt: skip

@@ -215,7 +215,10 @@ def test_pmc_states_its_cost_first(capsys):
     assert "at most 20 × 100 = 2,000 simulations" in capsys.readouterr().out
     assert 0 < sum(made) <= 2000
     assert posteriors.samples.shape == (20, 30, 2)
-    assert calibration_of(posteriors).verdict.light is Light.GREEN
+    report = calibration_of(posteriors)
+    assert report.is_calibrated.all()
+    assert report.verdict.light is Light.GREY
+    assert "100 pairs" in report.verdict.remedy
 
 
 def test_the_ellipse_is_widened_until_it_holds_the_truth():

@@ -60,6 +60,12 @@ def test_other_parameters_are_told_from_other_data():
     assert str(report).startswith("Observation 2 of 3")
     assert "retrain_at_estimate" in novelty(observed[1], simulated).verdict.remedy
     np.testing.assert_allclose(report.parts[0].p_values[1], 1 / 301)
+    both = novelty(observed[1] + observed[2], simulated).verdict
+    assert both.light is Light.RED
+    assert "ask again" in both.remedy
+    crowd = novelty(np.repeat(observed[2:], 30, axis=0), simulated).verdict
+    assert crowd.light is Light.AMBER
+    assert "by chance" in crowd.remedy
 
 
 def test_features_see_what_estimates_do_not():

@@ -214,7 +214,7 @@ def test_readout_beside_external_summaries_adds_what_they_leave():
 def test_unexplained_part_of_the_features():
     """Σ is the inverse of a block of the inverse covariance; F_t + V Σ⁻¹ Vᵀ is the whole F."""
     C, dμ_dθ = positive(5, seed=7) * 1e3, rng(7).normal(size=(2, 5))
-    Σ, V, F = last_layer._unexplained(statistics(C, dμ_dθ, n_external=2))
+    Σ, V, F = last_layer.unexplained(statistics(C, dμ_dθ, n_external=2))
     np.testing.assert_allclose(Σ, np.linalg.inv(np.linalg.inv(C)[2:, 2:]), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(F, information(C[:2, :2], dμ_dθ[:, :2]), rtol=1e-9)
     np.testing.assert_allclose(F + V @ np.linalg.inv(Σ) @ V.T, information(C, dμ_dθ), rtol=1e-9)
@@ -287,7 +287,7 @@ def test_fewer_summaries_than_parameters_beside_external_ones():
     C, dμ_dθ = positive(7, seed=17), rng(17).normal(size=(3, 7))
     features = statistics(C, dμ_dθ, n_external=3)
     value = next(last_layer.Scores(features).readouts(1)).log_det_F(pooled(features))
-    Σ, V, F = last_layer._unexplained(features)
+    Σ, V, F = last_layer.unexplained(features)
     γ = np.linalg.eigvals(np.linalg.solve(F, V @ np.linalg.inv(Σ) @ V.T)).real
     np.testing.assert_allclose(value, log_det(F) + np.log1p(γ.max()), atol=1e-6)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imnn_lab import checks, storage
 from imnn_lab.diagnostics import Light, Verdict
-from imnn_lab.figures import Panels, draw
+from imnn_lab.figures import Panels
 
 ORDER = (Light.RED, Light.AMBER, Light.GREY, Light.GREEN)  # from the worst on
 MARKS = {Light.GREEN: "●", Light.AMBER: "▲", Light.RED: "■", Light.GREY: "○"}  # without colour too
@@ -148,6 +148,8 @@ def light_html(light: Light) -> str:
 
 
 def _picture(figure: Panels) -> str:
+    from imnn_lab.figures.matplotlib import draw
+
     content = io.BytesIO()
     draw(figure).savefig(content, format="svg", bbox_inches="tight")
     return "data:image/svg+xml;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,0 +1,121 @@
+"""The posterior of any observation, from a density learned once.
+
+A density q(u | θ̂) of unbounded coordinates u has learned from pairs (θ, θ̂) with θ from
+the prior; then p(θ | θ̂) = q(u | θ̂) |du/dθ|. Where the prior has holes, or bounds that depend on
+other parameters, it is cut off there and normalised again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imnn_lab.inference.coordinates import Coordinates
+from imnn_lab.inference.priors import Prior
+
+PROBES = 2000  # points that tell whether a prior is cut by more than bounds
+FOR_MASS = 2000  # draws that tell the mass inside such a prior
+MOST_ROUNDS = 200  # of drawing again what lies outside
+
+
+class ConditionalDensity(Protocol):
+    """What `AmortisedPosterior` asks of a density of values given features."""
+
+    def log_prob(self, features: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return ln q of values (m, n, p) given features (m, n_features), shape (m, n)."""
+
+    def sample(self, features: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw n values for each of the features, shape (m, n, p)."""
+
+
+@dataclass(frozen=True)
+class AmortisedPosterior:
+    """A learned density with the prior of its parameters.
+
+    Attributes
+    ----------
+    density : ConditionalDensity
+        Of unbounded coordinates, given the features of an estimate.
+    coordinates : Coordinates
+        The coordinates.
+    prior : Prior
+        What the parameters that it has learned from were drawn from.
+    """
+
+    density: ConditionalDensity
+    coordinates: Coordinates
+    prior: Prior
+
+    def log_prob(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
+        """Return the log posterior density, shape (m, n), −∞ outside the prior.
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (m, n_params)
+            Of m observations.
+        θ : ndarray, shape (m, n, n_params) or (n, n_params)
+            n points for each, or the same for all.
+        """
+        θ = np.broadcast_to(θ, (len(estimates), *θ.shape[-2:]))
+        u, log_slope = self.coordinates.from_parameters(θ)
+        values = self.density.log_prob(self.coordinates.features(estimates), u) + log_slope
+        values -= self._log_mass(estimates)[:, None]
+        return np.where(self._inside(θ), values, -np.inf)
+
+    def sample(self, estimates: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw from the posterior of each of m observations, shape (m, n, n_params).
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (m, n_params)
+        n : int
+        rng : numpy.random.Generator
+
+        Raises
+        ------
+        RuntimeError
+            If hardly anything that is drawn lies inside the prior.
+        """
+        θ = self._unbounded_draws(estimates, n, rng)
+        outside = ~self._inside(θ)
+        for _ in range(MOST_ROUNDS):
+            rows = np.flatnonzero(outside.any(axis=1))
+            if not len(rows):
+                return θ
+            again = self._unbounded_draws(estimates[rows], n, rng)
+            θ[rows] = np.where(outside[rows][..., None], again, θ[rows])
+            outside[rows] = ~self._inside(θ[rows])
+        raise RuntimeError(
+            f"Hardly any draw of the posterior of {estimates[rows[0]]} lies inside the prior: the "
+            "observation is unlike the simulations, or there are too few of them."
+        )
+
+    def _unbounded_draws(
+        self, estimates: np.ndarray, n: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        features = self.coordinates.features(estimates)
+        return self.coordinates.parameters(self.density.sample(features, n, rng))
+
+    def _inside(self, θ: np.ndarray) -> np.ndarray:
+        flat = self.prior.log_prob(θ.reshape(-1, θ.shape[-1]))
+        return np.asarray(flat > -np.inf).reshape(θ.shape[:-1])
+
+    def _log_mass(self, estimates: np.ndarray) -> np.ndarray:
+        """Return ln of the mass that the density has inside the prior, shape (m,)."""
+        if self._fills_bounds():
+            return np.zeros(len(estimates))
+        draws = self._unbounded_draws(estimates, FOR_MASS, np.random.default_rng(0))
+        return np.log(np.maximum(self._inside(draws).mean(axis=1), 1 / FOR_MASS))
+
+    def _fills_bounds(self) -> bool:
+        """Tell whether a prior has a density wherever its bounds allow it.
+
+        Seen at points between two draws each, and at those with parameters of different draws.
+        """
+        rng = np.random.default_rng(0)
+        first, second = self.prior.sample(2 * PROBES, rng).reshape(2, PROBES, -1)
+        mixed = np.where(rng.random(first.shape) < 0.5, first, second)
+        between = first + rng.random((PROBES, 1)) * (second - first)
+        return bool(self._inside(np.concatenate([mixed, between])).all())

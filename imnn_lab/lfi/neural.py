@@ -1,0 +1,365 @@
+"""Neural posterior estimation: learned once from draws of the prior, then for any observation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import checks
+from imnn_lab.inference import Draws, Posterior, prior_draws
+from imnn_lab.inference.amortised import AmortisedPosterior
+from imnn_lab.inference.arguments import as_grid, as_target_data
+from imnn_lab.inference.coordinates import Coordinates
+from imnn_lab.lfi import plots
+from imnn_lab.lfi.base import SimulatedInference
+from imnn_lab.neural_density.mixture import ConditionalMixture
+from imnn_lab.progress import progress_bar
+
+FEWEST = 50  # draws to train on
+MOST_MEMBERS, MOST_EPOCHS, MOST_AT_ONCE = 20, 10_000, 10**8
+
+
+class NeuralPosterior(SimulatedInference):
+    """A density of the parameters given their estimates, learned from draws of the prior.
+
+    A small network per parameter gives a mixture of Gaussians in coordinates without bounds (see
+    `imnn_lab.neural_density.mixture`), trained on pairs of parameters and estimates. It then
+    serves any observation, `at` others than the targets too, without another simulation.
+
+    A call that is interrupted (Ctrl-C) keeps the draws, and what the networks have learned so far.
+
+    Parameters
+    ----------
+    target_data, prior, Fisher, get_estimate, simulator, labels
+        As for `ApproximateBayesianComputation`.
+    seed, executor, max_failed, verbose, directory
+        As for `ApproximateBayesianComputation`, keyword only.
+
+    Attributes
+    ----------
+    target_estimates : ndarray, shape (n_targets, n_params)
+        Estimates of the target data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or sign, or they do not fit one another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imnn_lab import LFI, problems
+    >>> from imnn_lab.inference import Uniform
+    >>> problem = problems.gaussian()  # ten values, of mean μ and variance Σ
+    >>> def get_estimate(data):  # or that of a trained IMNN
+    ...     return np.stack([data.mean(axis=1), data.var(axis=1, ddof=1)], axis=1)
+    >>> observed, prior = problem.simulations(1, seed=3), Uniform([-3, 0.1], [3, 5])
+    >>> NP = LFI.NeuralPosterior(
+    ...     observed, prior, problem.F, get_estimate, problem.simulator, ["μ", "Σ"], seed=1,
+    ...     verbose=False,
+    ... )
+    >>> made = NP.train(draws=1000, epochs=10)
+    >>> NP.sample(500).shape, NP.log_prob([0.0, 1.0]).shape
+    ((1, 500, 2), (1,))
+    >>> NP.at(problem.simulations(100, seed=4)).sample(50).shape  # other observations
+    (100, 50, 2)
+    """
+
+    _draws: Draws | None = None
+    _density: ConditionalMixture | None = None
+    _coordinates: Coordinates | None = None
+    _curves: list[np.ndarray] | None = None
+
+    def train(
+        self,
+        draws: int | Draws,
+        at_once: bool | int | None = None,
+        save_sims: str | None = None,
+        tqdm_notebook: bool | None = None,
+        *,
+        members: int = 2,
+        epochs: int = 60,
+    ) -> Draws:
+        """Draw from the prior, simulate, estimate, and train on the pairs.
+
+        A tenth of the pairs is held out. Training ends when no member has a larger mean log
+        probability of these for 20 epochs; the weights of the best epoch of each are kept.
+
+        Parameters
+        ----------
+        draws : int or Draws
+            Number of simulations; or draws that were made before from this prior, as `ABC.draws`.
+        at_once, save_sims, tqdm_notebook
+            As for `ApproximateBayesianComputation.ABC`.
+        members : int, keyword only
+            Networks that are trained, at once, from different starts, and averaged.
+        epochs : int, keyword only
+            Passes through the pairs, at most.
+
+        Returns
+        -------
+        Draws
+            What it was trained on, and what failed.
+
+        Raises
+        ------
+        SimulationError
+            If too many simulations fail.
+        ValueError
+            If fewer than 50 draws succeeded.
+        RuntimeError
+            If `get_estimate` has changed since this object was built.
+
+        Warns
+        -----
+        UserWarning
+            If a target's estimate lies outside those of all draws.
+        """
+        given = self._as_draws(draws) if isinstance(draws, Draws) else None
+        remedy = "Draws that were made before, as `ABC.draws`, work too."
+        n = 0 if given is not None else checks.integer("draws", draws, FEWEST, remedy)
+        members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)
+        epochs = checks.integer("epochs", epochs, 1, maximum=MOST_EPOCHS)
+        self._refuse_changed_estimator()
+        with self._repeatable(("train",)) as seeds:
+            if given is None:
+                given = self._simulated(n, seeds, at_once, save_sims, tqdm_notebook)
+            self._keep(given)
+            (for_training,) = seeds.spawn(1)
+            self._learn(given, for_training, members, epochs, tqdm_notebook)
+        self._warn_of_unlike_targets()
+        return given
+
+    __call__ = train
+
+    def at(self, data: Any) -> NeuralPosterior:
+        """Return this trained posterior for other observations; no simulation is made.
+
+        Parameters
+        ----------
+        data : array-like, shape (n,) + input_shape
+            The targets of the result.
+
+        Warns
+        -----
+        UserWarning
+            If an estimate lies outside those of all draws.
+        """
+        self._learned()
+        self._refuse_changed_estimator()
+        other = copy.copy(self)
+        vars(other).pop("gaussian", None)
+        other.target_data = as_target_data(data)
+        other.target_estimates, other.input_shape = other._estimated_target()
+        other._warn_of_unlike_targets()
+        return other
+
+    def log_prob(self, θ: Any) -> np.ndarray:
+        """Return the log posterior density, normalised, −∞ outside the prior.
+
+        Parameters
+        ----------
+        θ : meshgrid, array of shape (n, n_params), or one point
+            Where to evaluate.
+
+        Returns
+        -------
+        ndarray, shape (n_targets,) + shape of the mesh, (n_targets, n) or (n_targets,)
+        """
+        learned, where = self._learned(), as_grid(θ, self.n_params)
+        values = learned.log_prob(self.target_estimates, where.points)
+        return values.reshape(self.n_targets, *where.shape)
+
+    def sample(self, n: int, rng: Any = None) -> np.ndarray:
+        """Draw from each target's posterior, shape (n_targets, n, n_params).
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            Source of random numbers, or its seed; by default that of this object.
+        """
+        learned = self._learned()
+        n = checks.integer("n", n, 1, maximum=MOST_AT_ONCE)
+        generator = checks.generator("rng", self._next_seeds() if rng is None else rng)
+        return learned.sample(self.target_estimates, n, generator)
+
+    def samples(self, n: int = 10_000) -> list[Posterior]:
+        """Return equally weighted samples of each target's posterior, the same in every call.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        """
+        n = checks.integer("n", n, 1, maximum=MOST_AT_ONCE)
+        drawn = self.sample(n, np.random.default_rng(np.random.SeedSequence(self._entropy)))
+        about = {"simulations": self.num_draws, "failed": self.num_failed}
+        bounds, weights = self.prior.bounds, np.ones(n)
+        return [Posterior(θ, weights, tuple(self.labels), bounds, about) for θ in drawn]
+
+    def posterior(self, bins: Any = None, ranges: Any = None) -> np.ndarray:
+        """Return the histogram of `samples`, a density over all parameters.
+
+        Parameters
+        ----------
+        bins : int or sequence of int, optional
+            Bins along each parameter, 20 by default.
+        ranges : sequence of (low, high), optional
+            Range of each parameter; by default where the samples lie. `bin_edges` returns the
+            edges that result.
+
+        Returns
+        -------
+        ndarray, shape (n_targets,) + bins
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been trained yet.
+        """
+        self._check_histogram(bins, ranges)
+        return self._histograms(self.samples(), bins, ranges)
+
+    def plot(
+        self, smoothing: float | None = None, bins: Any = None, ranges: Any = None, **kwargs: Any
+    ) -> Any:
+        """Draw the posterior as a corner plot and return the figure.
+
+        Parameters
+        ----------
+        smoothing : float, optional
+            Width of a Gaussian filter in bins; it widens the posterior.
+        bins, ranges
+            As for `posterior`.
+        **kwargs
+            truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), and
+            properties of matplotlib lines.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        self._check_histogram(bins, ranges)
+        kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
+        return plots.corner_plot("Neural posterior", self.samples(), self.labels, **kwargs)
+
+    @property
+    def draws(self) -> Draws:
+        """All draws made.
+
+        Raises
+        ------
+        RuntimeError
+            If there are none yet.
+        """
+        if self._draws is None:
+            raise RuntimeError("No draws yet: call `train(draws=...)` first.")
+        return self._draws
+
+    @property
+    def num_draws(self) -> int:
+        """Number of simulations, failed ones included."""
+        return self.draws.num_draws
+
+    @property
+    def num_failed(self) -> int:
+        """Number of simulations that failed."""
+        return self.draws.num_failed
+
+    @property
+    def failure(self) -> str | None:
+        """What the first failure said."""
+        return self.draws.failure
+
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """Mean log probability of the pairs in each epoch, shape (n_epochs, members).
+
+        "training": of those trained on, during the epoch; "held_out": of the others, after it. Both
+        are densities of the parameters in their unbounded coordinates.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been trained yet.
+        """
+        self._learned()
+        training, held_out = np.array(self._curves).transpose(1, 0, 2)
+        return {"training": training, "held_out": held_out}
+
+    def _simulated(
+        self,
+        n: int,
+        seeds: np.random.SeedSequence,
+        at_once: Any,
+        save_sims: Any,
+        tqdm_notebook: Any,
+    ) -> Draws:
+        """Return draws of the prior; those made before an interruption are kept."""
+        parts: list[Draws] = []
+        try:
+            model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
+            return self._as_draws(prior_draws(model, self.prior, n, seeds))
+        except BaseException:
+            if parts:
+                self._keep(Draws.joined(parts))
+            raise
+
+    def _keep(self, draws: Draws) -> None:
+        self._draws, self._density, self._curves = draws, None, None
+
+    def _learn(
+        self,
+        draws: Draws,
+        seeds: np.random.SeedSequence,
+        members: int,
+        epochs: int,
+        tqdm_notebook: bool | None,
+    ) -> None:
+        """Train on draws; what is learned so far is kept from epoch to epoch."""
+        from imnn_lab.tensorflow_import import import_tensorflow
+
+        import_tensorflow()
+        from imnn_lab.neural_density.training import train
+
+        coordinates = Coordinates.fitted(self.prior, draws.parameters, draws.estimates)
+        u, _ = coordinates.from_parameters(draws.parameters)
+        features = coordinates.features(draws.estimates)
+        arriving = train(features, u, seeds, members=members, epochs=epochs)
+        make = progress_bar(self.verbose, tqdm_notebook, desc="Training", unit="epoch")
+        curves: list[np.ndarray] = []
+        with make(total=epochs) as bar:
+            for epoch in arriving:
+                curves.append(np.array([epoch.training, epoch.held_out]))
+                self._coordinates, self._density, self._curves = coordinates, epoch.density, curves
+                bar.update(1)
+                bar.set_postfix({"held out": f"{epoch.held_out.mean():.3f}"})
+
+    def _learned(self) -> AmortisedPosterior:
+        if self._density is None or self._coordinates is None:
+            raise RuntimeError("Nothing is trained yet: call `train(draws=...)` first.")
+        return AmortisedPosterior(self._density, self._coordinates, self.prior)
+
+    def _as_draws(self, draws: Draws) -> Draws:
+        for name in ("parameters", "estimates"):
+            shape = getattr(draws, name).shape
+            if len(shape) != 2 or shape[1] != self.n_params or shape[0] < FEWEST:
+                expected = f"have at least {FEWEST} {name} of {self.n_params} numbers each"
+                remedy = "Draw more."
+                raise ValueError(checks.wording("`draws`", expected, f"shape {shape}", remedy))
+        return draws
+
+    def _warn_of_unlike_targets(self) -> None:
+        estimates = self.draws.estimates
+        low, high = estimates.min(axis=0), estimates.max(axis=0)
+        beyond = ((self.target_estimates < low) | (self.target_estimates > high)).any(axis=1)
+        if beyond.any():
+            checks.warn(
+                f"The estimate of target {np.flatnonzero(beyond)[0]} lies outside those of all "
+                f"draws ({beyond.sum()} of {len(beyond)} targets do): its posterior is a guess. "
+                "Draw more, or take a wider prior."
+            )
