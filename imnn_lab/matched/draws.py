@@ -20,6 +20,7 @@ from imnn_lab import checks
 Random = np.random.Generator | int | None
 Size = int | tuple[int, ...] | None
 SMALLEST = 2.0**-54  # half a step of the uniforms, in place of 0
+MOST_AXES = 32  # of NumPy 1
 LARGEST_COUNT = 2.0**52  # up to here, integers and their halves are exact in float64
 
 
@@ -256,9 +257,9 @@ def _lengths(size: Any) -> tuple[int, ...] | None:
         return None
     is_one = checks.as_array(size).ndim == 0 and not isinstance(size, str | bytes | set | dict)
     lengths = checks.integers("size", [size] if is_one else size, 0)
-    if math.prod(lengths) > checks.MOST:
-        expected = f"give at most {checks.MOST:.0e} draws"
-        raise ValueError(checks.wording("`size`", expected, lengths))
+    if len(lengths) > MOST_AXES or math.prod(lengths) > checks.MOST:
+        expected = f"have at most {MOST_AXES} entries and {checks.MOST:.0e} draws"
+        raise ValueError(checks.wording("`size`", expected, checks.describe(lengths)))
     return lengths
 
 

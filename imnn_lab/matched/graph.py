@@ -176,7 +176,7 @@ def _beta_inverse(a: tf.Tensor, b: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """Return x with I_x(a, b) = u ≤ ½.
 
     ∂I/∂a by differences: TensorFlow has none, and that of TensorFlow Probability 0.25 is wrong by
-    up to 8 % near the median.
+    up to 8 % above the mean.
     """
     x, parameters = _inverse(special.betaincinv, a, b, u), (a, b)
     a, b = tf.stop_gradient(a), tf.stop_gradient(b)
