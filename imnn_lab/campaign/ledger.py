@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -94,10 +95,11 @@ class Ledger:
         if self.store:
             self.store.add(finished)
 
-    def pairs(self) -> np.ndarray:
-        """Return the finished derivative rows, (n, 2, n_params) + input_shape."""
+    def pairs(self, most: int) -> np.ndarray:
+        """Return some finished derivative rows, (n, 2, n_params) + input_shape."""
         n_s, n_params = self.design.n_s, self.design.n_params
-        finished = [simulations for row, simulations in self.rows.items() if row >= n_s]
+        derivative = (simulations for row, simulations in self.rows.items() if row >= n_s)
+        finished = list(itertools.islice(derivative, most))
         return np.reshape(finished, (len(finished), 2, n_params, *(self.shape or ())))
 
     def training_set(self) -> TrainingSet:

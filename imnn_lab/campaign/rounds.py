@@ -179,8 +179,8 @@ class _Rounds:
         )
         for rows, batch in zip(groups, simulated, strict=True):
             ledger.add(rows, batch, attempt)
-            if not judged and len(pairs := ledger.pairs()) >= min(PAIRS, design.n_d):
-                warn_of_pairing("`simulator`", pairing(pairs[:PAIRS]))
+            if not judged and len(pairs := ledger.pairs(PAIRS)) >= min(PAIRS, design.n_d):
+                warn_of_pairing("`simulator`", pairing(pairs))
                 judged = True
 
 
