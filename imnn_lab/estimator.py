@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,13 @@ class Summariser:
         other = object.__new__(type(self))  # copy.copy would make the network anew
         vars(other).update(vars(self))
         other._weights = _values(self.model)
+        return other
+
+    def with_weights(self, values: Mapping[int, np.ndarray]) -> Summariser:
+        """Return a summariser with other weights, named by the identity of their tensors."""
+        other = self.refreshed()
+        both = (self.model.trainable_variables, self.model.non_trainable_variables)
+        other._weights = [[tf.constant(values[id(v.value)], v.dtype) for v in x] for x in both]
         return other
 
     def __call__(

@@ -17,9 +17,10 @@ from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fishe
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
+from imnn_lab.flow import FisherFlow, fisher_flow
 from imnn_lab.history import History
 from imnn_lab.keras_private import give_one_copy
-from imnn_lab.networks import last_layer, setup
+from imnn_lab.networks import cross_fitting, last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
@@ -874,6 +875,39 @@ class IMNN:
         given = self.δθ, counts, held_out, seed, executor, directory, show
         rounds = retraining.Rounds(simulator, renew, *given)
         return retraining.retrain(self, observation, rounds, within, max_rounds, settled)
+
+    def fisher_flow(self) -> FisherFlow:
+        """Return the information that a linear readout finds in each layer, untrained and now.
+
+        A readout is solved on one half of the validation simulations (or of training, without
+        them) and applied to the other, both ways. Layers of more than 1,000 features are left out.
+
+        Returns
+        -------
+        imnn_lab.flow.FisherFlow
+
+        Raises
+        ------
+        RuntimeError
+            If the IMNN was loaded without its data, while a fit runs, or if its network is not made
+            of layers that follow each other.
+        ValueError
+            If there are fewer than 8 simulations of a kind.
+
+        Examples
+        --------
+        >>> imnn.fisher_flow().layers[-1] == imnn.model.layers[-1].name
+        True
+        """
+        self._refuse_while_fitting("look into its layers")
+        source = self._source(None)
+        if not getattr(self.model, "inputs", None):
+            raise RuntimeError("The layers of a network that is a class of its own are not known.")
+        if min(source.n_s, source.n_d) < cross_fitting.FEWEST:
+            expected = f"have at least {cross_fitting.FEWEST} simulations of each kind"
+            received = f"n_s = {source.n_s}, n_d = {source.n_d}"
+            raise ValueError(checks.wording("The set", expected, received))
+        return fisher_flow(self.model, source, self.θ_fid, self._network.initial)
 
     def report(
         self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None

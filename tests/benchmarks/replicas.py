@@ -1,7 +1,7 @@
 """Time per iteration of two workers against one process, in turn, and what they exchange.
 
-    python tests/benchmarks/distributed.py
-    python tests/benchmarks/distributed.py --repeats 7 --n-s 2000 --n-d 500
+    python tests/benchmarks/replicas.py
+    python tests/benchmarks/replicas.py --repeats 7 --n-s 2000 --n-d 500
 
 A worker is a process on a processor core of its own, with one thread for TensorFlow's operations; a
 network of convolutions, as a user makes it, is trained on images of a Gaussian blob in noise.

@@ -1,0 +1,50 @@
+"""How much information a linear readout finds in each layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from imnn_lab import IMNN, networks, problems
+
+PROBLEM = problems.gaussian()
+SETS = [x.astype("float32") for i in (1, 2) for x in PROBLEM.training_set(500, 500, i)]
+
+
+def made(model, **options):
+    sizes = (500, 500, 2, 2, PROBLEM.θ_fid, PROBLEM.δθ, (10,))
+    return IMNN(*sizes, *SETS, model=model, seed=1, verbose=False, **options)
+
+
+def test_squares_find_what_values_cannot():
+    """All information is in mean and squares; the variance is in no linear readout of the data."""
+    data = keras.Input((10,))
+    squares = keras.layers.Concatenate(name="squares")(
+        [data, keras.layers.Multiply()([data, data])]
+    )
+    imnn = made(keras.Model(data, keras.layers.Dense(2)(squares)))
+    flow = dict(zip((found := imnn.fisher_flow()).layers, found.now, strict=True))
+    assert flow["squares"] == pytest.approx(np.log(50), abs=0.4)  # 5 sd of ln det F, 500 seeds
+    assert found.now[-1] == pytest.approx(imnn.validation.log_det_F, abs=0.4)
+    assert found.now[0] < np.log(50) - 3  # the control: squares alone know nothing of the mean
+
+
+def test_training_moves_it_from_where_it_began():
+    model = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(2)]
+    )
+    imnn = made(model)
+    np.testing.assert_array_equal((flow := imnn.fisher_flow()).before, flow.now)
+    imnn.fit(20)
+    after = imnn.fisher_flow()
+    np.testing.assert_array_equal(after.before, flow.before)
+    assert after.now[0] != after.before[0]
+
+
+def test_wide_layers_are_left_out_and_copies_refused(tmp_path):
+    imnn = made(networks.dense((10,), 2, hidden=(1001,), seed=1))
+    found = imnn.fisher_flow()
+    assert np.isnan(found.now[np.array(found.widths) > 1000]).all()
+    assert "too wide" in str(found)
+    imnn.save(tmp_path)
+    with pytest.raises(RuntimeError, match="loaded without data"):
+        IMNN.load(tmp_path).fisher_flow()
