@@ -65,8 +65,8 @@ def train(
     values: np.ndarray,
     seeds: np.random.SeedSequence,
     *,
-    members: int = 2,
-    epochs: int = 100,
+    members: int = 4,
+    epochs: int = 60,
     rate: float = 1e-2,
     architecture: Architecture = Architecture(),
 ) -> Iterator[Epoch]:
