@@ -79,7 +79,7 @@ class NeuralPosterior(SimulatedInference):
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
         *,
-        members: int = 2,
+        members: int = 4,
         epochs: int = 60,
     ) -> Draws:
         """Draw from the prior, simulate, estimate, and train on the pairs.

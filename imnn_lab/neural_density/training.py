@@ -20,7 +20,6 @@ from imnn_lab.neural_density.mixture import (
 HELD_OUT = 0.1  # the share of the pairs that tells when to stop
 FEWEST_UPDATES = 40  # in an epoch, unless batches become smaller than the smallest
 BATCHES = (50, 1000)  # smallest and largest size of a batch
-DECAY = 0.0
 PATIENCE = 20  # epochs without improvement after which training ends
 
 
@@ -65,8 +64,8 @@ def train(
     values: np.ndarray,
     seeds: np.random.SeedSequence,
     *,
-    members: int = 2,
-    epochs: int = 100,
+    members: int = 4,
+    epochs: int = 60,
     rate: float = 1e-2,
     architecture: Architecture = Architecture(),
 ) -> Iterator[Epoch]:
@@ -133,7 +132,7 @@ class _Graph:
         self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
 
     def compile(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        optimiser = keras.optimizers.AdamW(schedule, weight_decay=DECAY, beta_2=0.99)
+        optimiser = keras.optimizers.Adam(schedule, beta_2=0.99)
         variables = self.variables
         optimiser.build(variables)
 

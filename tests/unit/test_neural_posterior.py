@@ -62,7 +62,7 @@ class Disc(Prior):
 @pytest.fixture(scope="module")
 def NP():
     made = make()
-    made.train(1000, epochs=8)
+    made.train(1000, epochs=8, members=2)
     return made
 
 
@@ -185,12 +185,16 @@ def test_samples_are_the_same_in_every_call_and_sample_draws_anew(NP):
     np.testing.assert_array_equal(NP.sample(50, rng=3), NP.sample(50, rng=3))
 
 
-def test_a_seed_gives_the_same_posterior_and_another_one_another(NP):
-    again, other = make(), make(seed=2)
-    again.train(1000, epochs=8)
-    other.train(1000, epochs=1)
-    np.testing.assert_allclose(again.log_prob([0.3, 0.1]), NP.log_prob([0.3, 0.1]), rtol=1e-5)
-    assert (other.draws.parameters != NP.draws.parameters).any()
+def test_a_seed_gives_the_same_posterior(NP):
+    again = make()
+    again.train(1000, epochs=8, members=2)
+    point = [0.3, 0.1]
+    # Sums of float32 depend on the threads at work: 1e-5.
+    np.testing.assert_allclose(again.log_prob(point), NP.log_prob(point), rtol=1e-5)
+    # Control: the same draws with other networks to begin with.
+    other = make(seed=2)
+    other.train(NP.draws, epochs=1)
+    assert not np.allclose(other.log_prob(point), NP.log_prob(point), rtol=1e-5)
 
 
 def test_other_observations_cost_no_simulation(NP):
