@@ -68,7 +68,7 @@ class CovarianceCheck:
         i = int(seen.argmax())
         words = (
             f"The covariance of the summaries depends on {self.labels[i]}: a variance changes by "
-            f"{100 * seen[i]:.2g} % over its error, with {self.information[i]:.2g} times the "
+            f"{100 * seen[i]:.3g} % over its error, with {self.information[i]:.2g} times the "
             "information of the mean, which F leaves out."
         )
         remedy = (
@@ -287,7 +287,7 @@ class Linearity:
         if seen[i] > CURVED:
             words = (
                 f"The mean of the summaries is curved in {self.labels[i]}: over an error it "
-                f"departs from its slope by {100 * seen[i]:.2g} %."
+                f"departs from its slope by {100 * seen[i]:.3g} %."
             )
             remedy = (
                 "Move the fiducial parameters to the estimate, or use approximate Bayesian "
@@ -301,7 +301,7 @@ class Linearity:
         if self.uncertainties[i] > 2 * CURVED:
             words = (
                 f"Whether the mean of the summaries is curved in {self.labels[i]} cannot be told: "
-                f"chance alone gives {100 * self.uncertainties[i]:.2g} % over an error."
+                f"chance alone gives {100 * self.uncertainties[i]:.3g} % over an error."
             )
             remedy = "Use the seeds of fiducial simulations for those below and above as well."
             return Verdict(Light.GREY, words, remedy)

@@ -49,7 +49,7 @@ class OverFitting:
             return Verdict(Light.GREEN, f"{words} The network does not over-fit.")
         words += (
             f" The network over-fits: its training set would make each error "
-            f"{100 * (self.error_ratio - 1):.2g} % too small. F of validation is what counts."
+            f"{100 * (1 - 1 / self.error_ratio):.2g} % too small. F of validation is what counts."
         )
         light = Light.GREEN if self.error_ratio < 1 + SMALL else Light.AMBER
         remedy = "More training simulations, augmentation or a smaller network would tell more."
