@@ -80,11 +80,14 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
     visitor.draw(page)
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
-    until(page, lambda: page.evaluate(COVERED) == [], 20)  # no stage lies over the one before
+    until(page, lambda: page.evaluate(COVERED) == [], 60)  # no stage lies over the one before
     assert visitor.widest(page) <= width
-    ranges = page.evaluate(RANGES)
-    assert len(ranges) == 2 * 3, "the curves of the training and of the results"
-    assert all(start <= 0 < 20 <= end < 30 for start, end in ranges), "the whole run is seen"
+
+    def shows_the_whole_run():
+        ranges = page.evaluate(RANGES)  # of the curves of the training and of the results
+        return len(ranges) == 2 * 3 and all(start <= 0 < 20 <= end < 30 for start, end in ranges)
+
+    until(page, shows_the_whole_run, 60)
     with page.expect_download() as caught:
         page.get_by_text("Network and history (imnn.zip)").click()
     assert "imnn/state.npz" in zipfile.ZipFile(caught.value.path()).namelist()
