@@ -63,6 +63,13 @@ class InformationGap:
             return Verdict(Light.GREY, " ".join([*words, end]))
         exact = np.sqrt(np.diag(inverse(self.exact)))
         least = (self.most.error_brackets[:, 0] / exact).max()  # at least so much is missing
+        if (self.most.error_brackets[:, 1] / exact).min() < 1 / MISSING:
+            words.append("That is more than there is in the data.")
+            remedy = (
+                "F is too large (simulations that were trained on, seeds that do not match), or "
+                "the exact one is not that of these data."
+            )
+            return Verdict(Light.RED, " ".join(words), remedy)
         if least < MISSING:
             return Verdict(Light.GREEN, " ".join(words))
         light = Light.AMBER if least < MUCH_MISSING else Light.RED
