@@ -257,6 +257,10 @@ def honest_fisher(
     rng = checks.generator("seed", seed)
     role = checks.one_of("role", role, tuple(ROLES))
     enough(summaries)
+    fewest = 2 * summaries.n_summaries + 4  # from fewer, inverses of C have no bracket
+    if summaries.n_s < fewest:
+        expected = f"hold at least {fewest} fiducial simulations"
+        raise ValueError(checks.wording("`summaries`", expected, summaries.n_s))
     names = checked_labels(labels, summaries.n_params)
     estimates = fisher_estimates(summaries, seed=rng)
     F, log_det, errors = _bracketed(summaries, level, repetitions, rng)
