@@ -258,7 +258,8 @@ def test_the_fewest_fiducial_simulations(n_summaries):
 
 def test_the_figure_is_drawn_on_paper_and_on_pages():
     described = figures.honest_fisher(honest_fisher(known_summaries(300)))
-    assert len(draw(described, figure=Figure(layout="constrained")).axes) == 2
+    (axes,) = draw(described, figure=Figure(layout="constrained")).axes
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["θ₁", "θ₂"]
     assert Drawing(described, "honest").figures
 
 
