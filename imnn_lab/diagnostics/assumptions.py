@@ -21,7 +21,7 @@ from scipy import linalg, stats
 from imnn_lab import checks
 from imnn_lab.diagnostics.fisher import checked_labels, enough
 from imnn_lab.diagnostics.summary_set import SummarySet
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, percent, plain
 
 CHANCE = 0.01  # all tests of a report together
 REPETITIONS = 999
@@ -68,7 +68,7 @@ class CovarianceCheck:
         i = int(seen.argmax())
         words = (
             f"The covariance of the summaries depends on {self.labels[i]}: a variance changes by "
-            f"{100 * seen[i]:.3g} % over its error, with {self.information[i]:.2g} times the "
+            f"{percent(seen[i])} over its error, with {plain(self.information[i])} times the "
             "information of the mean, which F leaves out."
         )
         remedy = (
@@ -179,7 +179,7 @@ class Gaussianity:
             f"kurtosis {self.kurtosis[i]:.2g})"
         )
         words = (
-            f"{what} not Gaussian: probabilities are wrong by up to {100 * seen[i]:.2g} % under "
+            f"{what} not Gaussian: probabilities are wrong by up to {percent(seen[i], 2)} under "
             "the Gaussian approximation."
         )
         remedy = (
@@ -287,7 +287,7 @@ class Linearity:
         if seen[i] > CURVED:
             words = (
                 f"The mean of the summaries is curved in {self.labels[i]}: over an error it "
-                f"departs from its slope by {100 * seen[i]:.3g} %."
+                f"departs from its slope by {percent(seen[i])}."
             )
             remedy = (
                 "Move the fiducial parameters to the estimate, or use approximate Bayesian "
@@ -301,7 +301,7 @@ class Linearity:
         if self.uncertainties[i] > 2 * CURVED:
             words = (
                 f"Whether the mean of the summaries is curved in {self.labels[i]} cannot be told: "
-                f"chance alone gives {100 * self.uncertainties[i]:.3g} % over an error."
+                f"chance alone gives {percent(self.uncertainties[i])} over an error."
             )
             remedy = "Use the seeds of fiducial simulations for those below and above as well."
             return Verdict(Light.GREY, words, remedy)

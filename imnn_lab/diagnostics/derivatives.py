@@ -22,7 +22,7 @@ from scipy import linalg, stats
 
 from imnn_lab import checks
 from imnn_lab.diagnostics.summary_set import SummarySet
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, plain
 from imnn_lab.matched.pairing import FEWEST, REMEDY, Pairing, pairing
 
 MEASURED = 3.0  # signal to noise from which on a derivative is known at all
@@ -139,7 +139,7 @@ class DerivativeReport:
             words = f"{words} {self._named(tight, self.tightening)}, from {rows}."
             return Verdict(Light.RED if bad.any() else Light.AMBER, words, more)
         least = self.signal_to_noise.min()
-        words = f"Signal to noise of ∂μ/∂θ is {least:.2g} or better from {rows}."
+        words = f"Signal to noise of ∂μ/∂θ is {plain(min(least, 1000))} or better from {rows}."
         return Verdict(Light.GREEN, words if np.isfinite(least) else f"No noise in {rows}.")
 
     def _of_seeds(self) -> Verdict:

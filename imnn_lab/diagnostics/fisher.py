@@ -28,7 +28,7 @@ from scipy import linalg
 
 from imnn_lab import checks
 from imnn_lab.diagnostics.summary_set import SummarySet
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 from imnn_lab.results import inverse, log_determinant
 
 MOST_GROUPS, MOST_PRODUCTS = 1000, 2 * 10**7
@@ -184,11 +184,12 @@ class HonestFisher:
     def _found(self) -> str:
         low, high = self.det_bracket
         least, most = self.extrapolated(4)
+        noise = percent(float(np.clip(self.noise_share, 1e-4, 1)), 2)
         return (
             f"det F = {self.det_F:.3g}, between {low:.3g} and {high:.3g} "
             f"({100 * self.level:.3g} %), from {self.n_s:,} fiducial and {self.n_d:,} derivative "
             f"simulations; four times as many would say {least:.3g} to {most:.3g}. Of F without "
-            f"correction, up to {100 * self.noise_share:.2g} % are noise of the derivative."
+            f"correction, up to {noise} are noise of the derivative."
         )
 
     def _more(self) -> str:
@@ -256,6 +257,10 @@ def honest_fisher(
     rng = checks.generator("seed", seed)
     role = checks.one_of("role", role, tuple(ROLES))
     enough(summaries)
+    fewest = 2 * summaries.n_summaries + 4  # from fewer, inverses of C have no bracket
+    if summaries.n_s < fewest:
+        expected = f"hold at least {fewest} fiducial simulations"
+        raise ValueError(checks.wording("`summaries`", expected, summaries.n_s))
     names = checked_labels(labels, summaries.n_params)
     estimates = fisher_estimates(summaries, seed=rng)
     F, log_det, errors = _bracketed(summaries, level, repetitions, rng)

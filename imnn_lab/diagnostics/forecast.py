@@ -274,6 +274,8 @@ class Forecast:
         correlation = np.tril(self.correlation, -1)
         i, j = np.unravel_index(np.argmax(np.abs(correlation)), correlation.shape)
         value = correlation[i, j]
+        if abs(value) < 0.01:
+            return " No correlation exceeds 0.01."
         return f" The largest correlation is {value:.2g}, of {self.names[j]} and {self.names[i]}."
 
 
@@ -283,17 +285,22 @@ def _in_latex(label: str) -> str:
         return label
     parts, is_mathematics = [], False
     for letter in label:
+        plain = unicodedata.normalize("NFKC", letter)
+        if unicodedata.name(letter, "").endswith(" SYMBOL"):
+            letter = plain  # ε for ϵ
         kind, _, name = unicodedata.name(letter, "").rpartition(" ")
         if kind in ("GREEK SMALL LETTER", "GREEK CAPITAL LETTER"):
             named = name.lower() if "SMALL" in kind else name.capitalize()
             parts.append("\\" + named.replace("lamda", "lambda").replace("Lamda", "Lambda") + " ")
             is_mathematics = True
-        elif kind.startswith("SUBSCRIPT"):
-            parts.append(f"_{{{unicodedata.normalize('NFKC', letter)}}}")
+        elif "SUBSCRIPT" in kind or "SUPERSCRIPT" in kind:
+            mark = "_{" if "SUBSCRIPT" in kind else "^{"
+            before = parts.pop().removesuffix("}") if parts and parts[-1][:2] == mark else mark
+            parts.append(before + plain.replace("−", "-") + "}")
             is_mathematics = True
         else:
             parts.append(letter)
-    text = "".join(parts).replace(" _", "_").strip()
+    text = "".join(parts).replace(" _", "_").replace(" ^", "^").strip()
     if is_mathematics:
         return f"${text}$"
     return "".join("\\" + letter if letter in "_%&#" else letter for letter in text)

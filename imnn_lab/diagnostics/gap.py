@@ -63,6 +63,13 @@ class InformationGap:
             return Verdict(Light.GREY, " ".join([*words, end]))
         exact = np.sqrt(np.diag(inverse(self.exact)))
         least = (self.most.error_brackets[:, 0] / exact).max()  # at least so much is missing
+        if (self.most.error_brackets[:, 1] / exact).min() < 1 / MISSING:
+            words.append("That is more than there is in the data.")
+            remedy = (
+                "F is too large (simulations that were trained on, seeds that do not match), or "
+                "the exact one is not that of these data."
+            )
+            return Verdict(Light.RED, " ".join(words), remedy)
         if least < MISSING:
             return Verdict(Light.GREEN, " ".join(words))
         light = Light.AMBER if least < MUCH_MISSING else Light.RED
@@ -103,7 +110,7 @@ def information_gap(
     """
     enough(summaries)
     names = checked_labels(labels, summaries.n_params)
-    F = None if exact is None else _matrix(exact, summaries.n_params)
+    F = None if exact is None else checked_fisher("exact", exact, summaries.n_params)
     n = summaries.n_external
     parts = {"network": slice(n, None)}
     if n:
@@ -123,9 +130,16 @@ def _columns(summaries: SummarySet, columns: slice) -> SummarySet:
     return replace(summaries, fiducial=chosen[0], derivative=chosen[1], n_external=0)
 
 
-def _matrix(exact: Any, n_params: int) -> np.ndarray:
-    F = checks.finite("exact", checks.real_array("exact", exact)).astype(float)
+def checked_fisher(name: str, exact: Any, n_params: int) -> np.ndarray:
+    """Return an exact Fisher information of shape (n_params, n_params), or refuse it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, or has another shape.
+    """
+    F = checks.finite(name, checks.real_array(name, exact)).astype(float)
     if F.shape != (n_params, n_params) or not np.isfinite(inverse(F)).all():
         expected = f"be a Fisher information of shape {(n_params, n_params)}"
-        raise ValueError(checks.wording("`exact`", expected, checks.describe(F)))
+        raise ValueError(checks.wording(f"`{name}`", expected, checks.describe(F)))
     return F

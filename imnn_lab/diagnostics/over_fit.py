@@ -18,6 +18,7 @@ from imnn_lab.results import FisherStatistics
 GROUPS = 40  # of seeds
 SIGNIFICANT = 3.0  # standard deviations
 SMALL = 0.1  # of each marginal error
+UNKNOWN = 1.0  # a standard deviation of ln det F
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,19 @@ class OverFitting:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the network over-fits."""
+        """Whether the network over-fits; grey where chance alone gives as much."""
         words = (
-            f"ln det F of the training set is {self.difference:+.2g} from that of validation; "
-            f"chance alone gives ±{self.sd:.2g}."
+            f"ln det F of the training set is {self.difference:+.2g} from that of other "
+            f"simulations; chance alone gives up to ±{SIGNIFICANT * self.sd:.2g}."
         )
         if self.difference <= SIGNIFICANT * self.sd:
+            if self.sd > UNKNOWN:
+                words += " Whether the network over-fits cannot be told."
+                return Verdict(Light.GREY, words, "Give more simulations of each kind.")
             return Verdict(Light.GREEN, f"{words} The network does not over-fit.")
         words += (
             f" The network over-fits: its training set would make each error "
-            f"{100 * (1 - 1 / self.error_ratio):.2g} % too small. F of validation is what counts."
+            f"{100 * (1 - 1 / self.error_ratio):.2g} % too small. F of the others is what counts."
         )
         light = Light.GREEN if self.error_ratio < 1 + SMALL else Light.AMBER
         remedy = "More training simulations, augmentation or a smaller network would tell more."

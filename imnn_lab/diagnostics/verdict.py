@@ -35,3 +35,16 @@ class Verdict:
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.words, self.remedy) if part)
+
+
+def percent(share: float, digits: int = 3) -> str:
+    """Write a share in percent, without an exponent where it is large."""
+    if share >= 10:
+        return "more than 1,000 %"
+    return f"{plain(100 * share, digits)} %"
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """Write a number that is not negative, without an exponent where it is large."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:.{digits}g}"

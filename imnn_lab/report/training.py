@@ -11,6 +11,7 @@ import numpy as np
 from imnn_lab import diagnostics
 from imnn_lab.archive.state import SavedTraining, state_arrays
 from imnn_lab.diagnostics import HonestFisher, Light, SummarySet, Verdict
+from imnn_lab.diagnostics.gap import checked_fisher
 from imnn_lab.figures import diagnostics as figures
 from imnn_lab.report.page import Answer, Report
 from imnn_lab.results import FisherStatistics
@@ -51,6 +52,8 @@ def about_training(
         the report.
     """
     names = diagnostics.fisher.checked_labels(labels, summaries.n_params)
+    if known_fisher is not None:
+        known_fisher = checked_fisher("known_fisher", known_fisher, summaries.n_params)
     checks = dict(_checks(summaries, role, training, names, known_fisher))
     answers, found = [], None
     for question, (check, draw) in checks.items():
@@ -153,7 +156,8 @@ def _sentence(
     answers: Sequence[Answer],
 ) -> str:
     """Return what a paper would say."""
-    parts = [f"A {network} compressed the data to {summaries.n_summaries} summaries"]
+    n = summaries.n_summaries
+    parts = [f"A {network} compressed the data to {n} {'summary' if n == 1 else 'summaries'}"]
     if training is not None:
         parts.append(f"after training on {_counts(training)}")
     parts = [" ".join(parts) + "."]

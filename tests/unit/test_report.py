@@ -78,6 +78,18 @@ def test_on_summaries_whose_information_is_known():
     assert all(answer.figure is not None for answer in report.answers)
 
 
+def test_one_summary_of_one_parameter():
+    x = np.random.default_rng(1).normal(size=(100, 1))
+    derivative = x[:, None, None] + np.array([-0.05, 0.05])[:, None, None]
+    summaries = SummarySet(x, derivative, np.zeros(1), np.array([0.1]))
+    report = about_training(summaries, labels=["μ"])
+    assert "compressed the data to 1 summary." in str(report)
+    with pytest.raises(ValueError, match=r"`known_fisher` must be a Fisher .* shape \(1, 1\)"):
+        about_training(summaries, known_fisher=np.eye(2))
+    with pytest.raises(TypeError, match="`known_fisher` must"):
+        about_training(summaries, known_fisher="yes")
+
+
 def test_unmatched_seeds_are_named():
     fiducial, derivative = PROBLEM.training_set(n_s=300, n_d=300, seed=1)
     derivative[:, 1] = derivative[np.roll(np.arange(300), 1), 1]

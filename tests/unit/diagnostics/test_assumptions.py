@@ -10,10 +10,13 @@ from imnn_lab.diagnostics import (
     Light,
     SummarySet,
     covariance_check,
+    derivative_doctor,
     gaussianity,
+    honest_fisher,
     linearity,
     transfer,
 )
+from imnn_lab.diagnostics.verdict import percent
 from imnn_lab.figures import draw
 from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.figures.diagnostics import fisher as figures
@@ -105,6 +108,26 @@ def test_what_cannot_be_told_is_said():
     assert linearity(exact).verdict.light is Light.GREY
     curved = linearity(summary_set(paired=False, curve=2.0, δθ=2.0))
     assert curved.verdict.light is Light.RED, "the control: large enough to be seen"
+
+
+def test_percentages_have_no_exponents():
+    """Of unmatched seeds and small steps, and of data without noise."""
+    assert [percent(x, 2) for x in (0.0234, 0.999, 1.1, 9.99)] == [
+        "2.3 %",
+        "100 %",
+        "110 %",
+        "1,000 %",
+    ]
+    unpaired = linearity(summary_set(paired=False, δθ=0.01))
+    assert "chance alone gives more than 1,000 % over an error" in str(unpaired)
+    wild = replace(summary_set(scale=0.4), derivative=summary_set(scale=6.0, δθ=1.0).derivative)
+    assert "a variance changes by more than 1,000 % over" in str(covariance_check(wild))
+    exact = summary_set()  # a straight line with the same noise on both sides
+    assert "up to 0.01 % are noise of the derivative" in str(honest_fisher(exact))
+    assert "is 1,000 or better from" in str(derivative_doctor(exact).verdicts["noise"])
+    noise = np.random.default_rng(1).normal(size=exact.derivative.shape)
+    nothing = honest_fisher(replace(exact, derivative=noise))
+    assert "up to 100 % are noise of the derivative" in str(nothing)
 
 
 def test_skewness_is_named():

@@ -243,9 +243,23 @@ def test_groups_of_simulations_give_what_single_ones_give(monkeypatch):
     np.testing.assert_allclose(grouped.log_det_bracket, single.log_det_bracket, atol=0.1)
 
 
+@pytest.mark.parametrize("n_summaries", [2, 5])
+def test_the_fewest_fiducial_simulations(n_summaries):
+    rng, n_s = np.random.default_rng(1), 2 * n_summaries + 4
+    fiducial, noise = rng.normal(size=(n_s, n_summaries)), rng.normal(size=(6, 1, 1, n_summaries))
+    steps = np.array([-0.05, 0.05])[:, None, None] * np.eye(n_summaries)
+    θ_fid, δθ = np.zeros(n_summaries), np.full(n_summaries, 0.1)
+    found = honest_fisher(SummarySet(fiducial, noise + steps, θ_fid, δθ), repetitions=100)
+    assert found.error_brackets.shape == (n_summaries, 2)
+    few = SummarySet(fiducial[1:], noise + steps, θ_fid, δθ)
+    with pytest.raises(ValueError, match=f"at least {n_s} fiducial simulations. Received"):
+        honest_fisher(few, repetitions=100)
+
+
 def test_the_figure_is_drawn_on_paper_and_on_pages():
     described = figures.honest_fisher(honest_fisher(known_summaries(300)))
-    assert len(draw(described, figure=Figure(layout="constrained")).axes) == 2
+    (axes,) = draw(described, figure=Figure(layout="constrained")).axes
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["θ₁", "θ₂"]
     assert Drawing(described, "honest").figures
 
 

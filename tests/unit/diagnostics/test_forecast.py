@@ -56,6 +56,13 @@ def test_correlations():
     np.testing.assert_allclose(FORECAST.correlation, np.corrcoef(samples.T), atol=0.01)
 
 
+def test_the_largest_correlation_is_of_two_parameters():
+    none = str(Forecast(np.diag([4.0, 1]), [0, 0]))
+    assert none == "θ₁: 0 ± 0.5, θ₂: 0 ± 1. No correlation exceeds 0.01."
+    words = str(Forecast([[4, 0, 1], [0, 1, 0], [1, 0, 1]], np.zeros(3)))
+    assert words.endswith("The largest correlation is -0.5, of θ₁ and θ₃.")
+
+
 def test_degenerate_combinations_are_named():
     assert FORECAST.verdict.light is Light.GREEN
     slopes = np.array([[1.0, 0], [-0.5, 0], [0, 3]]).T  # only θ₁ − θ₂/2 and θ₃ are measured
@@ -77,6 +84,20 @@ def test_tables():
     assert lines[5] == r"$\delta \lambda_{1}$ & 2 & 0.2 & 0.2 \\"
     assert r"n\_s" in Forecast([[1]], [1], ["n_s"]).latex()
     assert "$n_s$" in Forecast([[1]], [1], ["$n_s$"]).latex()
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("Ωₘ", r"$\Omega_{m}$"),
+        ("κ₁₀", r"$\kappa_{10}$"),
+        ("Ω_b h²", r"$\Omega_b h^{2}$"),
+        ("ϵ", r"$\epsilon$"),
+        ("σ₋", r"$\sigma_{-}$"),
+    ],
+)
+def test_names_that_latex_can_set(label, written):
+    assert f"{written} & 1" in Forecast([[1]], [1], [label]).latex()
 
 
 def test_figures():

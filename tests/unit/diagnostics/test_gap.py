@@ -46,6 +46,13 @@ def test_half_of_it():
     assert "times those of the data (" in found.verdict.words
 
 
+def test_more_than_there_is():
+    """Of seeds that do not match, or of an exact matrix of other data."""
+    found = information_gap(summaries((), ("mean", "square")), EXACT / 4)
+    assert found.verdict.light is Light.RED
+    assert "That is more than there is in the data." in found.verdict.words
+
+
 def test_known_summaries_add_to_the_network():
     found = information_gap(summaries(("mean", "square"), ("half", "variance")))
     assert found.verdict.light is Light.GREY

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import problems
-from imnn_lab.diagnostics import Light, SummarySet, over_fitting
+from imnn_lab.diagnostics import Light, OverFitting, SummarySet, over_fitting
 
 PROBLEM = problems.gaussian()
 
@@ -48,3 +48,14 @@ def test_memory_is_seen():
     assert found.verdict.light is Light.AMBER
     assert found.error_ratio > 1.1
     assert over_fitting(other.statistics, third).verdict.light is Light.GREEN
+
+
+def test_what_chance_gives_is_said_and_what_cannot_be_told():
+    """A difference of twice what "chance alone gives" must not be called none."""
+    near = OverFitting(difference=1.0, sd=0.5, error_ratio=1.3).verdict
+    assert near.light is Light.GREEN
+    assert "is +1 from that of other simulations; chance alone gives up to ±1.5." in near.words
+    unknown = OverFitting(difference=4.2, sd=2.0, error_ratio=2.9).verdict
+    assert unknown.light is Light.GREY
+    assert "cannot be told" in unknown.words
+    assert OverFitting(difference=7.0, sd=2.0, error_ratio=5.8).verdict.light is Light.AMBER
