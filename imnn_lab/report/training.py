@@ -164,12 +164,13 @@ def _sentence(
     if found is not None:
         low, high = found.det_bracket
         errors = ", ".join(
-            f"{error:.2g} for {label}"
-            for label, error in zip(found.labels, found.errors, strict=True)
+            f"{error:.2g} for {label} ({low:.2g} to {high:.2g})"
+            for label, error, (low, high) in zip(
+                found.labels, found.errors, found.error_brackets, strict=True
+            )
         )
-        of = {"test": "test", "validation": "validation", "training": "training"}[role]
         parts.append(
-            f"From {_counts(summaries)} of the {of} set, det F = {found.det_F:.3g} "
+            f"From {_counts(summaries)} of the {role} set, det F = {found.det_F:.3g} "
             f"({100 * found.level:.3g} %: {low:.3g} to {high:.3g}), which gives marginal errors of "
             f"{errors}."
         )
