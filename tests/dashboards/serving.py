@@ -82,10 +82,18 @@ def column(page, name, source="training_curves"):
     return page.evaluate(code, [source, name])
 
 
+SAYS = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  return inside(document).filter(e => e.matches("[role=status], [role=alert], button"))
+    .map(e => e.textContent.trim() + (e.disabled ? " (disabled)" : "")).filter(Boolean)
+}"""
+
+
 def until(page, condition, seconds=120):
     """Wait until a condition on the page holds, asked a few times a second; return what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, f"it never came true; the page says {page.evaluate(SAYS)}"
         page.wait_for_timeout(100)
     return found

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import time
 
 import numpy as np
 from dashboards.serving import column, until
@@ -123,8 +124,19 @@ def download_the_curves(page):
 
 
 def draw(page):
+    """Draw for ABC; press again after a minute, should the page have missed it when it was new."""
+
+    def is_drawn():
+        return count(page, r"finished: ([\d,]+) simulations") == DRAWS
+
     button(page, "Draw").click()
-    until(page, lambda: count(page, r"finished: ([\d,]+) simulations") == DRAWS)
+    page.wait_for_timeout(100)
+    again = time.monotonic() + 60
+    while not is_drawn() and time.monotonic() < again:
+        page.wait_for_timeout(100)
+    if not is_drawn() and button(page, "Draw").is_enabled():
+        button(page, "Draw").click()
+    until(page, is_drawn)
 
 
 def accept_from_farther(page):
