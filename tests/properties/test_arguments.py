@@ -5,6 +5,7 @@ is covered by them: results that the package makes itself, and the functions of 
 take such results, check nothing again.
 """
 
+import enum
 import inspect
 import time
 import warnings
@@ -45,7 +46,7 @@ BEHIND = {
     "SimulatedBatch", "batches", "default_size", "simulate", "Estimator",
     "Estimator.from_summaries", "SteeringMark", "Independent",
     "Independent.sample", "Independent.log_prob", "stop_with_session", "Regularisation.strength",
-    "Candidate", "Choice", "Light", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
+    "Candidate", "Choice", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
     "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
     "Novelty", "Distances",
     "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
@@ -67,7 +68,7 @@ def public_functions():
     found = {}
     for name, thing in public_objects().items():
         short = name.rpartition(".")[2]
-        if not (inspect.isclass(thing) and issubclass(thing, Exception)):
+        if not (inspect.isclass(thing) and issubclass(thing, Exception | enum.Enum)):
             found[short] = thing
         for member, function in public_members(thing).items() if inspect.isclass(thing) else ():
             if inspect.isfunction(function):
