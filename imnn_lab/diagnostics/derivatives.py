@@ -21,8 +21,9 @@ import numpy as np
 from scipy import linalg, stats
 
 from imnn_lab import checks
+from imnn_lab.diagnostics.fisher import checked_labels
 from imnn_lab.diagnostics.summary_set import SummarySet
-from imnn_lab.diagnostics.verdict import Light, Verdict, plain
+from imnn_lab.diagnostics.verdict import Light, Verdict, plain, worst
 from imnn_lab.matched.pairing import FEWEST, REMEDY, Pairing, pairing
 
 MEASURED = 3.0  # signal to noise from which on a derivative is known at all
@@ -33,7 +34,6 @@ COARSE, TOO_COARSE = 0.1, 0.5  # rounding over difference, rms
 FINE = 0.01  # that is aimed at
 FAR = 20.0  # times the scatter of the others of an outlying slope, or √n_d if that is more
 NOISE_AIM = 0.02  # of F, that n_d is recommended for: 1 % of an error
-ORDER = (Light.RED, Light.AMBER, Light.GREY, Light.GREEN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class DerivativeReport:
     def verdict(self) -> Verdict:
         """The worst light, with all that is found at it and beyond green."""
         all_of_them = list(self.verdicts.values())
-        light = min((one.light for one in all_of_them), key=ORDER.index)
+        light = worst(one.light for one in all_of_them)
         bad = [one for one in all_of_them if one.light in (Light.RED, Light.AMBER)]
         if not bad:
             return Verdict(Light.GREEN, self._of_noise().words)
@@ -233,7 +233,7 @@ def derivative_doctor(
     """
     whitened = _whitened(summaries)
     slopes, n_params = whitened.slopes, summaries.n_params
-    names = _labels(labels, n_params)
+    names = checked_labels(labels, n_params)
     mean = slopes.mean(axis=0)
     F, B = mean @ mean.T, _noise(slopes)
     signal = np.maximum(np.diag(F - B), 0)
@@ -273,16 +273,6 @@ def _whitened(summaries: SummarySet) -> SummarySet:
 
     sides = white(summaries.fiducial), white(summaries.derivative)
     return SummarySet(*sides, summaries.θ_fid, summaries.δθ, summaries.n_external)
-
-
-def _labels(labels: Sequence[str] | None, n_params: int) -> tuple[str, ...]:
-    if labels is None:
-        return checks.default_labels(n_params)
-    names = tuple(checks.text("labels", one) for one in checks.entries("labels", labels, "names"))
-    if len(names) != n_params:
-        expected = f"have one name for each of {n_params} parameters"
-        raise ValueError(checks.wording("`labels`", expected, f"{len(names)}"))
-    return names
 
 
 def _noise(slopes: np.ndarray) -> np.ndarray:

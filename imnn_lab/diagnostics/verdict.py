@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -13,6 +14,14 @@ class Light(enum.Enum):
     AMBER = "with care"
     RED = "cannot be trusted"
     GREY = "not known"
+
+
+ORDER = (Light.RED, Light.AMBER, Light.GREY, Light.GREEN)  # from the worst on
+
+
+def worst(lights: Iterable[Light]) -> Light:
+    """Return the worst of some lights, green without any."""
+    return min(lights, key=ORDER.index, default=Light.GREEN)
 
 
 @dataclass(frozen=True)

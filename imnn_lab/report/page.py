@@ -10,9 +10,9 @@ from pathlib import Path
 
 from imnn_lab import checks, storage
 from imnn_lab.diagnostics import Light, Verdict
+from imnn_lab.diagnostics.verdict import worst
 from imnn_lab.figures import Panels
 
-ORDER = (Light.RED, Light.AMBER, Light.GREY, Light.GREEN)  # from the worst on
 MARKS = {Light.GREEN: "●", Light.AMBER: "▲", Light.RED: "■", Light.GREY: "○"}  # without colour too
 COLOURS = {
     Light.GREEN: "#1a8f40", Light.AMBER: "#b07800", Light.RED: "#d64535", Light.GREY: "#79828c",
@@ -70,9 +70,7 @@ class Report:
     @property
     def light(self) -> Light:
         """The worst of all lights."""
-        return next(
-            x for x in ORDER if x in [a.verdict.light for a in self.answers] or x is ORDER[-1]
-        )
+        return worst(answer.verdict.light for answer in self.answers)
 
     def to_markdown(self) -> str:
         """Return the report as Markdown, without figures."""
