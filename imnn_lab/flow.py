@@ -7,53 +7,61 @@ arXiv:2509.02407.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from imnn_lab.diagnostics import SummarySet
+from imnn_lab import checks
+from imnn_lab.diagnostics import FisherFlow, SummarySet
 from imnn_lab.estimator import Summariser
+from imnn_lab.keras_private import calls_of
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.sources.source import Source
+from imnn_lab.training.run import Run
 
 MOST_FEATURES = 1000  # of a layer whose readout is solved
 
 
-@dataclass(frozen=True, eq=False)
-class FisherFlow:
-    """Information of linear readouts of the layers of a network.
+class FlowRecord:
+    """Looks at the information in each layer while a fit runs: a callback of `IMNN.fit`.
 
-    Attributes
+    Parameters
     ----------
-    layers : tuple of str
-        Names, from the data on.
-    widths : tuple of int
-        Numbers of features.
-    before, now : ndarray, shape (n_layers,)
-        ln det F before any training and now: −∞ where a readout finds no information about a
-        parameter, NaN for a layer that is too wide.
+    layers : Layers
+        Those of the network.
+    every : int
+        Number of iterations from one look to the next, at least.
     """
 
-    layers: tuple[str, ...]
-    widths: tuple[int, ...]
-    before: np.ndarray
-    now: np.ndarray
+    def __init__(self, layers: Layers, every: int) -> None:
+        self._layers, self.every = layers, every
+        self._iterations: list[int] = []
+        self._found: list[np.ndarray] = []
 
-    def __str__(self) -> str:
-        rows = [f"{'layer':32}{'features':>10}{'ln det F before':>18}{'now':>10}"]
-        for row in zip(self.layers, self.widths, self.before, self.now, strict=True):
-            name, width, *values = row
-            before, now = ("too wide" if np.isnan(x) else f"{x:.3f}" for x in values)
-            rows.append(f"{name:32}{width:10,}{before:>18}{now:>10}")
-        return "\n".join(rows)
+    def __call__(self, run: Run) -> None:
+        """Look, unless the last time is too recent."""
+        if not self._iterations or run.iteration >= self._iterations[-1] + self.every:
+            self._iterations.append(run.iteration)
+            self._found.append(self._layers.information())
+
+    @property
+    def flow(self) -> FisherFlow:
+        """What was seen so far.
+
+        Raises
+        ------
+        RuntimeError
+            Before the first look.
+        """
+        if not self._found:
+            raise RuntimeError("Nothing is recorded yet: pass this to `fit` as `callback`.")
+        return self._layers.flow(self._iterations, self._found)
 
 
-def fisher_flow(
-    model: keras.Model, source: Source, θ_fid: np.ndarray, initial: Sequence[np.ndarray]
-) -> FisherFlow:
-    """Return the information of each layer's output, with the weights now and before training.
+class Layers:
+    """The layers of a network, with the simulations that go through them.
 
     Parameters
     ----------
@@ -62,35 +70,75 @@ def fisher_flow(
     source : Source
         Simulations.
     θ_fid : ndarray, shape (n_params,)
-    initial : sequence of ndarray
-        Values of the model's variables before training.
     """
-    values = {id(v.value): x for v, x in zip(model.variables, initial, strict=True)}
-    names, widths, before, now = [], [], [], []
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        output = layer.output
-        names.append(layer.name)
-        widths.append(int(np.prod(output.shape[1:])))
-        if widths[-1] > MOST_FEATURES:
-            before.append(np.nan)
-            now.append(np.nan)
-            continue
-        flat = output if len(output.shape) == 2 else keras.layers.Flatten()(output)
-        summariser = Summariser(keras.Model(model.inputs, flat), source.dtype)
-        now.append(_information(summariser, source, θ_fid))
-        before.append(_information(summariser.with_weights(values), source, θ_fid))
-    return FisherFlow(tuple(names), tuple(widths), np.array(before), np.array(now))
+
+    def __init__(self, model: keras.Model, source: Source, θ_fid: np.ndarray) -> None:
+        self._model, self._source, self._θ_fid = model, source, θ_fid
+        self.names: list[str] = []
+        self.widths: list[int] = []
+        self._summarisers: list[Summariser | None] = []
+        for name, output in _outputs(model):
+            self.names.append(name)
+            self.widths.append(int(np.prod(output.shape[1:])))
+            if self.widths[-1] > MOST_FEATURES:
+                self._summarisers.append(None)
+                continue
+            flat = output if len(output.shape) == 2 else keras.layers.Flatten()(output)
+            self._summarisers.append(Summariser(keras.Model(model.inputs, flat), source.dtype))
+
+    def information(self, weights: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """Return ln det F of each layer, shape (n_layers,).
+
+        Parameters
+        ----------
+        weights : sequence of ndarray, optional
+            Values of the model's variables; by default those that it has now.
+        """
+        if weights is None:
+            weights = [variable.numpy() for variable in self._model.variables]
+        values = {id(v.value): x for v, x in zip(self._model.variables, weights, strict=True)}
+        found = (
+            np.nan if each is None else self._information(each.with_weights(values))
+            for each in self._summarisers
+        )
+        return np.array(list(found))
+
+    def flow(self, iterations: Sequence[int], found: Sequence[np.ndarray]) -> FisherFlow:
+        """Return what was found at some iterations."""
+        given = np.array(iterations), np.array(found)
+        return FisherFlow(tuple(self.names), tuple(self.widths), *given)
+
+    def _information(self, summariser: Summariser) -> float:
+        source, θ_fid = self._source, self._θ_fid
+        δθ = None if source.δθ is None else source.δθ.numpy()
+        features = SummarySet(*summariser.summaries(source), θ_fid, δθ, source.n_external)
+        given = features.fiducial, features.slopes, source.n_external, len(θ_fid)
+        try:
+            found = cross_fitted(*given)
+        except ValueError:  # no ridge tells the parameters apart
+            return -np.inf
+        value = SummarySet(*found, θ_fid, None, source.n_external).statistics.log_det_F
+        return value if np.isfinite(value) else -np.inf
 
 
-def _information(summariser: Summariser, source: Source, θ_fid: np.ndarray) -> float:
-    δθ = None if source.δθ is None else source.δθ.numpy()
-    features = SummarySet(*summariser.summaries(source), θ_fid, δθ, source.n_external)
-    given = features.fiducial, features.slopes, source.n_external, len(θ_fid)
-    try:
-        found = cross_fitted(*given)
-    except ValueError:  # no ridge tells the parameters apart
-        return -np.inf
-    value = SummarySet(*found, θ_fid, None, source.n_external).statistics.log_det_F
-    return value if np.isfinite(value) else -np.inf
+def checked_every(every: Any) -> int:
+    """Return a number of iterations from one look to the next.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no positive integer.
+    """
+    return checks.integer("every", every, 1)
+
+
+def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yield name and output of every layer, those of networks inside with their own."""
+    for call in calls_of(model.inputs, model.outputs):
+        part = call.operation
+        if isinstance(part, keras.Model) and getattr(part, "inputs", None):
+            for name, output in _outputs(part):
+                inside = keras.Model(part.inputs, output)
+                yield f"{part.name}/{name}", inside(call.input_tensors)
+        else:
+            yield part.name, call.outputs[0]

@@ -13,11 +13,18 @@ import numpy as np
 from imnn_lab import checks, retraining, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
+from imnn_lab.diagnostics import (
+    FisherFlow,
+    HonestFisher,
+    Novelty,
+    SummarySet,
+    honest_fisher,
+    novelty,
+)
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
-from imnn_lab.flow import FisherFlow, fisher_flow
+from imnn_lab.flow import FlowRecord, Layers, checked_every
 from imnn_lab.history import History
 from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import cross_fitting, last_layer, setup
@@ -28,7 +35,7 @@ from imnn_lab.progress import announce
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
-from imnn_lab.sources import Source, array_source, sources
+from imnn_lab.sources import Source, array_source, refuse_known, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.source import ArraySource
@@ -672,12 +679,12 @@ class IMNN:
         (2, 2)
         """
         given = fiducial, derivative, external
-        summaries = self._network.summaries
         if any(part is not None for part in given):
-            summaries = self._network.summariser.summaries(self._other_source(*given))
-        if summaries is None:
+            return self._set_of(self._network.summariser, self._other_source(*given))
+        if self._network.summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
+        n_external = self.statistics.n_external
+        return SummarySet(*self._network.summaries, self.θ_fid, self.δθ, n_external)
 
     def novelty(self, data: Any, external: Any = None) -> Novelty:
         """Tell whether observations are like the simulations that F is estimated from.
@@ -731,7 +738,8 @@ class IMNN:
         ----------
         test : tuple of arrays, optional
             Simulations that took part in no choice, (fiducial, derivative) or (fiducial,
-            derivative, external), as for `evaluate`. By default those of the validation set, on
+            derivative, external), as for `evaluate`; those of training or validation are refused,
+            if their data are at hand. By default those of the validation set, on
             which the ridge of the last layer and the best iteration were chosen, or of the training
             set without one; the verdict says which.
         cross_fit : bool
@@ -763,13 +771,13 @@ class IMNN:
         >>> low < found.det_F < high
         True
         """
-        given = _test_simulations(test)
-        role = self.statistics_from if test is None else "test"
+        source = self._test_source(test)
+        role = self.statistics_from if source is None else "test"
         if checks.boolean("cross_fit", cross_fit):
-            summaries = self._cross_fitted(self._source(*given))
+            summaries = self._cross_fitted(source or self._source())
             role = "training" if role == "training" else "cross-fitted"
         else:
-            summaries = self.summary_set(*given)
+            summaries = self._tested(source)
         return honest_fisher(summaries, level=level, labels=labels, role=role)
 
     def retrain_at_estimate(
@@ -884,7 +892,7 @@ class IMNN:
 
         Returns
         -------
-        imnn_lab.flow.FisherFlow
+        imnn_lab.diagnostics.FisherFlow
 
         Raises
         ------
@@ -899,15 +907,38 @@ class IMNN:
         >>> imnn.fisher_flow().layers[-1] == imnn.model.layers[-1].name
         True
         """
-        self._refuse_while_fitting("look into its layers")
-        source = self._source(None)
-        if not getattr(self.model, "inputs", None):
-            raise RuntimeError("The layers of a network that is a class of its own are not known.")
-        if min(source.n_s, source.n_d) < cross_fitting.FEWEST:
-            expected = f"have at least {cross_fitting.FEWEST} simulations of each kind"
-            received = f"n_s = {source.n_s}, n_d = {source.n_d}"
-            raise ValueError(checks.wording("The set", expected, received))
-        return fisher_flow(self.model, source, self.θ_fid, self._network.initial)
+        layers = self._layers()
+        before, now = layers.information(self._network.initial), layers.information()
+        return layers.flow([0, max(0, len(self.history) - 1)], [before, now])
+
+    def record_flow(self, every: int = 10) -> FlowRecord:
+        """Return a callback for `fit` that follows the information in each layer over training.
+
+        Parameters
+        ----------
+        every : int
+            Number of iterations from one look to the next, at least; a look takes about as long as
+            `fisher_flow`, so that fits become slower.
+
+        Returns
+        -------
+        imnn_lab.flow.FlowRecord
+            Its `flow` is a `FisherFlow` of all looks, which
+            `imnn_lab.figures.diagnostics.fisher_flow` draws.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As for `fisher_flow`, or if `every` is no positive integer.
+
+        Examples
+        --------
+        >>> record = imnn.record_flow(every=5)
+        >>> run = imnn.fit(10, callback=record)
+        >>> record.flow.log_det_F.shape[1] == len(record.flow.layers)
+        True
+        """
+        return FlowRecord(self._layers(), checked_every(every))
 
     def report(
         self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None
@@ -947,7 +978,7 @@ class IMNN:
 
         role = self.statistics_from if test is None else "test"
         return about_training(
-            self.summary_set(*_test_simulations(test)),
+            self._tested(self._test_source(test)),
             role=role,
             training=None if role == "training" else self.training,
             labels=labels,
@@ -1142,6 +1173,18 @@ class IMNN:
 
     # Inside ---------------------------------------------------------------------------------
 
+    def _layers(self) -> Layers:
+        """Return the layers, for the information in each."""
+        self._refuse_while_fitting("look into its layers")
+        source = self._source()
+        if not getattr(self.model, "inputs", None):
+            raise RuntimeError("The layers of a network that is a class of its own are not known.")
+        if min(source.n_s, source.n_d) < cross_fitting.FEWEST:
+            expected = f"have at least {cross_fitting.FEWEST} simulations of each kind"
+            received = f"n_s = {source.n_s}, n_d = {source.n_d}"
+            raise ValueError(checks.wording("The set", expected, received))
+        return Layers(self.model, source, self.θ_fid)
+
     def _refuse_while_fitting(self, what: str) -> None:
         if self.run is not None and not self.run.has_ended:
             raise RuntimeError(
@@ -1176,10 +1219,8 @@ class IMNN:
             renewed.save(place)
         return renewed
 
-    def _source(self, *given: Any) -> Source:
-        """Return the source of simulations, by default that of validation or training."""
-        if any(part is not None for part in given):
-            return self._other_source(*given)
+    def _source(self) -> Source:
+        """Return the source of validation, or of training without one."""
         if self._trainer is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
         return self._trainer.validation or self._trainer.training
@@ -1207,9 +1248,28 @@ class IMNN:
     def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
         return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
 
-    def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
-        n_external = self.statistics.n_external
-        source = array_source(fiducial, derivative, external, n_external, self.settings)
+    def _test_source(self, test: Any) -> Source | None:
+        """Return simulations for a test, which must be in neither training nor validation."""
+        if test is None:
+            return None
+        source = self._other_source(*_test_simulations(test), prefix="test_")
+        if self._trainer is not None:
+            for known in (self._trainer.training, self._trainer.validation):
+                if known is not None:
+                    refuse_known(source, known)
+        return source
+
+    def _tested(self, source: Source | None) -> SummarySet:
+        """Return the summaries of simulations for a test, or those that F is estimated from."""
+        if source is None:
+            return self.summary_set()
+        return self._set_of(self._network.summariser, source)
+
+    def _other_source(
+        self, fiducial: Any, derivative: Any, external: Any, prefix: str = ""
+    ) -> Source:
+        given = fiducial, derivative, external
+        source = array_source(*given, self.statistics.n_external, self.settings, prefix)
         return source.limited(comfortable_chunk(self.model))
 
     def _new_run(self, **given: Any) -> Run:
@@ -1280,9 +1340,7 @@ def _data(*given: Any) -> dict[str, Any]:
 
 
 def _test_simulations(test: Any) -> tuple[Any, Any, Any]:
-    """Return fiducial, derivative and external simulations, None where they are not given."""
-    if test is None:
-        return None, None, None
+    """Return fiducial and derivative simulations, and external summaries or None."""
     parts = checks.entries("test", test, "arrays")
     if len(parts) not in (2, 3):
         expected = "be (fiducial, derivative) or (fiducial, derivative, external)"

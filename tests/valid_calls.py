@@ -214,6 +214,7 @@ def training_calls(directory):
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
         "IMNN.fisher_flow": (imnn.fisher_flow, {}),
+        "IMNN.record_flow": (imnn.record_flow, {}),
         "IMNN.report": (imnn.report, {"test": tuple(fresh.values())}),
         "IMNN.summary_set": (imnn.summary_set, fresh),
         "IMNN.retrain_at_estimate": (imnn.retrain_at_estimate, moved),

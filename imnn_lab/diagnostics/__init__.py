@@ -22,6 +22,7 @@ from imnn_lab.diagnostics.epsilon import EpsilonAdvice, epsilon_advisor
 from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_fisher
 from imnn_lab.diagnostics.forecast import Forecast
 from imnn_lab.diagnostics.gap import InformationGap, information_gap
+from imnn_lab.diagnostics.layers import FisherFlow
 from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.other_codes import Transfer, transfer
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
@@ -42,6 +43,7 @@ __all__ = [
     "DerivativeReport",
     "Distances",
     "EpsilonAdvice",
+    "FisherFlow",
     "Forecast",
     "Gaussianity",
     "HonestFisher",

@@ -23,7 +23,7 @@ from imnn_lab.diagnostics.posteriors import (
     rejection_posteriors,
 )
 from imnn_lab.diagnostics.rank_band import RankBand, rank_band
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 
 CONFIDENCE = 0.98  # that all ranks of calibrated posteriors lie inside their bands
 SURE, LIKELY = 3.0, 1.5  # standard errors from which a bias or a width is named, the larger one
@@ -117,7 +117,7 @@ class Calibration:
         if self.is_calibrated.all():
             words = (
                 f"{self.method}: calibrated as far as {len(self)} posteriors can tell; the 68 % "
-                f"ellipse holds the truth in {self.coverage(0.68):.0%} of them."
+                f"ellipse holds the truth in {percent(self.coverage(0.68))} of them."
             )
             if len(self) < FEW:
                 return Verdict(Light.GREY, words, f"Take {FEW} pairs or more to be sure.")
@@ -157,7 +157,7 @@ class Calibration:
                 "each parameter is calibrated, all together are not: their correlation, or the "
                 "size of the ellipse, is wrong"
             )
-        faults.append(f"the 68 % ellipse holds the truth in {self.coverage(0.68):.0%}")
+        faults.append(f"the 68 % ellipse holds the truth in {percent(self.coverage(0.68))}")
         return faults
 
     def _in_words(self, i: int, finding: str) -> str:

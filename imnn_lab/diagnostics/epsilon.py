@@ -15,7 +15,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.diagnostics.pairs import refuse_other
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 from imnn_lab.inference import Draws, Target
 
 FEWEST, POINTS, MOST = 40, 14, 100_000  # draws within the smallest ε, values of ε, draws looked at
@@ -106,7 +106,7 @@ class EpsilonAdvice:
         shift, surplus = (float(np.abs(self.present_excess[i]).max()) for i in (0, 1))
         words += (
             f" At the present ε = {self.present:.3g} the mean is off by up to {shift:.2g} and the "
-            f"width by up to {surplus:.0%} of them."
+            f"width by up to {percent(surplus, 2)} of them."
         )
         if at_least.max() <= AMBER:
             return Verdict(Light.GREEN, words)

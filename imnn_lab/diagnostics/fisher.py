@@ -118,8 +118,11 @@ class HonestFisher:
 
     @property
     def errors(self) -> np.ndarray:
-        """Marginal errors, shape (n_params,), in the units of the parameters."""
-        return np.sqrt(np.diag(inverse(self.F)))
+        """Marginal errors, shape (n_params,), in the units of the parameters.
+
+        Those of `F`, or the end of the bracket where F is so degenerate that they lie outside.
+        """
+        return np.clip(np.sqrt(np.diag(inverse(self.F))), *self.error_brackets.T)
 
     @property
     def hartlap_factor(self) -> float:
@@ -487,10 +490,24 @@ def enough(summaries: SummarySet) -> None:
         if n < fewest:
             expected = f"hold at least {fewest} {name} simulations"
             raise ValueError(checks.wording("`summaries`", expected, n))
+    if not _is_independent(summaries.fiducial):
+        expected = "not be functions of one another"
+        remedy = "Leave one of two copies out."
+        received = "a singular covariance"
+        raise ValueError(checks.wording("`summaries`", expected, received, remedy))
     if not tells_apart(summaries):
         expected = "tell all parameters apart"
         remedy = "Check that they respond to every parameter, and are not functions of one another."
         raise ValueError(checks.wording("`summaries`", expected, "a singular F", remedy))
+
+
+def _is_independent(rows: np.ndarray) -> bool:
+    """Whether the covariance of rows (n, s) is regular, but for rounding."""
+    scatter = rows.std(axis=0)
+    if not (scatter > 0).all():
+        return False
+    white = (rows - rows.mean(axis=0)) / scatter
+    return bool(np.linalg.eigvalsh(white.T @ white / len(rows))[0] > SINGULAR)
 
 
 def tells_apart(summaries: SummarySet) -> bool:

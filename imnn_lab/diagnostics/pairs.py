@@ -48,6 +48,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.θ)
 
+    def __repr__(self) -> str:
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        return f"Pairs({len(self):,} of {', '.join(self.labels)}{failed})"
+
     @property
     def n_params(self) -> int:
         """Number of parameters."""

@@ -14,7 +14,7 @@ from scipy import stats
 
 from imnn_lab import checks
 from imnn_lab.diagnostics.pairs import Pairs, refuse_other
-from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 
 NEAR = 0.1  # difference of coverages that needs no widening
 
@@ -54,9 +54,9 @@ class Recalibration:
         """What this says, in words."""
         low, high = self.bracket
         words = (
-            f"The {self.mass:.0%} ellipse of F holds the truth in {self.before:.0%} of {self.n} "
-            f"simulations from the prior; with its axes times {self.factor:.2f} it holds it in "
-            f"{low:.1%} to {high:.1%}."
+            f"The {percent(self.mass)} ellipse of F holds the truth in {percent(self.before)} of "
+            f"{self.n} simulations from the prior; with its axes times {self.factor:.2f} it holds "
+            f"it in {percent(low)} to {percent(high)}."
         )
         remedy = (
             "This holds on average over the prior, for the ellipse of this mass. It does not move "

@@ -31,6 +31,11 @@ class Draws:
     failed_parameters: np.ndarray
     failure: str | None = None
 
+    def __repr__(self) -> str:
+        n, n_params = self.parameters.shape
+        failed = f", {self.num_failed:,} failed" if self.num_failed else ""
+        return f"Draws({n:,} of {n_params} parameters{failed})"
+
     @property
     def num_failed(self) -> int:
         """Number of simulations that failed."""

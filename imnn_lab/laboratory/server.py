@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import signal
 import socket
@@ -72,6 +73,8 @@ def serve(options: argparse.Namespace) -> int:
     int
         The exit status of the process.
     """
+    # A fit that takes all processors leaves pages none; TensorFlow reads this where it is imported.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     from imnn_lab.laboratory.page import laboratory_page
 
     pool = shared_pool()

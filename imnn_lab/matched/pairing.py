@@ -121,6 +121,8 @@ def check(
     n: int = 50,
     seed: int = 0,
     executor: Executor | None = None,
+    *,
+    max_failed: float = 0.5,
 ) -> Pairing:
     """Return how well a simulator pairs simulations of one seed, from 2 n n_params of them.
 
@@ -139,13 +141,15 @@ def check(
         Determines the seeds of the pairs.
     executor : concurrent.futures.Executor, optional
         As for `campaign.training_set`.
+    max_failed : float
+        Largest tolerated fraction of failures.
 
     Raises
     ------
     TypeError, ValueError
         If an argument cannot be used.
     SimulationError
-        If more than half of the simulations fail, or fewer than 12 pairs are left.
+        If more than `max_failed` of the simulations fail, or fewer than 12 pairs are left.
     """
     checks.function("simulator", simulator, "parameters (1, n_params) and a seed to a simulation")
     centre = np.atleast_1d(checks.real_array("θ_fid", θ_fid))
@@ -155,12 +159,13 @@ def check(
         raise ValueError(checks.wording("`δθ`", "be positive", width.tolist()))
     n = checks.integer("n", n, FEWEST, maximum=10**6)
     seed = checks.integer("seed", seed, 0, maximum=checks.LARGEST_SEED)
+    max_failed = checks.fraction("max_failed", max_failed)
     steps = 0.5 * np.diag(width)
     parameters = np.concatenate([centre - steps, centre + steps])
     batches = [Batch(parameters, np.full(len(parameters), one)) for one in spawn_seeds(seed, n)]
     whole = [
         np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves_of(batch.simulations)], 1)
-        for batch in simulate(simulator, batches, executor=executor)
+        for batch in simulate(simulator, batches, executor=executor, max_failed=max_failed)
         if batch.simulations is not None and batch.succeeded.all()
     ]
     if len(whole) < FEWEST:

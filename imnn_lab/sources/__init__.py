@@ -39,7 +39,7 @@ from imnn_lab.sources.streams import disk_source, streamed_source
 MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
-__all__ = ["Source", "array_source", "as_data", "as_source", "sources"]
+__all__ = ["Source", "array_source", "as_data", "as_source", "refuse_known", "sources"]
 
 
 def sources(
@@ -77,11 +77,11 @@ def sources(
     parts = external_parts(external)
     if fiducial is None and derivative is None and not is_needed:
         return None, None
-    source, seen = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
+    source = as_source(*training, settings, external=parts[:2], map_fn=map_fn)
     is_random = source.augmentation is not None
     if validation_fiducial is None and validation_derivative is None:
         if not is_random:
-            warn_of_mixed_numbers(seen)
+            warn_of_mixed_numbers(source.prints)
         return source, None
     if (parts[0] is None) != (parts[2] is None):
         raise ValueError(
@@ -89,13 +89,12 @@ def sources(
             f"Received {sum(part is not None for part in parts)} parts. Pass four parts: "
             f"({', '.join(NAMES)})."
         )
-    held_out, seen_as_well = as_source(
+    held_out = as_source(
         *validation, settings, is_validation=True, external=parts[2:], map_fn=map_fn
     )
-    for prints, others in zip(seen, seen_as_well, strict=True):
-        refuse_shared(prints, others, is_random)
+    refuse_known(held_out, source)
     if not is_random:
-        warn_of_mixed_numbers([*seen, *seen_as_well])
+        warn_of_mixed_numbers([*source.prints, *held_out.prints])
     return source, held_out
 
 
@@ -107,8 +106,8 @@ def as_source(
     is_validation: bool = False,
     external: tuple[Any, Any] = (None, None),
     map_fn: MapFunction | None = None,
-) -> tuple[Source, list[Fingerprints]]:
-    """Return a source of the simulations that a user passed, and their fingerprints.
+) -> Source:
+    """Return a source of the simulations that a user passed.
 
     Parameters
     ----------
@@ -164,7 +163,8 @@ def as_source(
         check_simulations(simulations, settings.n_summaries, summaries is not None)
         if settings.is_exact:
             warn_of_partly_constant(prints[1])
-    return source, simulations
+    source.prints = simulations
+    return source
 
 
 def as_data(
@@ -183,20 +183,30 @@ def as_data(
 
 
 def array_source(
-    fiducial: Any, derivative: Any, external: Any, n_external: int, settings: Settings
+    fiducial: Any,
+    derivative: Any,
+    external: Any,
+    n_external: int,
+    settings: Settings,
+    prefix: str = "",
 ) -> ArraySource:
-    """Return a source of arrays of any number of simulations after the checks of `as_source`."""
+    """Return a source of arrays of any number of simulations after the checks of `as_source`.
+
+    Messages name the arguments with a prefix.
+    """
     settings = replace(settings, check_shape=True)
-    of_fiducial, of_derivative = (replace(layout, is_open=True) for layout in _layouts(settings))
+    of_fiducial, of_derivative = (
+        replace(layout, is_open=True, name=prefix + layout.name) for layout in _layouts(settings)
+    )
     first = ArrayData(fiducial, of_fiducial, settings).checked()
     second = ArrayData(derivative, of_derivative, settings).checked()
     _check_numbers(first.layout, second.layout, settings)
-    check_derivatives("derivative", second.value, settings.is_exact)
-    warn_of_offsets("fiducial", first.value, settings.dtype)
+    check_derivatives(second.layout.name, second.value, settings.is_exact)
+    warn_of_offsets(first.layout.name, first.value, settings.dtype)
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
     check_width(summaries, n_external)
-    check_enough("fiducial", first.layout.counts[0], settings.n_summaries + n_external)
+    check_enough(first.layout.name, first.layout.counts[0], settings.n_summaries + n_external)
     prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
     for each, part in zip(prints, (first, second), strict=True):
         each.take_all(part.value)
@@ -205,9 +215,27 @@ def array_source(
     if settings.is_exact:
         warn_of_partly_constant(prints[1])
     warn_of_mixed_numbers(simulations)
-    return ArraySource(
+    source = ArraySource(
         first.value, second.value, settings.widths, settings.dtype, external=summaries
     )
+    source.prints = simulations
+    return source
+
+
+def refuse_known(source: Source, known: Source) -> None:
+    """Refuse a set that holds simulations of another, of training for example.
+
+    Parameters
+    ----------
+    source, known : Source
+
+    Raises
+    ------
+    ValueError
+        If there are more than chance explains; the message names some.
+    """
+    for prints, others in zip(known.prints, source.prints, strict=False):
+        refuse_shared(prints, others, known.augmentation is not None)
 
 
 def _external(

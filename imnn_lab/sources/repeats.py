@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -148,7 +148,7 @@ def warn_of_partly_constant(prints: Fingerprints) -> None:
     _warn_of_constant(prints, odd)
 
 
-def warn_of_mixed_numbers(simulations: list[Fingerprints]) -> None:
+def warn_of_mixed_numbers(simulations: Sequence[Fingerprints]) -> None:
     """Warn of sets of whole numbers beside sets of others, which are in other units or rounded."""
     whole = [each.layout.name for each in simulations if each.is_whole.all()]
     other = [each.layout.name for each in simulations if each.is_whole.mean() < 0.5]
@@ -204,7 +204,7 @@ def _warn_of_repeats(prints: Fingerprints, pairs: list[tuple[int, int]]) -> None
 
 
 def refuse_shared(training: Fingerprints, validation: Fingerprints, is_random: bool) -> None:
-    """Refuse simulations of validation that are simulations of training.
+    """Refuse simulations of validation, or of a test set, that are simulations of training.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def refuse_shared(training: Fingerprints, validation: Fingerprints, is_random: b
     received = f"{len(shared)} of {len(digests)} that are ({_listed(named, len(shared))})"
     remedy = (
         "A network has learnt the noise of its training, so that they would show more information "
-        "than there is. Make simulations for validation from other seeds, or leave it out."
+        "than there is. Make these from other seeds, or leave them out."
     )
     raise ValueError(checks.wording(f"`{validation.layout.name}`", expected, received, remedy))
 

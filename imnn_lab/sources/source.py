@@ -12,12 +12,15 @@ import copy
 import functools
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from imnn_lab.replicas import Replicas
+
+if TYPE_CHECKING:
+    from imnn_lab.sources.repeats import Fingerprints
 
 FIRST = np.int64(0)
 Function = Callable[[tf.Tensor], tf.Tensor]
@@ -161,9 +164,13 @@ class Source(abc.ABC):
         Exceptions of users' functions while simulations were read or made.
     replicas : Replicas
         What shares the simulations; if there are several, `feed` gives the rows of this process.
+    prints : sequence of Fingerprints
+        What tells its fiducial simulations from others, and its derivative ones unless exact;
+        empty if they are fresh.
     """
 
     is_fresh = False
+    prints: Sequence[Fingerprints] = ()
     replicas = Replicas()
     failures: Sequence[Exception] = ()
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from imnn_lab import IMNN, networks, problems
+from imnn_lab.figures import diagnostics as figures
+from imnn_lab.figures import draw
 
 PROBLEM = problems.gaussian()
 SETS = [x.astype("float32") for i in (1, 2) for x in PROBLEM.training_set(500, 500, i)]
@@ -38,6 +40,41 @@ def test_training_moves_it_from_where_it_began():
     after = imnn.fisher_flow()
     np.testing.assert_array_equal(after.before, flow.before)
     assert after.now[0] != after.before[0]
+
+
+def test_layers_inside_a_network_are_told_apart():
+    inside = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Dense(8, "tanh", name="first"), keras.layers.Dense(2)],
+        name="inside",
+    )
+    model = keras.Sequential([keras.Input((10,)), inside, keras.layers.Activation("tanh")])
+    imnn = made(model)  # with a whitening layer behind the whole
+    flow = imnn.fisher_flow()
+    assert "/inside/first" in "".join(f"/{name}" for name in flow.layers)
+    assert flow.layers[-1] == "whitening"
+    (data,) = imnn.model.inputs
+    outside = keras.Model(data, inside.layers[0](data))
+    at = [name.endswith("inside/first") for name in flow.layers].index(True)
+    alone = made(keras.Sequential([outside, keras.layers.Dense(2)]))
+    first = [name.endswith("/first") for name in alone.fisher_flow().layers].index(True)
+    assert alone.fisher_flow().now[first] == pytest.approx(flow.now[at], abs=1e-6)
+
+
+def test_it_is_followed_over_training(monkeypatch):
+    imnn = made(networks.dense((10,), 2, hidden=(8,), seed=1))
+    record = imnn.record_flow(every=5)
+    with pytest.raises(RuntimeError, match="Nothing is recorded yet"):
+        _ = record.flow
+    imnn.fit(20, callback=record, best=False)
+    flow = record.flow
+    assert (np.diff(flow.iterations) >= 5).all()
+    assert len(flow.iterations) >= 2
+    assert flow.log_det_F.shape == (len(flow.iterations), len(flow.layers))
+    np.testing.assert_array_equal(flow.now[np.isfinite(flow.now)].shape, (len(flow.layers),))
+    (axes,) = draw(figures.fisher_flow(flow)).axes
+    assert len(axes.get_lines()) >= len(flow.layers)
+    with pytest.raises(ValueError, match="every"):
+        imnn.record_flow(every=0)
 
 
 def test_wide_layers_are_left_out_and_copies_refused(tmp_path):

@@ -4,6 +4,7 @@ from imnn_lab.figures.diagnostics.calibration import calibration
 from imnn_lab.figures.diagnostics.fisher import (
     covariance_check,
     derivative_doctor,
+    fisher_flow,
     forecasts,
     gaussianity,
     honest_fisher,
@@ -14,6 +15,6 @@ from imnn_lab.figures.diagnostics.fisher import (
 from imnn_lab.figures.diagnostics.observation import epsilon, novelty
 
 __all__ = [
-    "calibration", "covariance_check", "derivative_doctor", "epsilon", "forecasts", "gaussianity",
-    "honest_fisher", "information_gap", "linearity", "novelty", "transfer",
+    "calibration", "covariance_check", "derivative_doctor", "epsilon", "fisher_flow", "forecasts",
+    "gaussianity", "honest_fisher", "information_gap", "linearity", "novelty", "transfer",
 ]  # fmt: skip

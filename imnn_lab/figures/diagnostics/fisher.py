@@ -10,6 +10,7 @@ from scipy import linalg
 from imnn_lab.diagnostics import (
     CovarianceCheck,
     DerivativeReport,
+    FisherFlow,
     Forecast,
     Gaussianity,
     HonestFisher,
@@ -115,6 +116,23 @@ def information_gap(report: InformationGap) -> Panels:
     best = report.most.errors / list(report.ratios.values())[-1]
     errors = {name: each.errors for name, each in report.found.items()}
     return _relative(errors, best, report.labels)
+
+
+def fisher_flow(flow: FisherFlow) -> Panels:
+    """Describe ln det F of a linear readout of each layer over training.
+
+    Parameters
+    ----------
+    flow : FisherFlow
+    """
+    shown = [i for i in range(len(flow.layers)) if np.isfinite(flow.log_det_F[:, i]).any()]
+    values = np.where(np.isfinite(flow.log_det_F), flow.log_det_F, np.nan)
+    curves = tuple(
+        Curve(k, flow.iterations.astype(float), values[:, i]) for k, i in enumerate(shown)
+    )
+    names = tuple(flow.layers[i] for i in shown)
+    panel = Panel(0, 0, "iteration", "ln det F of a linear readout", curves, names=names)
+    return Panels((panel,), size=(7.0, 3.5))
 
 
 def _by_name(

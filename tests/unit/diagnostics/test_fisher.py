@@ -256,6 +256,24 @@ def test_the_fewest_fiducial_simulations(n_summaries):
         honest_fisher(few, repetitions=100)
 
 
+def test_summaries_that_are_functions_of_one_another_are_refused():
+    given = known_summaries(300)
+    copies = [np.concatenate([x, x[..., :1] + 1], axis=-1) for x in (given.fiducial, given.slopes)]
+    with pytest.raises(ValueError, match="`summaries` must not be functions of one another"):
+        honest_fisher(summary_set(*copies))
+
+
+def test_errors_lie_in_their_brackets_where_F_is_degenerate():
+    """Two means that one summary all but confuses, from 30 simulations."""
+    rng = np.random.default_rng(2)
+    A = np.array([[1.0, 0.0], [1.0, 0.02]])
+    for _ in range(5):
+        slopes = A + 0.3 * rng.normal(size=(30, 2, 2))
+        found = honest_fisher(summary_set(rng.normal(size=(30, 2)), slopes), repetitions=100)
+        low, high = found.error_brackets.T
+        assert ((low <= found.errors) & (found.errors <= high)).all()
+
+
 def test_the_figure_is_drawn_on_paper_and_on_pages():
     described = figures.honest_fisher(honest_fisher(known_summaries(300)))
     (axes,) = draw(described, figure=Figure(layout="constrained")).axes
@@ -305,6 +323,19 @@ def test_a_set_that_was_trained_on_is_found_out(monkeypatch):
     assert claimed.det_bracket[0] > 70, "the control: the exact det F is 50"
     assert imnn.honest_fisher(test=TEST_SET).det_bracket[1] < 60
     assert imnn.honest_fisher(cross_fit=True).det_bracket[1] < claimed.det_bracket[0]
+
+
+@pytest.mark.parametrize("role", ["training", "validation"])
+def test_simulations_that_took_part_are_no_test(imnn, role):
+    data = gaussian_data()
+    known = data[:2] if role == "training" else data[2:]
+    for method in (imnn.honest_fisher, imnn.report):
+        with pytest.raises(ValueError, match="`test_fiducial` must hold no simulation of"):
+            method(test=known)
+    mixed = np.concatenate([TEST_SET[0][:400], known[0][:100]]), TEST_SET[1]
+    with pytest.raises(ValueError, match="seed 400 is seed 0 of"):
+        imnn.honest_fisher(mixed)
+    assert imnn.evaluate(*known).n_s == len(known[0])  # which is no test
 
 
 def test_what_cannot_be_cross_fitted_or_tested_is_refused(imnn):
