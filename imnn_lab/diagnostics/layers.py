@@ -14,7 +14,8 @@ class FisherFlow:
     Attributes
     ----------
     layers : tuple of str
-        Names, from the data on; a layer of a network inside is "network/layer".
+        Names, from the data on; a layer of a network inside is "network/layer". Those that reshape
+        or rescale are left out.
     widths : tuple of int
         Numbers of features.
     iterations : ndarray of int, shape (n,)
