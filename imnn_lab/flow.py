@@ -8,7 +8,7 @@ arXiv:2509.02407.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -84,13 +84,21 @@ def fisher_flow(
     return FisherFlow(tuple(names), tuple(widths), np.array(before), np.array(now))
 
 
-def _information(summariser: Summariser, source: Source, θ_fid: np.ndarray) -> float:
+def summary_set(summariser: Summariser, source: Source, θ_fid: np.ndarray) -> SummarySet:
+    """Return the summaries that a network makes of a source."""
     δθ = None if source.δθ is None else source.δθ.numpy()
-    features = SummarySet(*summariser.summaries(source), θ_fid, δθ, source.n_external)
+    fiducial, derivative = summariser.summaries(source)
+    is_stencil = source.is_present is not None
+    return SummarySet(fiducial, derivative, θ_fid, δθ, source.n_external, is_stencil)
+
+
+def _information(summariser: Summariser, source: Source, θ_fid: np.ndarray) -> float:
+    features = summary_set(summariser, source, θ_fid)
     given = features.fiducial, features.slopes, source.n_external, len(θ_fid)
     try:
-        found = cross_fitted(*given)
+        fiducial, slopes = cross_fitted(*given, is_present=features.is_present)
     except ValueError:  # no ridge tells the parameters apart
         return -np.inf
-    value = SummarySet(*found, θ_fid, None, source.n_external).statistics.log_det_F
+    kept = replace(features, fiducial=fiducial, derivative=slopes, δθ=None)
+    value = kept.statistics.log_det_F
     return value if np.isfinite(value) else -np.inf

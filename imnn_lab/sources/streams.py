@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
-from imnn_lab.sources.collection import Data, Sample, collect
+from imnn_lab.sources.collection import Data, collect
+from imnn_lab.sources.data.points import PointsLayout, sample_of
+from imnn_lab.sources.differences import Differences
 from imnn_lab.sources.repeats import Fingerprints
 from imnn_lab.sources.source import Augment, Feed, Rows, Source, State, Step
 
@@ -107,6 +109,8 @@ class StreamedSource(Source):
     ----------
     parts : tuple of Data or DiskStore
         The fiducial simulations and the derivative ones.
+    differences : Differences
+        What the derivative ones are.
     sample : array, shape (n,) + input_shape
         The first fiducial simulations, to fit layers to.
     settings : Settings
@@ -118,17 +122,22 @@ class StreamedSource(Source):
     def __init__(
         self,
         parts: tuple[Data | DiskStore, Data | DiskStore],
+        differences: Differences,
         sample: np.ndarray,
         settings: Settings,
         external: np.ndarray | None = None,
         augmentation: Augment | None = None,
     ) -> None:
-        n_s, n_d = (part.layout.counts[0] for part in parts)
         super().__init__(
-            n_s, n_d, settings.n_params, settings.input_shape, settings.widths, settings.dtype,
+            parts[0].layout.counts[0], differences, settings.input_shape, settings.dtype,
             settings.at_once, external, augmentation,
         )  # fmt: skip
-        self._parts, self._sample = parts, sample
+        self._parts = [
+            (part, offset + start)
+            for whole, offset in zip(parts, (0, self.n_s), strict=True)
+            for part, start in whole.parts
+        ]
+        self._sample = sample
         self._streams: dict[int, list[Stream]] = {}
         self.failures: list[Exception] = []
         if not self._is_given:
@@ -144,11 +153,7 @@ class StreamedSource(Source):
         """Return the pass of an iteration."""
         if self.at_once not in self._streams:
             with tf.init_scope():
-                offsets = (0, self.n_s)
-                self._streams[self.at_once] = [
-                    self._stream(part, offset)
-                    for part, offset in zip(self._parts, offsets, strict=True)
-                ]
+                self._streams[self.at_once] = [self._stream(*part) for part in self._parts]
         streams = self._streams[self.at_once]
         return StreamFeed(streams, lambda rows: self._augment(rows, step))
 
@@ -167,6 +172,7 @@ class StreamedSource(Source):
 
 def streamed_source(
     parts: tuple[Data, Data],
+    differences: Differences,
     prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
@@ -175,19 +181,20 @@ def streamed_source(
     """Check every simulation once, and return a source that reads them anew in every pass."""
     sizes = (parts[0].layout.size, SAMPLE_PAIRS)
     first, pairs = (
-        Sample(part.layout, settings, SAMPLE_VALUES, size)
+        sample_of(part.layout, settings, SAMPLE_VALUES, size)
         for part, size in zip(parts, sizes, strict=True)
     )
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
         collect(part.simulations(), part.layout, settings, seen)
-    check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    check_derivatives(parts[1].layout, pairs.array, settings.is_exact)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
-    return StreamedSource(parts, first.array, settings, external, augmentation)
+    return StreamedSource(parts, differences, first.array, settings, external, augmentation)
 
 
 def disk_source(
     parts: tuple[Data, Data],
+    differences: Differences,
     prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
@@ -197,14 +204,12 @@ def disk_source(
     fiducial = DiskStore(parts[0], prints[0], settings)
     file = fiducial.file if settings.is_exact else None
     derivative = DiskStore(parts[1], prints[1], settings, file)
-    layout, inner = derivative.layout, derivative.layout.counts[1:]
-    pairs = derivative.file.read(0, min(layout.counts[0], SAMPLE_PAIRS) * math.prod(inner))
-    pairs = pairs.reshape(-1, *inner, *settings.input_shape)
-    check_derivatives(layout.name, pairs, settings.is_exact)
+    check_derivatives(derivative.layout, derivative.sample(SAMPLE_PAIRS), settings.is_exact)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
     warn_of_offsets(fiducial.layout.name, sample, settings.dtype)
-    return StreamedSource((fiducial, derivative), sample, settings, external, augmentation)
+    stores = fiducial, derivative
+    return StreamedSource(stores, differences, sample, settings, external, augmentation)
 
 
 class DiskFile(NamedTuple):
@@ -258,6 +263,20 @@ class DiskStore:
         prints.sink = values
         collect(data.simulations(), self.layout, settings, prints)
         values.flush()
+
+    @property
+    def parts(self) -> tuple[tuple[DiskStore, int], ...]:
+        """What the data are made of, each with the position where it begins: themselves."""
+        return ((self, 0),)
+
+    def sample(self, most: int) -> np.ndarray:
+        """Return the simulations of the first seeds."""
+        if isinstance(self.layout, PointsLayout):
+            starts = [(point.start, min(point.n, most)) for point in self.layout.points]
+            return np.concatenate([self.file.read(start, start + n) for start, n in starts])
+        n, *inner = self.layout.counts
+        some = self.file.read(0, min(n, most) * math.prod(inner))
+        return some.reshape(-1, *inner, *self.file.input_shape)
 
     def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
         """Return a dataset of chunks (simulations, positions), which nothing can fail to read.
