@@ -328,7 +328,7 @@ def highest_order(offsets: Sequence[float]) -> tuple[float, ...]:
     V = np.vander(np.array(offsets) / scale, increasing=True).T
     w = np.linalg.solve(V, np.eye(len(offsets))[1])
     w = np.where(np.abs(w) > EQUAL * np.abs(w).max(), w, 0.0)
-    shortest = (float(f"{x:.12g}") for x in w / scale)
+    shortest = (float(f"{x:.14g}") for x in w / scale)
     return tuple(shortest)
 
 

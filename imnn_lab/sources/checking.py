@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.matched.pairing import pairing, warn_of_pairing
+from imnn_lab.matched.pairing import FIDUCIAL_SIDES, pairing, warn_of_pairing
 from imnn_lab.sources.collection import Layout
 from imnn_lab.sources.data.points import PointsLayout
+from imnn_lab.stencils import in_words
 
 WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
 ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a warning
@@ -51,7 +52,8 @@ def warn_of_unmatched_points(layout: PointsLayout, points: Sequence[np.ndarray])
         j = first.setdefault(point.parameter, k)
         if j != k:
             pair = np.stack([points[j], points[k]], axis=1)[:, :, None]
-            warn_of_unmatched_seeds(f"{point.name} and {layout.points[j].at}", pair)
+            where = f"at {in_words(layout.points[j].offset)} and {in_words(point.offset)}"
+            warn_of_unmatched_seeds(f"{layout.name} of {point.name}", pair, where=where)
 
 
 def check_tangents(name: str, derivative: np.ndarray) -> None:
@@ -67,7 +69,9 @@ def check_tangents(name: str, derivative: np.ndarray) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, received, remedy))
 
 
-def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200) -> None:
+def warn_of_unmatched_seeds(
+    name: str, derivative: np.ndarray, sample: int = 200, where: str = FIDUCIAL_SIDES
+) -> None:
     """Warn when simulations below and above are unmatched, all of them or in part.
 
     Parameters
@@ -78,11 +82,13 @@ def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200
         All or the first.
     sample : int
         How many of them, at most, are compared: some from everywhere.
+    where : str
+        Where the two sides are.
     """
     n = len(derivative)
     if n >= 20:
         rows = np.unique(np.linspace(0, n - 1, min(n, sample)).astype(int))
-        warn_of_pairing(f"`{name}`", pairing(derivative[rows]))
+        warn_of_pairing(f"`{name}`", pairing(derivative[rows]), where)
 
 
 def warn_of_offsets(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,12 +134,7 @@ class StreamedSource(Source):
             parts[0].layout.counts[0], differences, settings.input_shape, settings.dtype,
             settings.at_once, external, augmentation,
         )  # fmt: skip
-        self._parts = [
-            (part, offset + start)
-            for whole, offset in zip(parts, (0, self.n_s), strict=True)
-            for part, start in whole.parts
-        ]
-        self._sample = sample
+        self._parts, self._sample = parts, sample
         self._streams: dict[int, list[Stream]] = {}
         self.failures: list[Exception] = []
         if not self._is_given:
@@ -153,16 +150,24 @@ class StreamedSource(Source):
         """Return the pass of an iteration."""
         if self.at_once not in self._streams:
             with tf.init_scope():
-                self._streams[self.at_once] = [self._stream(*part) for part in self._parts]
+                offsets = (0, self.n_s)
+                self._streams[self.at_once] = [
+                    self._stream(part, offset)
+                    for part, offset in zip(self._parts, offsets, strict=True)
+                ]
         streams = self._streams[self.at_once]
         return StreamFeed(streams, lambda rows: self._augment(rows, step))
 
-    def _stream(self, part: Data | DiskStore, offset: int) -> Stream:
-        def number(x: tf.Tensor, positions: tf.Tensor, *tangents: tf.Tensor) -> tuple[Any, ...]:
-            return x, tf.cast(positions + offset, tf.int32), *tangents
+    def _stream(self, whole: Data | DiskStore, offset: int) -> Stream:
+        def numbered(part: Data | DiskStore, start: int) -> tf.data.Dataset:
+            def number(x: tf.Tensor, positions: tf.Tensor, *tangents: tf.Tensor) -> tuple[Any, ...]:
+                return x, tf.cast(positions + offset + start, tf.int32), *tangents
 
-        rows = part.stream(self.at_once, self.failures).map(number)
-        return Stream(rows, math.ceil(part.layout.size / self.at_once))
+            return part.stream(self.at_once, self.failures).map(number)
+
+        chunks = sum(math.ceil(part.layout.size / self.at_once) for part, _ in whole.parts)
+        rows = functools.reduce(tf.data.Dataset.concatenate, starmap(numbered, whole.parts))
+        return Stream(rows, chunks)
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations: the first ones."""

@@ -23,13 +23,18 @@ Make = Callable[[Any, Layout], Data]
 
 
 class Point(NamedTuple):
-    """One point of a stencil: its parameter, its offset, where its rows begin, and their seeds."""
+    """One point of a stencil: parameter and name, offset, where its rows begin, their seeds."""
 
     parameter: int
     name: str
-    at: str
+    offset: float
     start: int
     labels: np.ndarray
+
+    @property
+    def at(self) -> str:
+        """Where it is, in words."""
+        return f"{self.name} at {in_words(self.offset)}"
 
     @property
     def n(self) -> int:
@@ -88,7 +93,7 @@ class PointsLayout(Layout):
         for point, values in zip(self.points, self.by_point(digests), strict=True):
             by_parameter.setdefault(point.parameter, []).append(values)
         return [
-            next(point.at for point in self.points if point.parameter == α).rpartition(" at ")[0]
+            next(point.name for point in self.points if point.parameter == α)
             for α, values in by_parameter.items()
             if all((x == values[0]).all() for x in values)
         ]
@@ -204,13 +209,13 @@ def points_data(
     points, parts, start = [], [], 0
     for α, (stencil, seeds) in enumerate(zip(stencils.stencils, labels, strict=True)):
         for offset, value in zip(stencil.offsets, stencil.simulations, strict=True):
-            at = f"{stencils.names[α]} at {in_words(offset)}"
-            layout = PointLayout(f"{name} of {at}", (len(seeds),))
+            point = Point(α, stencils.names[α], offset, start, seeds)
+            layout = PointLayout(f"{name} of {point.at}", (len(seeds),))
             if isinstance(value, str):
                 parts.append(_of_fiducial(*fiducial, seeds, layout, make))
             else:
                 parts.append(make(selected(value, seeds), layout))
-            points.append(Point(α, f"`{layout.name}`", at, start, seeds))
+            points.append(point)
             start += len(seeds)
     differences = Points([stencil.weights for stencil in stencils.stencils], labels)
     whole = PointsLayout(name, (start,), points=tuple(points))
