@@ -505,7 +505,6 @@ def test_what_needs_pairs_says_so(imnn):
             {"validation_derivative": np.zeros((20, 2, 4, N_VALUES))},
             "`validation_derivative` must hold Stencils",
         ),
-        ({"strategy": "two"}, "strategy"),
     ],
 )
 def test_arguments_that_do_not_fit_stencils_are_refused(training, change, message):
