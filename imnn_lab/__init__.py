@@ -13,6 +13,7 @@ To train:
 - `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
 - `networks`: dense, deep_set, convolutional, for different kinds of data
 - `TFRecords`: writes simulations to files
+- `Stencils`, `Stencil`: derivatives from the points that they were simulated at
 - `campaign`: training_set, matched simulations from any simulator on any cluster
 - `matched`: random draws that stay paired when parameters move; a check of any simulator
 - `problems`: toy problems with exact answers, and the flow of the Nile
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from imnn_lab.regularisation import Regularisation
     from imnn_lab.results import FisherStatistics
     from imnn_lab.sources.tfrecord_writer import TFRecords
+    from imnn_lab.stencils import Stencil, Stencils
     from imnn_lab.training.run import Run
 
 __version__ = "0.1.0"
@@ -76,6 +78,8 @@ __all__ = [
     "History",
     "Regularisation",
     "Run",
+    "Stencil",
+    "Stencils",
     "TFRecords",
     "__version__",
     "campaign",
@@ -95,6 +99,8 @@ _PLACES = {
     "History": ("imnn_lab.history", "History"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
     "Run": ("imnn_lab.training.run", "Run"),
+    "Stencil": ("imnn_lab.stencils", "Stencil"),
+    "Stencils": ("imnn_lab.stencils", "Stencils"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),

@@ -84,7 +84,10 @@ class Summariser:
 
     def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source."""
-        return fisher_statistics(*self.summaries(source), source.δθ, source.n_external)
+        fiducial, derivative = self.summaries(source)
+        return fisher_statistics(
+            fiducial, derivative, source.δθ, source.n_external, source.is_present
+        )
 
     def summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Return the summaries of a source as `split` does, external ones first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -99,16 +100,19 @@ class Layers:
         if weights is None:
             weights = [variable.numpy() for variable in self._model.variables]
         values = {id(v.value): x for v, x in zip(self._model.variables, weights, strict=True)}
-        source, δθ = self._source, self._source.δθ
-        fiducial, derivative = self._summariser.with_weights(values).summaries(source)
-        known = (self._θ_fid, None if δθ is None else δθ.numpy(), source.n_external)
+        source = self._source
+        whole = summary_set(self._summariser.with_weights(values), source, self._θ_fid)
         found, start = [], source.n_external
         for width in self.widths:
             if width > MOST_FEATURES:
                 found.append(np.nan)
                 continue
             columns = [*range(source.n_external), *range(start, start + width)]
-            features = SummarySet(fiducial[..., columns], derivative[..., columns], *known)
+            features = replace(
+                whole,
+                fiducial=whole.fiducial[:, columns],
+                derivative=whole.derivative[..., columns],
+            )
             found.append(self._information(start, features))
             start += width
         return np.array(found)
@@ -149,13 +153,21 @@ def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
             yield part.name, call.outputs[0]
 
 
+def summary_set(summariser: Summariser, source: Source, θ_fid: np.ndarray) -> SummarySet:
+    """Return the summaries that a network makes of a source."""
+    δθ = None if source.δθ is None else source.δθ.numpy()
+    fiducial, derivative = summariser.summaries(source)
+    is_stencil = source.is_present is not None
+    return SummarySet(fiducial, derivative, θ_fid, δθ, source.n_external, is_stencil)
+
+
 def _information(features: SummarySet) -> float:
     """Return ln det F of a linear readout of features, solved on one half of the seeds."""
     given = features.fiducial, features.slopes, features.n_external, features.n_params
     try:
-        found = cross_fitted(*given)
+        fiducial, slopes = cross_fitted(*given, is_present=features.is_present)
     except ValueError:  # no ridge tells the parameters apart
         return -np.inf
-    whole = SummarySet(*found, features.θ_fid, None, features.n_external)
-    value = whole.statistics.log_det_F
+    kept = replace(features, fiducial=fiducial, derivative=slopes, δθ=None)
+    value = kept.statistics.log_det_F
     return value if np.isfinite(value) else -np.inf

@@ -24,7 +24,7 @@ from imnn_lab.diagnostics import (
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
-from imnn_lab.flow import FlowRecord, Layers, checked_every
+from imnn_lab.flow import FlowRecord, Layers, checked_every, summary_set
 from imnn_lab.history import History
 from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import cross_fitting, last_layer, setup
@@ -35,10 +35,11 @@ from imnn_lab.progress import announce
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
-from imnn_lab.sources import Source, array_source, refuse_known, sources
+from imnn_lab.sources import Source, array_source, refuse_known, smallest_count, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.source import ArraySource
+from imnn_lab.stencils import Stencils
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
@@ -66,8 +67,9 @@ class IMNN:
     ----------
     n_s : int
         Number of fiducial simulations, which give the covariance of the summaries.
-    n_d : int
-        Number of derivative simulations, which give the derivative of their mean.
+    n_d : int or None
+        Number of derivative simulations, which give the derivative of their mean. None is the
+        smallest number of those of `Stencils`, the only kind that needs none.
     n_params : int
         Number of parameters.
     n_summaries : int
@@ -76,7 +78,7 @@ class IMNN:
         Fiducial parameters, in the units of the parameters.
     δθ : array-like, shape (n_params,), or None
         Full width of the central difference: derivative simulations are at θ_fid ± δθ/2. None
-        if the derivatives of the simulations are exact.
+        if the derivatives of the simulations are exact, or `derivative` holds stencils.
     input_shape : tuple of int
         Shape of one simulation.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
@@ -88,7 +90,8 @@ class IMNN:
         row made from the same seed. A callable ``derivative(seed, derivative, parameter)`` yields
         (simulation, (seed, derivative, parameter)), as do the elements of a dataset. With δθ=None
         they are ∂d/∂θ of the first n_d fiducial simulations, (n_d, n_params) + input_shape,
-        labelled (seed, parameter).
+        labelled (seed, parameter). `Stencils` hold simulations at other points, and may have other
+        numbers of them for each parameter.
     validation_fiducial, validation_derivative : the same, or None
         The same for validation: arrays of any length; other kinds hold n_s and n_d simulations, or
         `validation_n_s` and `validation_n_d`. Without them the best weights are those with the
@@ -203,7 +206,7 @@ class IMNN:
     def __init__(
         self,
         n_s: int,
-        n_d: int,
+        n_d: int | None,
         n_params: int,
         n_summaries: int,
         θ_fid: Any,
@@ -238,12 +241,16 @@ class IMNN:
         overwrite: bool = False,
         strategy: Any = None,
     ) -> None:
+        stencils = None
+        if isinstance(derivative, Stencils):
+            n_d = smallest_count(derivative, fiducial, checks.optional_integer("n_d", n_d, 2))
+            stencils = derivative.description
         settings = Settings.checked(
             n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
             input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
-            has_external=external is not None,
+            has_external=external is not None, stencils=stencils,
             is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
         )  # fmt: skip
         replicas = Replicas.checked(strategy)
@@ -257,6 +264,8 @@ class IMNN:
         self._overwrites = checks.boolean("overwrite", overwrite)
         weights_file = _weights_file(path, weights)
         archive = Archive.read(path) if loads and path is not None else None
+        if archive is not None and derivative is None and settings.δθ is None:
+            settings = replace(settings, stencils=archive.settings.stencils)
         if path is not None and saves and replicas.is_chief:
             fingerprint = archive.fingerprint if archive else "a new network"
             check_directory(path, fingerprint, self._overwrites)
@@ -324,7 +333,7 @@ class IMNN:
             )
             if archive is None:
                 self._trainer.recompute()
-                warn_of_wide_differences(self.F, self.δθ)
+                warn_of_wide_differences(self.F, self.settings.steps)
 
     def _prepared(
         self,
@@ -583,7 +592,7 @@ class IMNN:
 
     @property
     def δθ(self) -> np.ndarray | None:
-        """Full width of the central difference, shape (n_params,); None for exact derivatives."""
+        """Full width of the central difference, (n_params,); None for other derivatives."""
         return self.settings.widths
 
     @property
@@ -629,7 +638,7 @@ class IMNN:
         fiducial : array, shape (n_s,) + input_shape
             As the network takes them: `map_fn` is not applied.
         derivative : array, shape (n_d, 2, n_params) + input_shape
-            Or (n_d, n_params) + input_shape for exact derivatives.
+            Or (n_d, n_params) + input_shape for exact derivatives, or `Stencils` of arrays.
         external : tuple of arrays, optional
             External summaries of both, shapes (n_s, n_external) and (n_d, 2, n_params, n_external).
 
@@ -681,10 +690,12 @@ class IMNN:
         given = fiducial, derivative, external
         if any(part is not None for part in given):
             return self._set_of(self._network.summariser, self._other_source(*given))
-        if self._network.summaries is None:
+        summaries = self._network.summaries
+        if summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
+        is_stencil = self.settings.stencils is not None
         n_external = self.statistics.n_external
-        return SummarySet(*self._network.summaries, self.θ_fid, self.δθ, n_external)
+        return SummarySet(*summaries, self.θ_fid, self.δθ, n_external, is_stencil)
 
     def novelty(self, data: Any, external: Any = None) -> Novelty:
         """Tell whether observations are like the simulations that F is estimated from.
@@ -853,7 +864,8 @@ class IMNN:
         """
         self._refuse_while_fitting("retrain it elsewhere")
         if self.δθ is None or self.statistics.n_external:
-            received = "exact derivatives" if self.δθ is None else "external summaries"
+            without = "exact derivatives" if self.settings.is_exact else "stencils"
+            received = without if self.δθ is None else "external summaries"
             expected = "be trained with simulations at θ_fid ± δθ/2 alone"
             raise ValueError(checks.wording("An IMNN that is retrained", expected, received))
         if self.get_estimate(observation).ndim != 1:
@@ -1207,7 +1219,7 @@ class IMNN:
         if place is not None and (place / STATE).is_file():
             return type(self).load(place, **data, map_fn=preprocess)
         kept = asdict(self.settings)
-        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed"):
+        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed", "stencils"):
             del kept[name]
         kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
         model = unpacked_network(packed_network(self.model))
@@ -1235,10 +1247,11 @@ class IMNN:
             )
         features = self._set_of(summariser, source)
         widths = last_layer.groups(self.model)
-        found = cross_fitted(
-            features.fiducial, features.slopes, source.n_external, layer.units, widths
-        )
-        return SummarySet(*found, self.θ_fid, None, source.n_external)
+        fiducial, slopes = cross_fitted(
+            features.fiducial, features.slopes, source.n_external, layer.units, widths,
+            features.is_present,
+        )  # fmt: skip
+        return replace(features, fiducial=fiducial, derivative=slopes, δθ=None)
 
     def _before_last(self) -> Summariser | None:
         """Return what computes the features of a linear last layer, None without one."""
@@ -1246,7 +1259,7 @@ class IMNN:
         return None if before is None else Summariser(before, self.settings.dtype)
 
     def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
-        return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
+        return summary_set(summariser, source, self.θ_fid)
 
     def _test_source(self, test: Any) -> Source | None:
         """Return simulations for a test, which must be in neither training nor validation."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.stencils import Description, checked_description
 
 DTYPES = ("float32", "float64")
 ITYPES = ("int32", "int64")
@@ -42,6 +43,7 @@ class Settings:
     cache: str | None = "auto"
     simulation_seed: int = 0
     is_preprocessed: bool = False
+    stencils: Description | None = None
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -64,7 +66,10 @@ class Settings:
             for name in ("validation_n_s", "validation_n_d")
         }
         clean |= {name: checks.boolean(name, given[name]) for name in FLAGS}
-        if given["δθ"] is None:
+        stencils = given.get("stencils")
+        if stencils is not None:
+            _check_stencils(stencils, n_params, given["δθ"])
+        elif given["δθ"] is None:
             _check_counts_of_exact("", clean["n_s"], clean["n_d"])
             n_s, n_d = (clean[f"validation_{name}"] or clean[name] for name in ("n_s", "n_d"))
             _check_counts_of_exact("validation_", n_s, n_d)
@@ -80,17 +85,26 @@ class Settings:
             cache=_cache(given.get("cache", "auto")),
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
+            stencils=stencils,
         )
 
     @property
     def is_exact(self) -> bool:
-        """Whether the derivatives of the simulations are exact: δθ is None."""
-        return self.δθ is None
+        """Whether the derivatives of the simulations are exact: neither δθ nor stencils."""
+        return self.δθ is None and self.stencils is None
 
     @property
     def widths(self) -> np.ndarray | None:
-        """δθ as an array, shape (n_params,); None if derivatives are exact."""
+        """δθ as an array, shape (n_params,); None if derivatives are exact or those of stencils."""
         return None if self.δθ is None else np.array(self.δθ)
+
+    @property
+    def steps(self) -> np.ndarray | None:
+        """δθ, or the mean distance of neighbouring points; None if derivatives are exact."""
+        if self.stencils is None:
+            return self.widths
+        each = (offsets for _, offsets, _ in self.stencils)
+        return np.array([(offsets[-1] - offsets[0]) / (len(offsets) - 1) for offsets in each])
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
@@ -110,6 +124,7 @@ class Settings:
             "itype": as_dtype("itype", checks.text("itype", values["itype"]), ITYPES),
             "seed": checks.seed_or_none("seed", values["seed"]),
             "cache": _cache(values.get("cache", "auto")),
+            "stencils": checked_description(values.get("stencils"), n_params),
         }
         for name in ("n_s", "n_d", "n_summaries"):
             checks.integer(name, values[name], 1)
@@ -123,6 +138,18 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
         return asdict(self)
+
+
+def _check_stencils(stencils: Description, n_params: int, δθ: Any) -> None:
+    if len(stencils) != n_params:
+        expected = f"hold a stencil for each of n_params = {n_params} parameters"
+        names = ", ".join(name for name, *_ in stencils)
+        received = f"{len(stencils)} ({names})" if names.strip(", ") else str(len(stencils))
+        raise ValueError(checks.wording("`derivative`", expected, received))
+    if δθ is not None:
+        expected = "be None if `derivative` holds Stencils"
+        remedy = "The points of stencils have offsets of their own."
+        raise ValueError(checks.wording("`δθ`", expected, checks.describe(δθ), remedy))
 
 
 def _any_seed() -> int:

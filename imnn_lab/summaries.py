@@ -1,8 +1,8 @@
 """Simulations through the network: summaries and their moments.
 
-Layers that draw random numbers (Dropout) draw the same for the two simulations of a pair, and
-`BatchNormalization` takes its statistics over the fiducial part of the batch, so that the summary
-is one function of the data for all simulations of an iteration.
+Layers that draw random numbers (Dropout) draw the same for all simulations that a derivative is
+taken from, and `BatchNormalization` takes its statistics over the fiducial part of the batch, so
+that the summary is one function of the data for all simulations of an iteration.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ class Compressor:
 
     def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source for the weights as they are."""
-        return fisher_statistics(*self.all_summaries(source), source.δθ, source.n_external)
+        fiducial, derivative = self.all_summaries(source)
+        return fisher_statistics(
+            fiducial, derivative, source.δθ, source.n_external, source.is_present
+        )
 
     def all_summaries(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Return all summaries of a source as `split` does, external ones first."""
@@ -105,15 +108,14 @@ class Compressor:
         return tf.concat([self.compress(rows, training) for rows in feed.pieces], 0)
 
     def _paired_summaries(self, source: Source, feed: Feed) -> tf.Tensor:
-        """Return the summaries of all rows, with the same random numbers for both of each pair.
+        """Return the summaries of all rows, with the same random numbers for those of one seed.
 
         Statistics of a batch need the fiducial simulations beside each side.
         """
         (rows,) = feed.pieces
-        n_s, one = source.n_s, source.input_shape
+        n_s, chosen = source.n_s, source.differences.sides()
         fiducial, derivative = tf.split(rows.simulations, [n_s, -1])
-        pairs = tf.unstack(tf.reshape(derivative, (source.n_d, 2, source.n_params, *one)), axis=1)
-        sides = [tf.reshape(side, (-1, *one)) for side in pairs]
+        sides = [tf.gather(derivative, side) for side in chosen]
         first = [] if self.batch_normalisations else [self.network(fiducial, training=True)]
         states = [tf.identity(seed.value) for seed in self.seeds]
         summaries = []
@@ -126,9 +128,8 @@ class Compressor:
         if not first:
             first = [summaries[0][:n_s]]
             summaries = [x[n_s:] for x in summaries]
-        width = first[0].shape[-1]
-        each = [tf.reshape(x, (source.n_d, source.n_params, width)) for x in summaries]
-        return tf.concat([*first, tf.reshape(tf.stack(each, axis=1), (-1, width))], 0)
+        places = np.unique(chosen, return_index=True)[1]  # where each row is for the first time
+        return tf.concat([*first, tf.gather(tf.concat(summaries, 0), places)], 0)
 
     def _summaries_in_parts(self, source: Source, feed: Feed, training: bool) -> tf.Tensor:
         parts = []
@@ -211,17 +212,17 @@ def with_external(
 def split(source: Source, summaries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Split summaries (size, s) of all rows: (n_s, s) and (n_d, 2, n_params, s).
 
-    For exact derivatives the second is (n_d, n_params, s).
+    For exact derivatives the second is (n_d, n_params, s), and of stencils it is the derivatives
+    (n_rows, n_params, s) of each seed in float64, NaN where a parameter has no simulations of it.
     """
-    sides = () if source.is_exact else (2,)
-    shape = (source.n_d, *sides, source.n_params, summaries.shape[-1])
     fiducial, derivative = tf.split(summaries, [source.n_s, -1])
-    return fiducial, tf.reshape(derivative, shape)
+    return fiducial, source.differences.derivative(derivative)
 
 
 def moments_of(source: Source, summaries: tf.Tensor) -> Moments:
     """Return the moments of the external summaries and those of the network (size, s)."""
-    return moments(*split(source, with_external(source, summaries)), source.δθ)
+    sets = split(source, with_external(source, summaries))
+    return moments(*sets, source.δθ, source.is_present)
 
 
 def comfortable_chunk(model: keras.Model) -> int | None:

@@ -186,7 +186,7 @@ def training_calls(directory):
     """Return those of networks, their training, and the pages that show them."""
     from makers import gaussian_data, small_imnn, small_network
 
-    from imnn_lab import IMNN, TFRecords, dashboards, networks, problems
+    from imnn_lab import IMNN, Stencil, Stencils, TFRecords, dashboards, networks, problems
     from imnn_lab.dashboards.page import page
     from imnn_lab.widgets import TrainingWidget
 
@@ -201,6 +201,10 @@ def training_calls(directory):
     fresh = dict(zip(NAMES[:2], gaussian_data(SIZE, SIZE, 7)[:2], strict=True))
     few = {"fiducial": data["fiducial"][:3], "derivative": data["derivative"][:3]}
     records = TFRecords(verbose=False)
+    sides = data["derivative"]
+    low, high = sides[:, 0, 0], sides[:, 1, 0]
+    named = {"δθ": [0.1, 0.1], "names": ["μ", "Σ"]}
+    points = {"points": {-0.05: low, 0.05: high}, "weights": [-10, 10]}
     written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
     moved = {
         "observation": data["fiducial"][0], "simulator": gaussian.simulator, "seed": 1,
@@ -230,6 +234,15 @@ def training_calls(directory):
         "Estimator.__call__": (imnn.estimator, {"data": data["fiducial"][:2]}),
         "History.read": (imnn.history.read, {}),
         "History.statistics": (imnn.history.statistics, {"iteration": 1}),
+        "Stencil": (Stencil, points),
+        "Stencil.at": (Stencil.at, {"points": {0.9: low, 1.1: high}, "fiducial": 1.0}),
+        "Stencils": (Stencils, {"stencils": {"μ": points["points"]}}),
+        "Stencils.central": (Stencils.central, {"simulations": sides} | named),
+        "Stencils.forward": (Stencils.forward, {"simulations": sides[:, 1]} | named),
+        "Stencils.five_point": (
+            Stencils.five_point,
+            {"simulations": np.concatenate([sides, sides], 1)} | named,
+        ),
         "TFRecords": (TFRecords, {}),
         "TFRecords.write_record": (records.write_record, written | {"directory": "records"}),
         "TFRecords.write_set": (records.write_set, few | {"directory": "records"}),

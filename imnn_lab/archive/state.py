@@ -29,8 +29,9 @@ class SavedTraining:
         FisherStatistics of "training" and, if present, "validation".
     history : History
     summaries : pair of ndarray, shapes (n_s, n_all) and (n_d, 2, n_params, n_all), optional
-        External summaries and those of the network: fiducial, and for the derivative (exact ones
-        of shape (n_d, n_params, n_all)), of the validation set or, without one, of training.
+        External summaries and those of the network: fiducial, and for the derivative (exact ones,
+        and those of stencils, which may be NaN, of shape (n_rows, n_params, n_all)), of the
+        validation set or, without one, of training.
     """
 
     settings: Settings
@@ -68,14 +69,20 @@ def _saved_summaries(
         return None
     fiducial, derivative = (named[name] for name in SUMMARIES)
     last = list(statistics.values())[-1]
-    sides = () if settings.is_exact else (2,)
-    shapes = (last.n_s, len(last.μ)), (last.n_d, *sides, settings.n_params, len(last.μ))
+    n = len(last.μ)
+    sides = () if settings.δθ is None else (2,)
+    shapes = (last.n_s, n), (last.n_d, *sides, settings.n_params, n)
+    if settings.stencils is not None and derivative.ndim == 3 and derivative.dtype.kind == "f":
+        there = ~np.isnan(derivative).all(axis=-1)
+        if there.sum(axis=0).min() == last.n_d:
+            shapes = shapes[0], (len(derivative), settings.n_params, n)
+        derivative = np.where(there[..., None], derivative, 0)
     for name, array, shape in zip(SUMMARIES, (fiducial, derivative), shapes, strict=True):
         context = f"Summaries ({name})"
         check_numbers(context, array)
         if array.shape != shape:
             raise ValueError(checks.wording(context, f"have shape {shape}", array.shape))
-    return fiducial, derivative
+    return fiducial, named["derivative"]
 
 
 def state_arrays(directory: Path) -> dict[str, np.ndarray]:

@@ -104,6 +104,7 @@ def covariance_check(
         If an argument is not valid, or there are too few simulations.
     """
     enough(summaries)
+    _refuse_stencils(summaries)
     names = checked_labels(labels, summaries.n_params)
     rng = checks.generator("seed", seed)
     signs = 2.0 * rng.integers(2, size=(REPETITIONS, summaries.n_d)) - 1
@@ -327,6 +328,7 @@ def linearity(summaries: SummarySet, *, labels: Sequence[str] | None = None) -> 
         If an argument is not valid, or there are too few simulations.
     """
     enough(summaries)
+    _refuse_stencils(summaries)
     names = checked_labels(labels, summaries.n_params)
     nothing = np.full(summaries.n_params, np.nan)
     if summaries.δθ is None:
@@ -364,6 +366,13 @@ def _curvature(
     p_value = stats.f.sf(T2 * (n - s) / (s * (n - 1)), s, n - s)
     by_chance = scale * np.sqrt(np.trace(Cinv @ V)) / slope
     return scale * float(np.sqrt(c @ Cinv @ c)) / slope, by_chance, float(p_value)
+
+
+def _refuse_stencils(summaries: SummarySet) -> None:
+    """Refuse derivatives of stencils, which do not tell the summaries of their points."""
+    if summaries.is_stencil:
+        expected = "hold simulations below and above the fiducial parameters"
+        raise ValueError(checks.wording("`summaries`", expected, "derivatives of stencils"))
 
 
 def _have_same_seeds(x: np.ndarray, y: np.ndarray) -> bool:

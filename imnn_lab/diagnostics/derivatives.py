@@ -5,8 +5,9 @@ The mean of n_d slopes has noise, and F = ∂μ C⁻¹ ∂μᵀ counts it as inf
     B_αβ = Tr(C⁻¹ Σ_αβ)/n_d,
 
 with Σ_αβ the covariance of the slopes of single simulations (Coulton & Wandelt 2023,
-arXiv:2305.08994; Wilson & Bean 2024, arXiv:2406.06067): forecasts are too tight. A central
-difference over a step δθ has an error of third order. Its second order, which cancels, is seen in
+arXiv:2305.08994; Wilson & Bean 2024, arXiv:2406.06067): forecasts are too tight. Where parameters
+have n_α and n_β of them, n_αβ from the same seeds, 1/n_d is n_αβ/(n_α n_β). A central difference
+over a step δθ has an error of third order. Its second order, which cancels, is seen in
 (μ⁺ + μ⁻)/2 − μ; where it is ρ times the first, the third is about ⅔ρ² of the first, as in an
 exponential response. A response with no second order, as of a sine at 0, is not seen.
 """
@@ -14,13 +15,14 @@ exponential response. A response with no second order, as of a sine at 0, is not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy import linalg, stats
 
 from imnn_lab import checks
+from imnn_lab import slopes as of_seeds
 from imnn_lab.diagnostics.fisher import checked_labels
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict, plain, worst
@@ -47,7 +49,7 @@ class DerivativeReport:
     δθ : ndarray, shape (n_params,), or None
         Full width of the central difference.
     n_d : int
-        Number of rows of derivative simulations.
+        Number of rows of derivative simulations, the smallest of all parameters.
     signal_to_noise : ndarray, shape (n_params,)
         Of ∂μ/∂θ, √((F − B)_αα / B_αα); infinite without noise.
     noise_in_errors : ndarray, shape (n_params,)
@@ -73,7 +75,12 @@ class DerivativeReport:
     recommended_δθ : ndarray, shape (n_params,), or None
         δθ, smaller where the response bends, wider where numbers are rounded.
     recommended_n_d : int or None
-        Rows for which noise tightens the errors by 1 %; None if noise is all that is seen.
+        Rows for which noise tightens the errors by 1 %, of the parameter with fewest; None if noise
+        is all that is seen.
+    counts : ndarray of int, shape (n_params,)
+        Number of rows of each parameter.
+    is_stencil : bool
+        Whether derivatives are those of `imnn_lab.Stencils`.
     """
 
     labels: tuple[str, ...]
@@ -92,6 +99,8 @@ class DerivativeReport:
     outliers: tuple[np.ndarray, ...]
     recommended_δθ: np.ndarray | None
     recommended_n_d: int | None
+    counts: np.ndarray
+    is_stencil: bool = False
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -125,6 +134,9 @@ class DerivativeReport:
         lost = ~(self.signal_to_noise >= MEASURED)
         tight = ~(self.tightening >= TIGHT)
         rows = f"{self.n_d} rows"
+        if (self.counts != self.n_d).any():
+            each = zip(self.labels, self.counts, strict=True)
+            rows = f"{', '.join(f'{n} ({label})' for label, n in each)} rows"
         more = (
             f"About {self.recommended_n_d:,} rows would tighten errors by 1 %."
             if self.recommended_n_d
@@ -155,6 +167,9 @@ class DerivativeReport:
         return Verdict(Light.RED, f"Summaries of the two sides: {words}.", REMEDY)
 
     def _of_step(self) -> Verdict:
+        if self.is_stencil:
+            words = "Whether the response bends between the points of stencils is not known."
+            return Verdict(Light.GREY, words)
         if self.δθ is None or self.recommended_δθ is None:
             return Verdict(Light.GREEN, "The derivatives are exact: there is no step.")
         bent = (self.curvature_p < SIGNIFICANT) & (self.curvature > BENT)
@@ -232,10 +247,11 @@ def derivative_doctor(
     ('GREEN', 'RED')
     """
     whitened = _whitened(summaries)
-    slopes, n_params = whitened.slopes, summaries.n_params
+    n_params, there = summaries.n_params, whitened.is_present
     names = checked_labels(labels, n_params)
-    mean = slopes.mean(axis=0)
-    F, B = mean @ mean.T, _noise(slopes)
+    mean = of_seeds.mean(whitened.slopes, there)
+    ε = of_seeds.errors(whitened.slopes, there)
+    F, B = mean @ mean.T, np.einsum("ias,ibs->ab", ε, ε)
     signal = np.maximum(np.diag(F - B), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         signal_to_noise = np.where(np.diag(F) > 0, np.sqrt(signal / np.diag(B)), 0.0)
@@ -248,7 +264,7 @@ def derivative_doctor(
     return DerivativeReport(
         names, summaries.δθ, summaries.n_d, signal_to_noise, errors * np.sqrt(np.diag(B)), B,
         tightening, step, curvature, sd, p, rounding, _pairing(whitened), _outliers(whitened),
-        recommended, n_d,
+        recommended, n_d, summaries.counts, summaries.is_stencil,
     )  # fmt: skip
 
 
@@ -272,14 +288,7 @@ def _whitened(summaries: SummarySet) -> SummarySet:
         return np.linalg.solve(L, x.reshape(-1, x.shape[-1]).astype(float).T).T.reshape(x.shape)
 
     sides = white(summaries.fiducial), white(summaries.derivative)
-    return SummarySet(*sides, summaries.θ_fid, summaries.δθ, summaries.n_external)
-
-
-def _noise(slopes: np.ndarray) -> np.ndarray:
-    """Return B (n_params, n_params) from whitened slopes (n_d, n_params, n_summaries)."""
-    n_d = len(slopes)
-    centred = slopes - slopes.mean(axis=0)
-    return np.einsum("ias,ibs->ab", centred, centred) / ((n_d - 1) * n_d)
+    return replace(summaries, fiducial=sides[0], derivative=sides[1])
 
 
 def _errors(F: np.ndarray) -> np.ndarray:
@@ -366,14 +375,18 @@ def _pairing(whitened: SummarySet) -> Pairing | None:
 
 def _outliers(whitened: SummarySet) -> tuple[np.ndarray, ...]:
     """Return the rows whose slope is far from the others', for each parameter."""
-    slopes, n_d = whitened.slopes, whitened.n_d
-    away = np.abs(slopes - np.median(slopes, axis=0))
-    others = np.sort(away, axis=0)[: -max(3, n_d // 50)]  # counts differ in few rows
-    typical = np.abs(np.median(slopes, axis=0)) if whitened.δθ is None else 1 / whitened.δθ[:, None]
-    scale = np.maximum(np.sqrt(np.mean(others**2, axis=0)), typical / FAR)  # by C or more
-    scale = np.where(scale > 0, scale, np.inf)
-    far = (away / scale).max(axis=-1) > max(FAR, np.sqrt(n_d))
-    return tuple(np.flatnonzero(far[:, α]) for α in range(whitened.n_params))
+    found = []
+    for α in range(whitened.n_params):
+        rows = np.flatnonzero(whitened.is_present[:, α])
+        slopes, n = whitened.slopes[rows, α], len(rows)
+        middle = np.median(slopes, axis=0)
+        away = np.abs(slopes - middle)
+        others = np.sort(away, axis=0)[: -max(3, n // 50)]  # counts differ in few rows
+        typical = np.abs(middle) if whitened.δθ is None else 1 / whitened.δθ[α]
+        scale = np.maximum(np.sqrt(np.mean(others**2, axis=0)), typical / FAR)  # by C or more
+        scale = np.where(scale > 0, scale, np.inf)
+        found.append(rows[(away / scale).max(axis=-1) > max(FAR, np.sqrt(n))])
+    return tuple(found)
 
 
 def _steps(

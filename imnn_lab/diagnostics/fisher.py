@@ -27,6 +27,7 @@ import numpy as np
 from scipy import linalg
 
 from imnn_lab import checks
+from imnn_lab import slopes as of_seeds
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 from imnn_lab.results import inverse, log_determinant
@@ -303,7 +304,7 @@ def fisher_estimates(summaries: SummarySet, *, halves: int = 50, seed: Any = 0) 
 class _Whitened(NamedTuple):
     """Derivatives of single simulations in units in which C = 1, added up by groups.
 
-    mean (p, s) of all; residuals (groups, p, s), sums over each group about it; counts (groups,).
+    mean (p, s) of all; residuals (groups, p, s), sums over each group about it; counts (groups, p).
     """
 
     mean: np.ndarray
@@ -311,37 +312,47 @@ class _Whitened(NamedTuple):
     counts: np.ndarray
 
     @property
+    def scaled(self) -> np.ndarray:
+        """What each group adds to the error of the mean, (groups, p, s)."""
+        n = (self.counts > 0).sum(0)[:, None]
+        return self.residuals / self.counts.sum(0)[:, None] * np.sqrt(n / np.maximum(n - 1, 1))
+
+    @property
     def noise(self) -> np.ndarray:
         """B without h: the covariance of the mean, summed over the summaries."""
-        scaled = self.residuals / self.counts.sum() * _unbiased(len(self.counts))
-        return np.einsum("gas,gbs->ab", scaled, scaled)
+        return np.einsum("gas,gbs->ab", self.scaled, self.scaled)
 
 
 def _whitened(summaries: SummarySet) -> _Whitened:
     L = linalg.cholesky(summaries.statistics.C, lower=True)
-    counts, sums = _grouped(summaries.slopes)
+    there = summaries.is_present
+    counts, sums = _grouped(of_seeds.total(summaries.slopes, there), there)
     white = linalg.solve_triangular(L, sums.reshape(-1, len(L)).T, lower=True).T
     white = white.reshape(sums.shape)
-    mean = white.sum(0) / counts.sum()
-    return _Whitened(mean, white - counts[:, None, None] * mean, counts)
+    mean = white.sum(0) / counts.sum(0)[:, None]
+    return _Whitened(mean, white - counts[:, :, None] * mean, counts)
 
 
 def _compressed(white: _Whitened, rng: np.random.Generator) -> np.ndarray:
     """Return F of scores from one random half, with the derivative of the other."""
     order = rng.permutation(len(white.counts))
+    halves = np.array_split(order, 2)
+    if (white.counts == 0).any():  # each parameter is to have half of its own
+        order = order[of_seeds.dealt(white.counts[order] > 0)]
+        halves = [order[0::2], order[1::2]]
     first, second = (
-        white.mean + white.residuals[half].sum(0) / white.counts[half].sum()
-        for half in np.array_split(order, 2)
+        white.mean + white.residuals[half].sum(0) / white.counts[half].sum(0)[:, None]
+        for half in halves
     )
     slope = second @ first.T
     return slope @ np.linalg.solve(first @ first.T, slope.T)
 
 
-def _grouped(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers and sums of rows, in their order, in at most MOST_GROUPS groups."""
+def _grouped(rows: np.ndarray, is_present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers (groups, p) and sums of rows, in their order, in at most MOST_GROUPS."""
     n = min(len(rows), MOST_GROUPS)
     starts = np.arange(n) * len(rows) // n
-    return np.diff([*starts, len(rows)]), np.add.reduceat(rows, starts)
+    return np.add.reduceat(is_present.astype(int), starts), np.add.reduceat(rows, starts)
 
 
 # The bracket --------------------------------------------------------------------------------
@@ -359,7 +370,7 @@ def _bracketed(
     F = white.mean @ white.mean.T
     M = _path(F, white.noise + F / summaries.n_s)
     true = _statistics(M @ F @ np.swapaxes(M, 1, 2))
-    N = _resampled(white.residuals, white.counts, repetitions, rng)
+    N = _resampled(white.scaled, repetitions, rng)
     K = _precisions(summaries, repetitions, rng)
     signal = white.mean @ K @ white.mean.T
     cross, noise = white.mean @ K @ np.swapaxes(N, 1, 2), N @ K @ np.swapaxes(N, 1, 2)
@@ -425,14 +436,11 @@ def _at(M: np.ndarray, true: np.ndarray, value: float) -> np.ndarray:
     return (1 - share) * M[before] + share * M[before + 1]
 
 
-def _resampled(
-    sums: np.ndarray, counts: np.ndarray, repetitions: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return means of residuals, shape (repetitions, ...), for seeds drawn again."""
-    n = len(counts)
+def _resampled(scaled: np.ndarray, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+    """Return errors of the mean, shape (repetitions, ...), for seeds drawn again."""
+    n = len(scaled)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=repetitions)
-    means = weights @ sums.reshape(n, -1) / counts.sum() * _unbiased(n)
-    return means.reshape(repetitions, *sums.shape[1:])
+    return (weights @ scaled.reshape(n, -1)).reshape(repetitions, *scaled.shape[1:])
 
 
 def _precisions(summaries: SummarySet, repetitions: int, rng: np.random.Generator) -> np.ndarray:
@@ -453,10 +461,6 @@ def _precisions(summaries: SummarySet, repetitions: int, rng: np.random.Generato
     mean = (weights @ sums)[:, :, None] / total
     C = (weights @ products).reshape(-1, s, s) / total - mean * np.swapaxes(mean, 1, 2)
     return np.linalg.inv(C * n / (n - 1))
-
-
-def _unbiased(n: int) -> float:
-    return float(np.sqrt(n / (n - 1)))
 
 
 # Checks -------------------------------------------------------------------------------------

@@ -211,7 +211,7 @@ def _distances(name: str, observed: Any, simulated: SummarySet) -> tuple[Distanc
         expected = f"have shape (n_observations, {simulated.n_summaries})"
         raise ValueError(checks.wording(f"The observed {name}", expected, f"shape {x.shape}"))
     axes = _directions(simulated.fiducial.astype(np.float64))
-    y, D = simulated.fiducial @ axes, simulated.slopes.mean(axis=0) @ axes
+    y, D = simulated.fiducial @ axes, simulated.statistics.dμ_dθ @ axes
     D = D[np.linalg.norm(D, axis=1) > 0]
     n, μ = len(y), y.mean(axis=0)
     A = (y - μ).T @ (y - μ)

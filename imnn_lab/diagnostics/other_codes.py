@@ -18,6 +18,7 @@ from imnn_lab.diagnostics.fisher import checked_labels, enough
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.results import log_determinant
+from imnn_lab.slopes import errors, mean
 
 CHANCE = 0.01  # all tests of a report together
 SHIFTED, FAR_OFF = 0.1, 0.5  # estimates, in units of their error
@@ -147,14 +148,15 @@ def transfer(
         return np.diag(gain @ C @ gain.T)
 
     of_other = scatter(other.statistics.C)
+    there = own.is_present, other.is_present
     responses = [each.slopes @ gain.T for each in (own, other)]  # (n_d, parameter, estimate)
-    variances = [each.var(0, ddof=1) / len(each) for each in responses]
+    variances = [(errors(*each) ** 2).sum(axis=0) for each in zip(responses, there, strict=True)]
     return Transfer(
         gain @ (other.statistics.μ - statistics.μ),
         np.sqrt(scatter(statistics.C) / own.n_s + of_other / other.n_s),
         np.sqrt(np.diag(statistics.Finv)),
         np.sqrt(of_other),
-        responses[1].mean(0).T,
+        mean(responses[1], there[1]).T,
         np.sqrt(variances[0] + variances[1]).T,
         other.statistics.F,
         statistics.F,

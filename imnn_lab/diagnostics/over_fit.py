@@ -14,6 +14,7 @@ from imnn_lab.diagnostics.pairs import refuse_other
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.results import FisherStatistics
+from imnn_lab.slopes import dealt
 
 GROUPS = 40  # of seeds
 SIGNIFICANT = 3.0  # standard deviations
@@ -113,9 +114,13 @@ def _variances(summaries: SummarySet) -> tuple[float, float]:
         groups = np.array_split(np.arange(n), min(n, GROUPS))
         return [np.delete(np.arange(n), group) for group in groups]
 
+    rows = left_out(len(summaries.derivative))
+    if not summaries.is_present.all():  # fair shares of each parameter
+        order = dealt(summaries.is_present)
+        rows = [np.delete(order, np.s_[k :: len(rows)]) for k in range(len(rows))]
     values = (
         [_log_det_F(summaries.part(kept, every).statistics) for kept in left_out(summaries.n_s)],
-        [_log_det_F(summaries.part(every, kept).statistics) for kept in left_out(summaries.n_d)],
+        [_log_det_F(summaries.part(every, kept).statistics) for kept in rows],
     )
     fiducial, derivative = ((len(x) - 1) * np.var(x) for x in values)
     return float(fiducial), float(derivative)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from imnn_lab import slopes
 from imnn_lab.results import FisherStatistics
 
 
@@ -20,13 +21,16 @@ class SummarySet:
         Summaries at the fiducial parameters; the first `n_external` are not the network's.
     derivative : ndarray, shape (n_d, 2, n_params, n_summaries)
         Summaries below and above the fiducial parameters, of the same seeds; or, with exact
-        derivatives, ∂x/∂θ of shape (n_d, n_params, n_summaries).
+        derivatives or stencils, ∂x/∂θ of shape (n_rows, n_params, n_summaries). Those of stencils
+        are NaN where a parameter has no simulations of a seed.
     θ_fid : ndarray, shape (n_params,)
         Fiducial parameters.
     δθ : ndarray, shape (n_params,), or None
-        Full width of the central difference; None for exact derivatives.
+        Full width of the central difference; None for exact derivatives and stencils.
     n_external : int
         How many summaries, the first ones, are external.
+    is_stencil : bool
+        Whether the derivatives are those of `imnn_lab.Stencils`.
     """
 
     fiducial: np.ndarray
@@ -34,6 +38,7 @@ class SummarySet:
     θ_fid: np.ndarray
     δθ: np.ndarray | None
     n_external: int = 0
+    is_stencil: bool = False
 
     @property
     def n_s(self) -> int:
@@ -42,8 +47,20 @@ class SummarySet:
 
     @property
     def n_d(self) -> int:
-        """Number of simulations of each kind for the derivative."""
-        return len(self.derivative)
+        """Number of simulations of each kind for the derivative, the smallest of all parameters."""
+        return int(self.counts.min())
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of derivatives by each parameter, shape (n_params,)."""
+        return self.is_present.sum(axis=0)
+
+    @cached_property
+    def is_present(self) -> np.ndarray:
+        """Which derivatives there are, shape (n_rows, n_params); all but those of stencils."""
+        if not self.is_stencil:
+            return np.ones((len(self.derivative), self.n_params), bool)
+        return ~np.isnan(self.derivative).all(axis=-1)
 
     @property
     def n_params(self) -> int:
@@ -57,7 +74,7 @@ class SummarySet:
 
     @cached_property
     def slopes(self) -> np.ndarray:
-        """∂x/∂θ of each simulation, shape (n_d, n_params, n_summaries)."""
+        """∂x/∂θ of each simulation, shape (n_rows, n_params, n_summaries)."""
         if self.δθ is None:
             return self.derivative
         return (self.derivative[:, 1] - self.derivative[:, 0]) / self.δθ[:, None]
@@ -66,7 +83,7 @@ class SummarySet:
     def statistics(self) -> FisherStatistics:
         """Mean, covariance, mean derivative and F of the summaries."""
         C = np.atleast_2d(np.cov(self.fiducial, rowvar=False))
-        dμ_dθ = self.slopes.mean(axis=0)
+        dμ_dθ = slopes.mean(self.slopes, self.is_present)
         n = self.n_s, self.n_d, self.n_external
         return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n)
 
@@ -79,4 +96,4 @@ class SummarySet:
             Which; an index that stands twice counts twice.
         """
         chosen = self.fiducial[fiducial], self.derivative[derivative]
-        return SummarySet(*chosen, self.θ_fid, self.δθ, self.n_external)
+        return replace(self, fiducial=chosen[0], derivative=chosen[1])

@@ -27,6 +27,7 @@ UNPAIRED_VALUES = 0.05  # largest part of the values that may be less correlated
 UNPAIRED_ROWS = 0.02  # largest part of the rows that may have no partner
 MANY = 20  # independent values, about, from which on single rows are judged
 INFORMATIVE = 5  # rows, at least, in which a value is not at its commonest
+FIDUCIAL_SIDES = "below and above the fiducial parameters"
 REMEDY = (
     "Make each pair from the same seed. If it is, one seed is not enough: NumPy's poisson, gamma, "
     "beta, standard_t, binomial and others are paired only if drawn with `imnn_lab.matched`."
@@ -192,13 +193,15 @@ def pairing(derivative: np.ndarray) -> Pairing:
     return Pairing(r, of_values, of_rows, noise, is_paired, n)
 
 
-def warn_of_pairing(name: str, found: Pairing) -> None:
-    """Warn of parameters whose pairs are not matched."""
+def warn_of_pairing(name: str, found: Pairing, where: str = FIDUCIAL_SIDES) -> None:
+    """Warn of parameters whose pairs are not matched; `where` says what the two sides are."""
     if found.ok:
         return
     unmatched = [found.describe(int(α)) for α in np.flatnonzero(~found.is_paired)]
+    if where != FIDUCIAL_SIDES:
+        unmatched = [words.partition(": ")[2] for words in unmatched]
     checks.warn(
-        f"{name}: the simulations below and above the fiducial parameters look as if they were "
+        f"{name}: the simulations {where} look as if they were "
         f"made from different seeds: {'; '.join(unmatched)}. The derivative is then mostly noise "
         f"and F is overestimated. {REMEDY}"
     )

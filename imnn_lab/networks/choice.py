@@ -32,8 +32,9 @@ from imnn_lab.networks.last_layer import moments_of_features, solve
 from imnn_lab.networks.layers import Layers, Tensor
 from imnn_lab.progress import progress_bar
 from imnn_lab.settings import Settings
-from imnn_lab.sources import sources
+from imnn_lab.sources import smallest_count, sources
 from imnn_lab.sources.source import FIRST, ArraySource, Rows, Source
+from imnn_lab.stencils import Stencils
 from imnn_lab.summaries import Compressor, comfortable_chunk, values_of, with_external
 
 MOST_ROWS = 20_000  # simulations of a set
@@ -132,7 +133,7 @@ def choose(
         Simulations at the fiducial parameters.
     derivative : ndarray, shape (n_d, 2, n_params) + input_shape
         Seed-matched simulations below and above them; for δθ=None exact derivatives, without the
-        axis of 2.
+        axis of 2, or `imnn_lab.Stencils`.
     validation_fiducial, validation_derivative : ndarray, optional
         Other simulations; without them halves of the first are used.
     δθ : sequence of float, shape (n_params,), or None
@@ -165,8 +166,11 @@ def choose(
     >>> choice.model.name
     'deep_set'
     """
+    stencils = derivative if isinstance(derivative, Stencils) else None
     shapes = [np.shape(fiducial), np.shape(derivative)]
     n_axes = 2 if δθ is None else 3
+    if stencils is not None:
+        shapes[1], n_axes = (smallest_count(stencils, fiducial, None), len(stencils)), 2
     if len(shapes[0]) < 2 or len(shapes[1]) <= n_axes - 1:
         expected = "be arrays (n_s,) + input_shape and (n_d, 2, n_params) + input_shape"
         raise ValueError(checks.wording("`fiducial` and `derivative`", expected, shapes))
@@ -176,7 +180,8 @@ def choose(
         n_s=shapes[0][0], n_d=shapes[1][0], n_params=n_params,
         n_summaries=n_params if n_summaries is None else n_summaries, θ_fid=np.zeros(n_params),
         δθ=δθ, input_shape=shapes[0][1:], validation_n_s=given[0][0] if given else None,
-        validation_n_d=given[1][0] if len(given) > 1 else None, at_once=None, check_shape=True,
+        validation_n_d=given[1][0] if len(given) > 1 and stencils is None else None,
+        at_once=None, check_shape=True, stencils=stencils and stencils.description,
         dtype=dtype, itype="int32", verbose=verbose, warm_start=True, whiten=True, seed=seed,
     )  # fmt: skip
     training, validation = sources(

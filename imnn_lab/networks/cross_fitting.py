@@ -18,6 +18,7 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.networks.last_layer import Pooled, same_ridge, solve, unexplained
 from imnn_lab.results import FisherStatistics
+from imnn_lab.slopes import dealt, mean
 
 FEWEST = 8  # simulations whose quarters have a covariance each
 
@@ -28,6 +29,7 @@ def cross_fitted(
     n_external: int,
     n_summaries: int,
     widths: Sequence[int] = (),
+    is_present: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return summaries, n_params of them after the external ones, and their derivatives.
 
@@ -42,6 +44,8 @@ def cross_fitted(
         Of the last layer, at least n_params.
     widths : sequence of int
         Numbers of features in groups with a ridge each.
+    is_present : ndarray of bool, shape (n_d, n_params), optional
+        Which derivatives there are; all by default.
 
     Returns
     -------
@@ -53,7 +57,12 @@ def cross_fitted(
     ValueError
         If there are too few simulations to quarter them, or too few summaries.
     """
-    n_s, n_d, n_params = len(fiducial), *slopes.shape[:2]
+    n_s, n_params = len(fiducial), slopes.shape[1]
+    if is_present is None:
+        is_present = np.ones(slopes.shape[:2], bool)
+    order = dealt(is_present)
+    slopes, is_present = slopes[order], is_present[order]
+    n_d = int(is_present.sum(axis=0).min())
     if min(n_s, n_d) < FEWEST:
         expected = f"be False for fewer than {FEWEST} simulations"
         received = f"True, and n_s = {n_s}, n_d = {n_d}"
@@ -61,9 +70,9 @@ def cross_fitted(
     if n_summaries < n_params:
         expected = "be False for fewer summaries than parameters"
         raise ValueError(checks.wording("`cross_fit`", expected, f"True, {n_summaries} summaries"))
-    halves = [(fiducial[i::2], slopes[i::2]) for i in (0, 1)]
+    halves = [(fiducial[i::2], slopes[i::2], is_present[i::2]) for i in (0, 1)]
     parts = []
-    for own, (x, derivative) in (halves, halves[::-1]):
+    for own, (x, derivative, _) in (halves, halves[::-1]):
         W = _scores(*own, n_external, n_summaries, widths)
         parts.append(
             [
@@ -77,25 +86,33 @@ def cross_fitted(
 def _scores(
     fiducial: np.ndarray,
     slopes: np.ndarray,
+    is_present: np.ndarray,
     n_external: int,
     n_summaries: int,
     widths: Sequence[int],
 ) -> np.ndarray:
     """Return the map of features to scores, shape (D, n_params)."""
-    quarters = [_statistics(fiducial[i::2], slopes[i::2], n_external) for i in (0, 1)]
-    whole = _statistics(fiducial, slopes, n_external)
-    first, second = (_pooled(slopes[i::2], each) for i, each in enumerate(quarters))
+    whole = _statistics(fiducial, slopes, is_present, n_external)
+    first, second = (
+        _pooled(fiducial[i::2], slopes[i::2], is_present[i::2], n_external) for i in (0, 1)
+    )
     choice = solve(first, second, n_summaries, widths)
     W = (same_ridge(choice, whole, n_summaries) or choice).W
     Σ, V, _ = unexplained(whole)
     return W @ np.linalg.solve(W.T @ Σ @ W, (V @ W).T)
 
 
-def _statistics(fiducial: np.ndarray, slopes: np.ndarray, n_external: int) -> FisherStatistics:
+def _statistics(
+    fiducial: np.ndarray, slopes: np.ndarray, is_present: np.ndarray, n_external: int
+) -> FisherStatistics:
     C = np.atleast_2d(np.cov(fiducial, rowvar=False))
     counts = len(fiducial), len(slopes), n_external
-    return FisherStatistics(fiducial.mean(0), C, slopes.mean(0), *counts)
+    return FisherStatistics(fiducial.mean(0), C, mean(slopes, is_present), *counts)
 
 
-def _pooled(slopes: np.ndarray, statistics: FisherStatistics) -> Pooled:
-    return Pooled(statistics, (slopes[0::2].mean(0), slopes[1::2].mean(0)))
+def _pooled(
+    fiducial: np.ndarray, slopes: np.ndarray, is_present: np.ndarray, n_external: int
+) -> Pooled:
+    statistics = _statistics(fiducial, slopes, is_present, n_external)
+    first, second = (mean(slopes[i::2], is_present[i::2]) for i in (0, 1))
+    return Pooled(statistics, (first, second))

@@ -113,7 +113,7 @@ def feature_moments(compressor: Compressor, source: Source) -> FeatureMoments:
 
 
 def _sums(compressor: Compressor, source: Source) -> Sums:
-    width, groups = compressor.width(source), 1 + source.sides * source.n_params
+    width, groups = compressor.width(source), 1 + source.differences.n_groups
 
     def add(rows: Rows, sums: Sums) -> Sums:
         outputs = compressor.compress(rows, training=False)
@@ -132,7 +132,7 @@ def moments_of_features(source: Source, features: np.ndarray) -> FeatureMoments:
     """
     positions = tf.range(source.size)
     group, quarter = source.groups(positions).numpy(), source.quarters(positions).numpy()
-    n_groups = 1 + source.sides * source.n_params
+    n_groups = 1 + source.differences.n_groups
     one_hot = (n_groups * quarter + group)[:, None] == np.arange(4 * n_groups)
     first = one_hot.T.astype(features.dtype) @ features
     fiducial, derivative = (
@@ -191,10 +191,7 @@ def _derivative(source: Source, count: np.ndarray, first: np.ndarray) -> np.ndar
     """Return ∂μ/∂θ (n_params, D) from counts and sums by group; NaN without simulations."""
     with np.errstate(invalid="ignore"):
         means = first[1:] / count[1:, None]
-    if source.δθ is None:
-        return means
-    lower, upper = np.split(means, 2)
-    return (upper - lower) / source.δθ.numpy()[:, None]
+    return source.differences.of_means(means)
 
 
 def _statistics(
@@ -206,7 +203,7 @@ def _statistics(
 ) -> tuple[FisherStatistics, FisherStatistics]:
     """Return the statistics with C over the fiducial simulations, and pooled."""
     means, dμ_dθ = first / count[:, None], _derivative(source, count, first)
-    n_s, n_d = int(count[0]), int(count[1])
+    n_s, n_d = int(count[0]), int(count[1:].min())
     C = _covariance(fiducial, means[:1], n_s)
     covariances = [(n_s, C)]
     if source.δθ is not None:
@@ -329,7 +326,7 @@ class ClosedForm:
 
 
 def _check_halves(training: Source) -> None:
-    if training.n_s < FEWEST and (training.is_exact or training.n_d < FEWEST):
+    if training.n_s < FEWEST and (training.δθ is None or training.n_d < FEWEST):
         raise ValueError(
             "Without validation simulations, the last layer is started from a comparison of two "
             f"halves of the training set, which takes {FEWEST} simulations. "

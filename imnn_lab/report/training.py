@@ -93,7 +93,10 @@ def about_saved(directory: Path) -> Report:
     settings, role = saved.settings, list(saved.statistics)[-1]
     n_external = saved.statistics[role].n_external
     θ_fid = np.array(settings.θ_fid)
-    summaries = SummarySet(*saved.summaries, θ_fid, settings.widths, n_external)
+    fiducial, derivative = saved.summaries
+    summaries = SummarySet(
+        fiducial, derivative, θ_fid, settings.widths, n_external, settings.stencils is not None
+    )
     training = saved.statistics["training"] if role == "validation" else None
     return about_training(summaries, role=role, training=training)
 
@@ -182,4 +185,6 @@ def _sentence(
 
 
 def _counts(found: SummarySet | FisherStatistics) -> str:
-    return f"{found.n_s:,} fiducial and {found.n_d:,} derivative simulations"
+    counts = found.counts if isinstance(found, SummarySet) else [found.n_d]
+    each = dict.fromkeys(f"{n:,}" for n in counts)
+    return f"{found.n_s:,} fiducial and {' or '.join(each)} derivative simulations"

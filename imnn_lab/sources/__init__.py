@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from imnn_lab.sources.collection import Data, Layout
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
 from imnn_lab.sources.data.functions import FunctionData
+from imnn_lab.sources.data.points import PointsData, check_same, points_data, smallest_count
 from imnn_lab.sources.data.records import RecordData, are_files
+from imnn_lab.sources.differences import Columns, Differences
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
 from imnn_lab.sources.repeats import (
@@ -35,11 +38,14 @@ from imnn_lab.sources.repeats import (
 )
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
+from imnn_lab.stencils import Stencils
 
 MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
-__all__ = ["Source", "array_source", "as_data", "as_source", "refuse_known", "sources"]
+__all__ = [
+    "Source", "array_source", "as_data", "as_source", "refuse_known", "smallest_count", "sources",
+]  # fmt: skip
 
 
 def sources(
@@ -116,6 +122,7 @@ def as_source(
     derivative : the same, of shape (n_d, 2, n_params) + input_shape
         Seed-matched simulations below and above the fiducial parameters; if δθ is None, exact
         derivatives of the first n_d fiducial simulations, of shape (n_d, n_params) + input_shape.
+        Or Stencils, if the settings hold some.
     settings : Settings
         The checked settings of an IMNN.
     is_validation : bool
@@ -136,27 +143,32 @@ def as_source(
         augmentation, map_fn = Augmentation(map_fn, settings, is_fixed=is_validation), None
     of_fiducial, of_derivative = _layouts(settings, is_validation)
     first = as_data(fiducial, of_fiducial, settings, map_fn).checked()
-    second = as_data(derivative, of_derivative, settings, map_fn).checked()
+
+    def make(value: Any, layout: Layout) -> Data:
+        return as_data(value, layout, settings, map_fn).checked()
+
+    second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     parts, layouts = (first, second), (first.layout, second.layout)
     _check_numbers(*layouts, settings)
+    differences = _differences(second)
     cache = _cache(parts, settings)
-    summaries = _external(external, layouts, settings)
+    summaries = _external(external, parts, settings)
     n_s_name = "validation_n_s" if is_validation else "n_s"
     _check_n_s(n_s_name, layouts[0].counts[0], settings, summaries)
     prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
     source: Source
     if cache == "disk":
-        source = disk_source(parts, prints, settings, summaries, augmentation)
+        source = disk_source(parts, differences, prints, settings, summaries, augmentation)
     elif cache is None:
-        source = streamed_source(parts, prints, settings, summaries, augmentation)
+        source = streamed_source(parts, differences, prints, settings, summaries, augmentation)
     else:
         x, d = (part.array() for part in parts)
-        check_derivatives(layouts[1].name, d, settings.is_exact)
+        check_derivatives(layouts[1], d, settings.is_exact)
         warn_of_offsets(layouts[0].name, x, settings.dtype)
         for each, array in zip(prints, (x, d), strict=True):
             each.take_all(array)
         source = ArraySource(
-            x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
+            x, d, differences, settings.dtype, settings.at_once, summaries, augmentation
         )
     simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
     if augmentation is None:
@@ -165,6 +177,28 @@ def as_source(
             warn_of_partly_constant(prints[1])
     source.prints = simulations
     return source
+
+
+def _derivative_data(
+    value: Any,
+    layout: Layout,
+    fiducial: tuple[Any, Data],
+    settings: Settings,
+    make: Callable[[Any, Layout], Data],
+) -> Data:
+    """Return derivative simulations as checked data, those of stencils with all their points."""
+    if settings.stencils is None and not isinstance(value, Stencils):
+        return make(value, layout)
+    check_same(layout.name, value, settings)
+    return points_data(value, fiducial, layout.name, settings, make, layout.counts[0])
+
+
+def _differences(data: Data) -> Differences:
+    """Return what the derivative rows of data are."""
+    if isinstance(data, PointsData):
+        return data.differences
+    n_d, n_params = data.layout.counts[0], data.layout.counts[-1]
+    return Columns(n_d, n_params, data.settings.widths)
 
 
 def as_data(
@@ -195,28 +229,34 @@ def array_source(
     Messages name the arguments with a prefix.
     """
     settings = replace(settings, check_shape=True)
+    if isinstance(derivative, Stencils):
+        settings = replace(settings, δθ=None, stencils=derivative.description)
     of_fiducial, of_derivative = (
         replace(layout, is_open=True, name=prefix + layout.name) for layout in _layouts(settings)
     )
     first = ArrayData(fiducial, of_fiducial, settings).checked()
-    second = ArrayData(derivative, of_derivative, settings).checked()
+
+    def make(value: Any, layout: Layout) -> Data:
+        return ArrayData(value, layout, settings).checked()
+
+    second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     _check_numbers(first.layout, second.layout, settings)
-    check_derivatives(second.layout.name, second.value, settings.is_exact)
+    values = second.array()
+    check_derivatives(second.layout, values, settings.is_exact)
     warn_of_offsets(first.layout.name, first.value, settings.dtype)
-    layouts = first.layout, second.layout
-    summaries = _external(external_parts(external)[:2], layouts, settings)
+    summaries = _external(external_parts(external)[:2], (first, second), settings)
     check_width(summaries, n_external)
     check_enough(first.layout.name, first.layout.counts[0], settings.n_summaries + n_external)
     prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
-    for each, part in zip(prints, (first, second), strict=True):
-        each.take_all(part.value)
+    for each, array in zip(prints, (first.value, values), strict=True):
+        each.take_all(array)
     simulations = list(prints[: 1 if settings.is_exact else 2])
     check_simulations(simulations, settings.n_summaries, summaries is not None)
     if settings.is_exact:
         warn_of_partly_constant(prints[1])
     warn_of_mixed_numbers(simulations)
     source = ArraySource(
-        first.value, second.value, settings.widths, settings.dtype, external=summaries
+        first.value, values, _differences(second), settings.dtype, external=summaries
     )
     source.prints = simulations
     return source
@@ -239,19 +279,28 @@ def refuse_known(source: Source, known: Source) -> None:
 
 
 def _external(
-    parts: tuple[Any, Any], layouts: tuple[Layout, Layout], settings: Settings
+    parts: tuple[Any, Any], simulations: tuple[Data, Data], settings: Settings
 ) -> np.ndarray | None:
-    """Return the external summaries (size, n_external) of simulations of these layouts, or None."""
+    """Return the external summaries (size, n_external) of simulations, or None."""
     if all(part is None for part in parts):
         return None
-    named = (Layout(f"external[{layout.name}]", layout.counts) for layout in layouts)
-    return external_summaries(
-        *(as_data(part, layout, settings) for part, layout in zip(parts, named, strict=True))
-    )
+    names = [f"external[{data.layout.name}]" for data in simulations]
+    fiducial = as_data(parts[0], Layout(names[0], simulations[0].layout.counts), settings)
+    like = simulations[1]
+    if not isinstance(like, PointsData):
+        layout = Layout(names[1], like.layout.counts)
+        return external_summaries(fiducial, as_data(parts[1], layout, settings))
+    check_same(names[1], parts[1], settings)
+
+    def make(value: Any, layout: Layout) -> Data:
+        return as_data(value, layout, settings)
+
+    given = parts[1], (parts[0], fiducial), names[1], settings, make
+    return external_summaries(fiducial, points_data(*given, like=like))
 
 
 def _layouts(settings: Settings, is_validation: bool = False) -> tuple[Layout, Layout]:
-    sides = () if settings.is_exact else (2,)
+    sides = () if settings.δθ is None else (2,)
     n_s, n_d, prefix = settings.n_s, settings.n_d, ""
     is_open = False, False
     if is_validation:
@@ -280,9 +329,10 @@ def _check_n_s(name: str, n_s: int, settings: Settings, external: np.ndarray | N
 
 def _cache(parts: tuple[Data, Data], settings: Settings) -> str | None:
     """Return where simulations are kept: "memory", "disk", or None to read them every time."""
+    every = [part for whole in parts for part, _ in whole.parts]
     if settings.cache in ("disk", None):
-        _warn_of_large_arrays([part for part in parts if isinstance(part, ArrayData)], settings)
-    size = sum(part.layout.size for part in parts if not isinstance(part, ArrayData))
+        _warn_of_large_arrays([part for part in every if isinstance(part, ArrayData)], settings)
+    size = sum(part.layout.size for part in every if not isinstance(part, ArrayData))
     if not size or settings.cache == "memory":
         return "memory"
     if settings.cache == "auto":

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.matched.pairing import pairing, warn_of_pairing
+from imnn_lab.matched.pairing import FIDUCIAL_SIDES, pairing, warn_of_pairing
+from imnn_lab.sources.collection import Layout
+from imnn_lab.sources.data.points import PointsLayout
+from imnn_lab.stencils import in_words
 
 WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
 ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a warning
 ROUNDED_VALUES = 0.05  # part of the values of a simulation, that may be rounded further
 
 
-def check_derivatives(name: str, derivative: np.ndarray, is_exact: bool) -> None:
+def check_derivatives(layout: Layout, derivative: np.ndarray, is_exact: bool) -> None:
     """Refuse exact derivatives that vanish; warn of pairs that look unmatched.
 
     Parameters
     ----------
-    name : str
-        Name of the argument, for messages.
+    layout : Layout
+        What they are.
     derivative : ndarray, shape (n, 2, n_params) + input_shape
-        All or the first; (n, n_params) + input_shape for exact derivatives.
+        All or the first; (n, n_params) + input_shape for exact derivatives, and (n,) + input_shape
+        for the points of stencils.
     is_exact : bool
-        Which of the two they are.
+        Whether they are exact derivatives.
     """
     if is_exact:
-        check_tangents(name, derivative)
+        check_tangents(layout.name, derivative)
+    elif isinstance(layout, PointsLayout):
+        warn_of_unmatched_points(layout, layout.by_point(derivative))
     else:
-        warn_of_unmatched_seeds(name, derivative)
+        warn_of_unmatched_seeds(layout.name, derivative)
+
+
+def warn_of_unmatched_points(layout: PointsLayout, points: Sequence[np.ndarray]) -> None:
+    """Warn when simulations at points of a stencil are unmatched with those at its first one.
+
+    Parameters
+    ----------
+    layout : PointsLayout
+    points : sequence of ndarray, shape (n,) + input_shape
+        All simulations or the first of each point.
+    """
+    first: dict[int, int] = {}
+    for k, point in enumerate(layout.points):
+        j = first.setdefault(point.parameter, k)
+        if j != k:
+            pair = np.stack([points[j], points[k]], axis=1)[:, :, None]
+            where = f"at {in_words(layout.points[j].offset)} and {in_words(point.offset)}"
+            warn_of_unmatched_seeds(f"{layout.name} of {point.name}", pair, where=where)
 
 
 def check_tangents(name: str, derivative: np.ndarray) -> None:
@@ -43,7 +69,9 @@ def check_tangents(name: str, derivative: np.ndarray) -> None:
             raise ValueError(checks.wording(f"`{name}`", expected, received, remedy))
 
 
-def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200) -> None:
+def warn_of_unmatched_seeds(
+    name: str, derivative: np.ndarray, sample: int = 200, where: str = FIDUCIAL_SIDES
+) -> None:
     """Warn when simulations below and above are unmatched, all of them or in part.
 
     Parameters
@@ -54,11 +82,13 @@ def warn_of_unmatched_seeds(name: str, derivative: np.ndarray, sample: int = 200
         All or the first.
     sample : int
         How many of them, at most, are compared: some from everywhere.
+    where : str
+        Where the two sides are.
     """
     n = len(derivative)
     if n >= 20:
         rows = np.unique(np.linspace(0, n - 1, min(n, sample)).astype(int))
-        warn_of_pairing(f"`{name}`", pairing(derivative[rows]))
+        warn_of_pairing(f"`{name}`", pairing(derivative[rows]), where)
 
 
 def warn_of_offsets(

@@ -18,6 +18,7 @@ from imnn_lab.settings import Settings
 
 AXES = ("seed", "derivative", "parameter")
 AXES_OF_EXACT = ("seed", "parameter")
+COUNTS = {1: "(n_s,)", 2: "(n_d, n_params)", 3: "(n_d, 2, n_params)"}
 Index = tuple[int, ...]
 LabelledSimulations = Iterator[tuple[Index, Any, str]]
 """The index of each simulation, the simulation, and its origin in words, for messages."""
@@ -54,6 +55,21 @@ class Layout:
     def size(self) -> int:
         """Number of simulations."""
         return math.prod(self.counts)
+
+    @property
+    def array_shape(self) -> str:
+        """The shape of an array of them, in words."""
+        return f"{COUNTS[len(self.counts)]} + input_shape"
+
+    @property
+    def spans(self) -> str:
+        """The range of each axis, in words."""
+        ranges = zip(self.axes, self.counts, strict=True)
+        return ", ".join(f"{axis} 0 to {n - 1}" for axis, n in ranges)
+
+    def seeds(self, positions: np.ndarray) -> np.ndarray:
+        """Return the numbers of the seeds of simulations at some positions."""
+        return positions // math.prod(self.counts[1:])
 
     @property
     def label(self) -> str:
@@ -103,6 +119,11 @@ class Data(abc.ABC):
     value: Any
     layout: Layout
     settings: Settings
+
+    @property
+    def parts(self) -> tuple[tuple[Data, int], ...]:
+        """What the data are made of, each with the position where it begins: themselves."""
+        return ((self, 0),)
 
     def checked(self) -> Data:
         """Return the data after the checks that are possible before they are read."""
@@ -304,9 +325,7 @@ class Collection:
         wrong["not in this range"] = self._surplus
         received = "; ".join(_listed(indices, what) for what, indices in wrong.items() if indices)
         if received:
-            ranges = zip(layout.axes, layout.counts, strict=True)
-            spans = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in ranges)
-            expected = f"hold each simulation of {spans} exactly once, {layout.size} in all"
+            expected = f"hold each simulation of {layout.spans} exactly once, {layout.size} in all"
             remedy = "Check the numbers of simulations, and that the data belong to one set."
             raise ValueError(checks.wording(f"`{layout.name}`", expected, received, remedy))
         return self.sink

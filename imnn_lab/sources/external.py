@@ -68,7 +68,16 @@ def check_width(summaries: np.ndarray | None, n_external: int) -> None:
         raise ValueError(checks.wording("`external`", expected, width))
 
 
-def _summaries(data: Data) -> np.ndarray:
+def _summaries(whole: Data) -> np.ndarray:
+    arrays = [_summaries_of(part) for part, _ in whole.parts]
+    widths = {array.shape[-1] for array in arrays}
+    if len(widths) > 1:
+        expected = "hold the same number of summaries at all points"
+        raise ValueError(checks.wording(f"`{whole.layout.name}`", expected, sorted(widths)))
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _summaries_of(data: Data) -> np.ndarray:
     layout, name = data.layout, data.layout.name
     if isinstance(data, ArrayData):
         axes = f"{layout.counts} + (n_external,)"

@@ -18,6 +18,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import Augmentation, MapFunction, is_augmentation
 from imnn_lab.sources.checking import warn_of_offsets, warn_of_unmatched_seeds
 from imnn_lab.sources.collection import Layout
+from imnn_lab.sources.differences import Columns
 from imnn_lab.sources.repeats import Fingerprints, check_simulations
 from imnn_lab.sources.simulators import SimulationMaker, simulation_maker
 from imnn_lab.sources.source import ArraySource, Augment, MemoryFeed, Source
@@ -44,9 +45,10 @@ class SimulatorSource(Source):
     def __init__(
         self, maker: SimulationMaker, settings: Settings, augmentation: Augment | None
     ) -> None:
+        differences = Columns(settings.n_d, settings.n_params, settings.widths)
         super().__init__(
-            settings.n_s, settings.n_d, settings.n_params, settings.input_shape, settings.widths,
-            settings.dtype, settings.at_once, augmentation=augmentation,
+            settings.n_s, differences, settings.input_shape, settings.dtype, settings.at_once,
+            augmentation=augmentation,
         )  # fmt: skip
         self._maker, self._settings = maker, settings
         self.failures = maker.failures

@@ -16,6 +16,7 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.settings import Settings
 from imnn_lab.sources.collection import Index, Layout, Sink
+from imnn_lab.sources.data.points import PointsLayout
 
 CHUNK_VALUES = 2**20
 BY_CHANCE = 5  # simulations of whole numbers, and standard deviations, that chance may explain
@@ -70,12 +71,20 @@ class Fingerprints:
 
     def repeats(self) -> list[tuple[int, int]]:
         """Return pairs of positions: a simulation, and an equal one of an earlier seed."""
-        digests, per_seed = self.digests.reshape(-1), self.layout.size // self.layout.counts[0]
+        digests = self.digests.reshape(-1)
         order = np.argsort(digests, kind="stable")
         same = digests[order[1:]] == digests[order[:-1]]
-        other_seed = order[1:] // per_seed != order[:-1] // per_seed
+        seeds = self.layout.seeds(order)
+        other_seed = seeds[1:] != seeds[:-1]
         at = np.flatnonzero(same & other_seed)
         return sorted(zip(order[at + 1].tolist(), order[at].tolist(), strict=True))
+
+    def unmoved(self) -> list[str]:
+        """Return the parameters whose simulations are the same on all sides, in words."""
+        if isinstance(self.layout, PointsLayout):
+            return self.layout.unmoved(self.digests)
+        is_same = (self.digests[:, 0] == self.digests[:, 1]).all(axis=0)
+        return [f"parameter {α}" for α in np.flatnonzero(is_same)]
 
     def words(self, position: int) -> str:
         """Name a simulation for a message."""
@@ -171,12 +180,9 @@ def _refuse_few(prints: Fingerprints, n_summaries: int) -> None:
 
 
 def _refuse_unmoved(prints: Fingerprints) -> None:
-    lower, upper = prints.digests[:, 0], prints.digests[:, 1]
-    is_same = (lower == upper).all(axis=0)
-    if is_same.any():
-        received = (
-            f"simulations below and above that are all equal for parameter {is_same.argmax()}"
-        )
+    unmoved = prints.unmoved()
+    if unmoved:
+        received = f"simulations below and above that are all equal for {unmoved[0]}"
         remedy = "Is δθ too small, or the parameter not used?"
         name = f"`{prints.layout.name}`"
         raise ValueError(checks.wording(name, "change with every parameter", received, remedy))

@@ -1,8 +1,7 @@
 """Sources give the simulations of each iteration, and a pass over them: all at once or in chunks.
 
 The rows of a set have one order, and `positions` are their numbers in it: first the n_s fiducial
-simulations, then those below and above (seed, lower or upper, parameter), or, if the derivatives
-are exact, one row for each derivative (seed, parameter).
+simulations, then those that derivatives are made of (see `imnn_lab.sources.differences`).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab.replicas import Replicas
+from imnn_lab.sources.differences import Columns, Differences, quarters
 
 if TYPE_CHECKING:
     from imnn_lab.sources.repeats import Fingerprints
@@ -140,12 +140,12 @@ class Source(abc.ABC):
 
     Parameters
     ----------
-    n_s, n_d, n_params : int
-        Numbers of fiducial and of derivative simulations, and of parameters.
+    n_s : int
+        Number of fiducial simulations.
+    differences : Differences
+        What the rows after them are.
     input_shape : tuple of int
         Shape of one simulation.
-    δθ : array, shape (n_params,), or None
-        Full width of the central difference; None if the derivatives are exact.
     dtype : str
         Floating-point type that the network takes.
     at_once : int, optional
@@ -177,37 +177,49 @@ class Source(abc.ABC):
     def __init__(
         self,
         n_s: int,
-        n_d: int,
-        n_params: int,
+        differences: Differences,
         input_shape: tuple[int, ...],
-        δθ: np.ndarray | None,
         dtype: str,
         at_once: int | None = None,
         external: np.ndarray | None = None,
         augmentation: Augment | None = None,
     ) -> None:
-        self.n_s, self.n_d, self.n_params = n_s, n_d, n_params
+        self.n_s, self.differences = n_s, differences
         self.input_shape, self.dtype = tuple(input_shape), dtype
-        self.δθ = None if δθ is None else tf.constant(δθ, tf.float64)
         self._is_given = at_once is not None
         self.at_once: int = min(at_once or self.size, self.size)
         self.augmentation = augmentation
         self.external = None if external is None else tf.constant(external, dtype)
 
     @property
-    def is_exact(self) -> bool:
-        """Whether the derivatives of the simulations are given, instead of pairs."""
-        return self.δθ is None
+    def n_d(self) -> int:
+        """Number of derivative simulations of each kind, the smallest of all parameters."""
+        return self.differences.n_d
 
     @property
-    def sides(self) -> int:
-        """2 for simulations below and above, 1 for exact derivatives."""
-        return 1 if self.is_exact else 2
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return self.differences.n_params
+
+    @property
+    def δθ(self) -> tf.Tensor | None:
+        """Full width of the central difference; None for exact derivatives and for stencils."""
+        return self.differences.δθ
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the derivatives of the simulations are given, instead of simulations."""
+        return self.differences.is_exact
+
+    @property
+    def is_present(self) -> np.ndarray | None:
+        """Of stencils: which seeds each parameter has, (n_rows, n_params); otherwise None."""
+        return self.differences.is_present
 
     @property
     def size(self) -> int:
-        """Number of rows: n_s + 2 n_d n_params, or n_s + n_d n_params for exact derivatives."""
-        return self.n_s + self.sides * self.n_d * self.n_params
+        """Number of rows."""
+        return self.n_s + self.differences.size
 
     @property
     def n_external(self) -> int:
@@ -249,13 +261,16 @@ class Source(abc.ABC):
 
     def first(self, n_s: int, n_d: int) -> ArraySource:
         """Return the first n_s fiducial and n_d derivative simulations, in memory."""
-        one, n_rows = self.input_shape, n_d * self.sides * self.n_params
-        size = n_s + n_rows
+        one = self.input_shape
+        derivative, differences = self.differences.first(n_d)
+        chosen = np.r_[:n_s, self.n_s + derivative]
+        size = len(chosen)
+        places = np.full(self.size, -1, np.int32)
+        places[chosen] = np.arange(size)
 
         def add(rows: Rows, kept: tf.Tensor) -> tf.Tensor:
-            beyond = rows.positions - self.n_s
-            at = tf.where(beyond < 0, rows.positions, n_s + beyond)
-            is_kept = tf.where(beyond < 0, rows.positions < n_s, beyond < n_rows)
+            at = tf.gather(places, rows.positions)
+            is_kept = at >= 0
             values = rows.simulations if rows.tangents is None else rows.tangents
             values = tf.boolean_mask(values, is_kept)
             return tf.tensor_scatter_nd_update(kept, tf.boolean_mask(at, is_kept)[:, None], values)
@@ -264,14 +279,8 @@ class Source(abc.ABC):
             return self.feed(FIRST).fold(add, tf.zeros((size, *one), self.dtype))
 
         x = tf.function(collected, autograph=False).get_concrete_function()().numpy()
-        sides = () if self.is_exact else (2,)
-        external = None
-        if self.external is not None:
-            chosen = np.r_[:n_s, self.n_s : self.n_s + n_rows]
-            external = self.external.numpy()[chosen]
-        δθ = None if self.δθ is None else self.δθ.numpy()
-        derivative = x[n_s:].reshape(n_d, *sides, self.n_params, *one)
-        return ArraySource(x[:n_s], derivative, δθ, self.dtype, None, external)
+        external = None if self.external is None else self.external.numpy()[chosen]
+        return ArraySource(x[:n_s], x[n_s:], differences, self.dtype, None, external)
 
     def _pieces_of(self, fiducial: tf.Tensor, derivative: tf.Tensor) -> list[Rows]:
         """Return the rows of fiducial and derivative simulations, each (…) + input_shape.
@@ -293,33 +302,26 @@ class Source(abc.ABC):
     def seeds(self, positions: tf.Tensor) -> tf.Tensor:
         """Return the number of the random seed of each row, the same for all rows of one seed.
 
-        Exact derivatives have the seed of the fiducial simulation of the same number; pairs have
+        Exact derivatives have the seed of the fiducial simulation of the same number; others have
         their own seeds, from n_s on.
         """
-        beyond = tf.maximum(positions - self.n_s, 0) // (self.sides * self.n_params)
         first = 0 if self.is_exact else self.n_s
-        return tf.where(positions < self.n_s, positions, first + beyond)
+        beyond = first + self.differences.seeds(self._beyond(positions))
+        return tf.where(positions < self.n_s, positions, beyond)
 
     def groups(self, positions: tf.Tensor) -> tf.Tensor:
-        """Return 0 for fiducial rows, and 1, 2, … for each side and parameter."""
-        n = self.sides * self.n_params
-        return tf.where(positions < self.n_s, 0, 1 + (positions - self.n_s) % n)
+        """Return 0 for fiducial rows, and 1, 2, … for each group of derivative rows."""
+        beyond = 1 + self.differences.groups(self._beyond(positions))
+        return tf.where(positions < self.n_s, 0, beyond)
 
     def quarters(self, positions: tf.Tensor) -> tf.Tensor:
         """Return in which quarter of the seeds of their kind rows are, from 0 to 3."""
-        beyond = (positions - self.n_s) // (self.sides * self.n_params)
-        edges = (_edges_of_quarters(n) for n in (self.n_s, self.n_d))
-        fiducial, derivative = (
-            tf.add_n([tf.cast(number >= edge, tf.int32) for edge in between])
-            for number, between in zip((positions, beyond), edges, strict=True)
-        )
-        return tf.where(positions < self.n_s, fiducial, derivative)
+        beyond = self.differences.quarters(self._beyond(positions))
+        return tf.where(positions < self.n_s, quarters(positions, self.n_s), beyond)
 
-
-def _edges_of_quarters(n: int) -> tuple[int, int, int]:
-    """Return where quarters begin; the first two are the first half, n // 2."""
-    half = n // 2
-    return half // 2, half, half + (n - half) // 2
+    def _beyond(self, positions: tf.Tensor) -> tf.Tensor:
+        """Return the derivative rows at positions, 0 for fiducial ones."""
+        return tf.maximum(positions - self.n_s, 0)
 
 
 class ArraySource(Source):
@@ -331,8 +333,9 @@ class ArraySource(Source):
         Simulations at the fiducial parameters.
     derivative : array, shape (n_d, 2, n_params) + input_shape, or (n_d, n_params) + input_shape
         Simulations below (``[:, 0]``) and above (``[:, 1]``) the fiducial parameters; or, if `δθ`
-        is None, derivatives of the first n_d fiducial simulations.
-    δθ, dtype, at_once, external, augmentation
+        is None, derivatives of the first n_d fiducial simulations; or the rows of `Differences`.
+    δθ : array, shape (n_params,), None, or Differences
+    dtype, at_once, external, augmentation
         As for `Source`.
     """
 
@@ -340,17 +343,20 @@ class ArraySource(Source):
         self,
         fiducial: np.ndarray,
         derivative: np.ndarray,
-        δθ: np.ndarray | None,
+        δθ: np.ndarray | Differences | None,
         dtype: str,
         at_once: int | None = None,
         external: np.ndarray | None = None,
         augmentation: Augment | None = None,
     ) -> None:
-        n_params = derivative.shape[1 if δθ is None else 2]
+        differences = (
+            δθ
+            if isinstance(δθ, Differences)
+            else Columns(len(derivative), derivative.shape[1 if δθ is None else 2], δθ)
+        )
         super().__init__(
-            len(fiducial), len(derivative), n_params, fiducial.shape[1:], δθ, dtype, at_once,
-            external, augmentation,
-        )  # fmt: skip
+            len(fiducial), differences, fiducial.shape[1:], dtype, at_once, external, augmentation
+        )
         both = (tf.constant(np.asarray(x, dtype)) for x in (fiducial, derivative))
         self._pieces = self._pieces_of(*both)
         self._shares: list[tuple[str, list[Rows]]] = []

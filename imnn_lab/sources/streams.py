@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,9 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
-from imnn_lab.sources.collection import Data, Sample, collect
+from imnn_lab.sources.collection import Data, collect
+from imnn_lab.sources.data.points import PointsLayout, sample_of
+from imnn_lab.sources.differences import Differences
 from imnn_lab.sources.repeats import Fingerprints
 from imnn_lab.sources.source import Augment, Feed, Rows, Source, State, Step
 
@@ -107,6 +111,8 @@ class StreamedSource(Source):
     ----------
     parts : tuple of Data or DiskStore
         The fiducial simulations and the derivative ones.
+    differences : Differences
+        What the derivative ones are.
     sample : array, shape (n,) + input_shape
         The first fiducial simulations, to fit layers to.
     settings : Settings
@@ -118,14 +124,14 @@ class StreamedSource(Source):
     def __init__(
         self,
         parts: tuple[Data | DiskStore, Data | DiskStore],
+        differences: Differences,
         sample: np.ndarray,
         settings: Settings,
         external: np.ndarray | None = None,
         augmentation: Augment | None = None,
     ) -> None:
-        n_s, n_d = (part.layout.counts[0] for part in parts)
         super().__init__(
-            n_s, n_d, settings.n_params, settings.input_shape, settings.widths, settings.dtype,
+            parts[0].layout.counts[0], differences, settings.input_shape, settings.dtype,
             settings.at_once, external, augmentation,
         )  # fmt: skip
         self._parts, self._sample = parts, sample
@@ -152,12 +158,16 @@ class StreamedSource(Source):
         streams = self._streams[self.at_once]
         return StreamFeed(streams, lambda rows: self._augment(rows, step))
 
-    def _stream(self, part: Data | DiskStore, offset: int) -> Stream:
-        def number(x: tf.Tensor, positions: tf.Tensor, *tangents: tf.Tensor) -> tuple[Any, ...]:
-            return x, tf.cast(positions + offset, tf.int32), *tangents
+    def _stream(self, whole: Data | DiskStore, offset: int) -> Stream:
+        def numbered(part: Data | DiskStore, start: int) -> tf.data.Dataset:
+            def number(x: tf.Tensor, positions: tf.Tensor, *tangents: tf.Tensor) -> tuple[Any, ...]:
+                return x, tf.cast(positions + offset + start, tf.int32), *tangents
 
-        rows = part.stream(self.at_once, self.failures).map(number)
-        return Stream(rows, math.ceil(part.layout.size / self.at_once))
+            return part.stream(self.at_once, self.failures).map(number)
+
+        chunks = sum(math.ceil(part.layout.size / self.at_once) for part, _ in whole.parts)
+        rows = functools.reduce(tf.data.Dataset.concatenate, starmap(numbered, whole.parts))
+        return Stream(rows, chunks)
 
     def fiducial(self, most: int) -> np.ndarray:
         """Return at most `most` fiducial simulations: the first ones."""
@@ -167,6 +177,7 @@ class StreamedSource(Source):
 
 def streamed_source(
     parts: tuple[Data, Data],
+    differences: Differences,
     prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
@@ -175,19 +186,20 @@ def streamed_source(
     """Check every simulation once, and return a source that reads them anew in every pass."""
     sizes = (parts[0].layout.size, SAMPLE_PAIRS)
     first, pairs = (
-        Sample(part.layout, settings, SAMPLE_VALUES, size)
+        sample_of(part.layout, settings, SAMPLE_VALUES, size)
         for part, size in zip(parts, sizes, strict=True)
     )
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
         collect(part.simulations(), part.layout, settings, seen)
-    check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    check_derivatives(parts[1].layout, pairs.array, settings.is_exact)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
-    return StreamedSource(parts, first.array, settings, external, augmentation)
+    return StreamedSource(parts, differences, first.array, settings, external, augmentation)
 
 
 def disk_source(
     parts: tuple[Data, Data],
+    differences: Differences,
     prints: tuple[Fingerprints, Fingerprints],
     settings: Settings,
     external: np.ndarray | None,
@@ -197,14 +209,12 @@ def disk_source(
     fiducial = DiskStore(parts[0], prints[0], settings)
     file = fiducial.file if settings.is_exact else None
     derivative = DiskStore(parts[1], prints[1], settings, file)
-    layout, inner = derivative.layout, derivative.layout.counts[1:]
-    pairs = derivative.file.read(0, min(layout.counts[0], SAMPLE_PAIRS) * math.prod(inner))
-    pairs = pairs.reshape(-1, *inner, *settings.input_shape)
-    check_derivatives(layout.name, pairs, settings.is_exact)
+    check_derivatives(derivative.layout, derivative.sample(SAMPLE_PAIRS), settings.is_exact)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
     warn_of_offsets(fiducial.layout.name, sample, settings.dtype)
-    return StreamedSource((fiducial, derivative), sample, settings, external, augmentation)
+    stores = fiducial, derivative
+    return StreamedSource(stores, differences, sample, settings, external, augmentation)
 
 
 class DiskFile(NamedTuple):
@@ -258,6 +268,20 @@ class DiskStore:
         prints.sink = values
         collect(data.simulations(), self.layout, settings, prints)
         values.flush()
+
+    @property
+    def parts(self) -> tuple[tuple[DiskStore, int], ...]:
+        """What the data are made of, each with the position where it begins: themselves."""
+        return ((self, 0),)
+
+    def sample(self, most: int) -> np.ndarray:
+        """Return the simulations of the first seeds."""
+        if isinstance(self.layout, PointsLayout):
+            starts = [(point.start, min(point.n, most)) for point in self.layout.points]
+            return np.concatenate([self.file.read(start, start + n) for start, n in starts])
+        n, *inner = self.layout.counts
+        some = self.file.read(0, min(n, most) * math.prod(inner))
+        return some.reshape(-1, *inner, *self.file.input_shape)
 
     def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
         """Return a dataset of chunks (simulations, positions), which nothing can fail to read.

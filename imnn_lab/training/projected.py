@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from imnn_lab import checks
+from imnn_lab import checks, slopes
 from imnn_lab.fisher import mean_derivative
 from imnn_lab.loss import information, loss_and_information
 from imnn_lab.networks.frozen import Cut
@@ -53,7 +53,12 @@ class Part(NamedTuple):
     dμ_dθ: tf.Tensor
 
 
-def part(fiducial: tf.Tensor, derivative: tf.Tensor, δθ: tf.Tensor | None) -> Part:
+def part(
+    fiducial: tf.Tensor,
+    derivative: tf.Tensor,
+    δθ: tf.Tensor | None,
+    is_present: np.ndarray | tf.Tensor | None = None,
+) -> Part:
     """Return the part of features (n, D) and of derivative features (see `mean_derivative`)."""
     width = fiducial.shape[-1]
     groups = [tf.reshape(fiducial, (-1, 1, width))]
@@ -66,7 +71,7 @@ def part(fiducial: tf.Tensor, derivative: tf.Tensor, δθ: tf.Tensor | None) -> 
         n, n_groups = x.shape[:2]
         weight = np.sqrt(n / total / (n_groups * (n - 1)))
         rows.append(weight * tf.reshape(x - tf.reduce_mean(x, 0), (-1, width)))
-    return Part(tf.concat(rows, 0), mean_derivative(derivative, δθ))
+    return Part(tf.concat(rows, 0), mean_derivative(derivative, δθ, is_present))
 
 
 def readout(part: Part, ridge: tf.Tensor) -> tf.Tensor:
@@ -93,12 +98,17 @@ def log_det_F(part: Part, W: tf.Tensor) -> tf.Tensor:
 
 
 def cross_fitted_loss(
-    fiducial: tf.Tensor, derivative: tf.Tensor, δθ: tf.Tensor | None, ridge: tf.Tensor
+    fiducial: tf.Tensor,
+    derivative: tf.Tensor,
+    δθ: tf.Tensor | None,
+    ridge: tf.Tensor,
+    is_present: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Return Λ of features in float64, (n_s, D) and (n_d, 2, p, D), or (n_d, p, D) without δθ."""
     n, m = fiducial.shape[0] // 2, derivative.shape[0] // 2
-    A = part(fiducial[:n], derivative[:m], δθ)
-    B = part(fiducial[n:], derivative[m:], δθ)
+    there = (None, None) if is_present is None else (is_present[:m], is_present[m:])
+    A = part(fiducial[:n], derivative[:m], δθ, there[0])
+    B = part(fiducial[n:], derivative[m:], δθ, there[1])
     return -(log_det_F(B, readout(A, ridge)) + log_det_F(A, readout(B, ridge))) / 2
 
 
@@ -106,6 +116,16 @@ def half(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Return half of the rows, drawn with a seed (2,)."""
     order = tf.argsort(tf.random.stateless_uniform((x.shape[0],), seed))
     return tf.gather(x, order[: x.shape[0] // 2])
+
+
+def fair_half(is_present: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
+    """Return half of the seeds (rows,), drawn with a seed (2,): two quarters, one after the other.
+
+    In each, a parameter has about a quarter of its simulations.
+    """
+    place = tf.random.stateless_uniform((len(is_present),), seed)
+    order = tf.argsort(slopes.patterns(is_present).astype(np.float32) + place)
+    return tf.concat([order[0::4], order[1::4]], 0)
 
 
 class Projected:
@@ -138,9 +158,10 @@ class Projected:
         if self.layer.units < source.n_params:
             expected = f"n_summaries ≥ n_params = {source.n_params}"
             raise _refusal(expected, f"n_summaries = {self.layer.units}")
-        if min(source.n_s, source.n_d) < FEWEST:
+        shares = 1 if source.is_present is None or source.is_present.all() else 4
+        if min(source.n_s, source.n_d // shares) < FEWEST:
             received = f"n_s = {source.n_s} and n_d = {source.n_d}"
-            raise _refusal(f"at least {FEWEST} simulations of each kind", received)
+            raise _refusal(f"at least {shares * FEWEST} simulations of each kind", received)
         self._closed_form, self._behind = closed_form, self.compressor
         if not self.compressor.model.trainable_variables:
             raise _refusal("layers to train before the last one", "none")
@@ -172,10 +193,14 @@ class Projected:
         """
 
         def loss(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sets = self._parts(source, features)
-            if not source.is_fresh:
+            sets, is_present = self._parts(source, features), source.is_present
+            if is_present is not None:
+                chosen = fair_half(is_present, tf.stack([step, 1]))
+                sets = half(sets[0], tf.stack([step, 0])), tf.gather(sets[1], chosen)
+                is_present = tf.gather(is_present, chosen)
+            elif not source.is_fresh:
                 sets = tuple(half(x, tf.stack([step, i])) for i, x in enumerate(sets))
-            return cross_fitted_loss(*sets, source.δθ, self.ridge), features
+            return cross_fitted_loss(*sets, source.δθ, self.ridge, is_present), features
 
         value, features, gradient = gradient_of(loss, self._behind, source, step)
         self._follow(source, features)
@@ -196,7 +221,8 @@ class Projected:
         """
         fiducial, derivative = self._parts(source, features)
         own = slice(source.n_external, None)
-        W = readout(part(fiducial, derivative, source.δθ), self.ridge)[own]
+        found = part(fiducial, derivative, source.δθ, source.is_present)
+        W = readout(found, self.ridge)[own]
         now = tf.cast(self.layer.kernel.value, tf.float64)
         kernel = tf.concat([W, now[:, source.n_params :]], 1)
         mean = tf.reduce_mean(fiducial[:, own], 0)

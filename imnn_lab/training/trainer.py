@@ -192,8 +192,10 @@ class Trainer:
         statistics = {}
         for name, source in self._sources().items():
             network.summaries = self._compressor.all_summaries(source)  # validation is the last
-            of_set = *network.summaries, source.δθ, source.n_external
-            statistics[name] = fisher_statistics(*of_set)
+            fiducial, derivative = network.summaries
+            statistics[name] = fisher_statistics(
+                fiducial, derivative, source.δθ, source.n_external, source.is_present
+            )
         network.statistics = statistics
 
     def _sources(self) -> dict[str, Source]:

@@ -73,6 +73,7 @@ DEVICES = """
     from makers import gaussian_data, gaussian_simulator, plain_network, small_imnn
     from unit.test_replicas import N_D, N_S, one_device, record
     from imnn_lab.replicas import Replicas
+    from imnn_lab.sources.differences import Points
     from imnn_lab.sources.source import ArraySource
     from imnn_lab.summaries import Compressor
     from imnn_lab.training.step import loss_gradient
@@ -83,6 +84,12 @@ DEVICES = """
         "memory": ArraySource(x, d, np.array([0.1, 0.1]), "float64"),
         "chunks": ArraySource(x, d, np.array([0.1, 0.1]), "float64", 20),
         "exact": ArraySource(x, d[:, 1] - d[:, 0], None, "float64"),
+        "points": ArraySource(
+            x,
+            np.concatenate([d[:, 0, 0], d[:, 1, 0], d[:40, 0, 1], d[:40, 1, 1]]),
+            Points([(-10, 10), (-10, 10)], [np.arange(49), np.arange(40)]),
+            "float64",
+        ),
     }
     model = plain_network(dtype="float64")
     model.layers[0].kernel_regularizer = keras.regularizers.L2(0.1)
@@ -139,7 +146,7 @@ def history_of_one():
 
 def test_several_devices_give_what_one_gives():
     (found,) = printed(started(DEVICES))
-    for name in ("memory", "chunks", "exact"):
+    for name in ("memory", "chunks", "exact", "points"):
         one, three, *_ = found[name]
         assert_same(three, one)
     assert not is_same(found["memory"][2], found["memory"][0])  # the gradient of one share

@@ -14,12 +14,6 @@ from imnn_lab.progress import progress_bar
 from imnn_lab.sources.augmentation import MapFunction, preprocess
 from imnn_lab.sources.collection import Data, LabelledSimulations
 
-AXES = {
-    1: "(n_s,) + input_shape",
-    2: "(n_d, n_params) + input_shape",
-    3: "(n_d, 2, n_params) + input_shape",
-}
-
 
 @dataclass(frozen=True)
 class ArrayData(Data):
@@ -35,14 +29,14 @@ class ArrayData(Data):
         TypeError, ValueError
             If it has the wrong type or shape, or holds values that are no data.
         """
-        name, counts = self.layout.name, self.layout.counts
+        name, counts, axes = self.layout.name, self.layout.counts, self.layout.array_shape
         value = self.value if self.map_fn is None else _preprocessed(self, self.map_fn)
-        array = checks.real_array(name, value, f"Pass an array of shape {AXES[len(counts)]}.")
+        array = checks.real_array(name, value, f"Pass an array of shape {axes}.")
         if self.layout.is_open:
             counts = (len(array) if array.ndim else 1, *counts[1:])
         shape = (*counts, *self.settings.input_shape)
         if array.shape != shape and (self.settings.check_shape or array.size != math.prod(shape)):
-            expected = f"have shape {AXES[len(counts)]} = {shape}"
+            expected = f"have shape {axes} = {shape}"
             remedy = _difference(array.shape, shape)
             raise ValueError(checks.wording(f"`{name}`", expected, f"shape {array.shape}", remedy))
         if counts[0] < 2:
