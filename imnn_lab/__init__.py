@@ -11,6 +11,7 @@ and with ``help(IMNN)``, whose example runs as it stands.
 To train:
 
 - `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
+- `Parameter`: a parameter with its fiducial value, width, unit and LaTeX
 - `networks`: dense, deep_set, convolutional, for different kinds of data
 - `TFRecords`: writes simulations to files
 - `campaign`: training_set, matched simulations from any simulator on any cluster
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from imnn_lab import lfi as LFI
     from imnn_lab.history import History
     from imnn_lab.imnn import IMNN
+    from imnn_lab.parameters import Parameter
     from imnn_lab.regularisation import Regularisation
     from imnn_lab.results import FisherStatistics
     from imnn_lab.sources.tfrecord_writer import TFRecords
@@ -74,6 +76,7 @@ __all__ = [
     "LFI",
     "FisherStatistics",
     "History",
+    "Parameter",
     "Regularisation",
     "Run",
     "TFRecords",
@@ -93,6 +96,7 @@ _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
     "History": ("imnn_lab.history", "History"),
+    "Parameter": ("imnn_lab.parameters", "Parameter"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
     "Run": ("imnn_lab.training.run", "Run"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from imnn_lab import checks, retraining, storage
 from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
-from imnn_lab.diagnostics import HonestFisher, Novelty, SummarySet, honest_fisher, novelty
+from imnn_lab.diagnostics import Forecast, HonestFisher, Novelty, SummarySet, honest_fisher, novelty
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
@@ -24,6 +24,7 @@ from imnn_lab.networks import cross_fitting, last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
+from imnn_lab.parameters import as_arguments
 from imnn_lab.progress import announce
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
@@ -31,6 +32,7 @@ from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, sources
 from imnn_lab.sources.augmentation import is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.sources.shapes import completed
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
@@ -57,20 +59,21 @@ class IMNN:
 
     Parameters
     ----------
-    n_s : int
-        Number of fiducial simulations, which give the covariance of the summaries.
-    n_d : int
+    n_s : int, optional
+        Number of fiducial simulations, which give the covariance of the summaries. It, n_d and
+        input_shape are those of the arrays unless they are given; other kinds of data need them.
+    n_d : int, optional
         Number of derivative simulations, which give the derivative of their mean.
-    n_params : int
-        Number of parameters.
-    n_summaries : int
-        Number of summaries that the data are compressed to, at least n_params.
+    n_params : int, optional
+        Number of parameters: of θ_fid, or of `parameters`.
+    n_summaries : int, optional
+        Number of summaries that the data are compressed to, at least and by default n_params.
     θ_fid : array-like, shape (n_params,)
         Fiducial parameters, in the units of the parameters.
     δθ : array-like, shape (n_params,), or None
         Full width of the central difference: derivative simulations are at θ_fid ± δθ/2. None
         if the derivatives of the simulations are exact.
-    input_shape : tuple of int
+    input_shape : tuple of int, optional
         Shape of one simulation.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
@@ -152,6 +155,10 @@ class IMNN:
         averages of the latest.
     overwrite : bool
         Whether to replace another network that is saved in ``directory/filename``.
+    parameters : mapping from str to pair, number or Parameter, optional
+        Instead of n_params, θ_fid and δθ: {name: (fiducial value, full width)}, or {name: fiducial
+        value} for exact derivatives; `Parameter` holds a unit and LaTeX as well. The names stand
+        in every table, figure, file and page.
     strategy : tf.distribute.Strategy, optional
         `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
         of a fit the simulations of training and validation are shared out among its replicas, and
@@ -195,13 +202,13 @@ class IMNN:
     @checks.greek_keywords
     def __init__(
         self,
-        n_s: int,
-        n_d: int,
-        n_params: int,
-        n_summaries: int,
-        θ_fid: Any,
-        δθ: Any,
-        input_shape: tuple[int, ...],
+        n_s: int | None = None,
+        n_d: int | None = None,
+        n_params: int | None = None,
+        n_summaries: int | None = None,
+        θ_fid: Any = None,
+        δθ: Any = None,
+        input_shape: tuple[int, ...] | None = None,
         fiducial: Any = None,
         derivative: Any = None,
         validation_fiducial: Any = None,
@@ -230,14 +237,17 @@ class IMNN:
         simulator: Callable[[Any, Any], Any] | None = None,
         overwrite: bool = False,
         strategy: Any = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
+        is_preprocessed = map_fn is not None and not is_augmentation(map_fn)
+        given = as_arguments(parameters, n_params=n_params, θ_fid=θ_fid, δθ=δθ)
+        given |= {"n_s": n_s, "n_d": n_d, "n_summaries": n_summaries, "input_shape": input_shape}
         settings = Settings.checked(
-            n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
-            input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
+            **completed(given, fiducial, derivative, keeps_shape=not is_preprocessed),
+            at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
-            has_external=external is not None,
-            is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
+            has_external=external is not None, is_preprocessed=is_preprocessed,
         )  # fmt: skip
         replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
@@ -292,6 +302,8 @@ class IMNN:
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
+            archive = replace(archive, settings=archive.settings.labelled_as(settings))
+            self.settings = settings.labelled_as(archive.settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
             give_one_copy(network)
@@ -570,6 +582,11 @@ class IMNN:
         return self.statistics.dμ_dθ
 
     @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the parameters, as `parameters` gave them; None without."""
+        return self.settings.labels
+
+    @property
     def θ_fid(self) -> np.ndarray:
         """Fiducial parameters, shape (n_params,)."""
         return np.array(self.settings.θ_fid)
@@ -641,7 +658,21 @@ class IMNN:
         (2, 2)
         """
         source = self._other_source(fiducial, derivative, external)
-        return self._network.summariser.statistics(source)
+        return replace(self._network.summariser.statistics(source), names=self.names)
+
+    def forecast(self) -> Forecast:
+        """Return F as a forecast: errors, priors, other parameters, and a table in LaTeX.
+
+        Returns
+        -------
+        imnn_lab.diagnostics.Forecast
+
+        Examples
+        --------
+        >>> imnn.forecast().errors.shape
+        (2,)
+        """
+        return Forecast(self.F, self.θ_fid, self.names)
 
     def summary_set(
         self, fiducial: Any = None, derivative: Any = None, external: Any = None
@@ -677,7 +708,8 @@ class IMNN:
             summaries = self._network.summariser.summaries(self._other_source(*given))
         if summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        return SummarySet(*summaries, self.θ_fid, self.δθ, self.statistics.n_external)
+        n_external = self.statistics.n_external
+        return SummarySet(*summaries, self.θ_fid, self.δθ, n_external, self.names)
 
     def novelty(self, data: Any, external: Any = None) -> Novelty:
         """Tell whether observations are like the simulations that F is estimated from.
@@ -742,7 +774,7 @@ class IMNN:
         level : float
             The probability of the brackets.
         labels : sequence of str, optional
-            Names of the parameters.
+            Names of the parameters; by default those of the IMNN.
 
         Returns
         -------
@@ -1031,7 +1063,8 @@ class IMNN:
         """Save everything but the data; of several workers, the first alone does.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
-        Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
+        Finv, dμ_dθ, Cinv, μ, and names if there are), for use without this package, and
+        ``state.npz``, which `load` reads.
 
         Parameters
         ----------
@@ -1164,12 +1197,18 @@ class IMNN:
         if place is not None and (place / STATE).is_file():
             return type(self).load(place, **data, map_fn=preprocess)
         kept = asdict(self.settings)
-        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed"):
+        named = {"n_params", "θ_fid", "δθ"} if self.names else {"θ_fid"}
+        for name in (
+            "warm_start", "simulation_seed", "is_preprocessed", "names", "units", "latex", *named,
+        ):  # fmt: skip
             del kept[name]
+        kept |= (
+            {"parameters": self.settings.parameters_at(θ_fid)} if self.names else {"θ_fid": θ_fid}
+        )
         kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
         model = unpacked_network(packed_network(self.model))
         optimiser = setup.saved_optimiser(self._network.optimiser_config)
-        renewed = type(self)(θ_fid=θ_fid, model=model, optimiser=optimiser, **kept, **data)
+        renewed = type(self)(model=model, optimiser=optimiser, **kept, **data)
         if fit is not None:
             fit(renewed)
         if place is not None:
@@ -1197,7 +1236,7 @@ class IMNN:
         found = cross_fitted(
             features.fiducial, features.slopes, source.n_external, layer.units, widths
         )
-        return SummarySet(*found, self.θ_fid, None, source.n_external)
+        return SummarySet(*found, self.θ_fid, None, source.n_external, self.names)
 
     def _before_last(self) -> Summariser | None:
         """Return what computes the features of a linear last layer, None without one."""
@@ -1205,7 +1244,8 @@ class IMNN:
         return None if before is None else Summariser(before, self.settings.dtype)
 
     def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
-        return SummarySet(*summariser.summaries(source), self.θ_fid, self.δθ, source.n_external)
+        found = summariser.summaries(source)
+        return SummarySet(*found, self.θ_fid, self.δθ, source.n_external, self.names)
 
     def _other_source(self, fiducial: Any, derivative: Any, external: Any) -> Source:
         n_external = self.statistics.n_external
@@ -1318,7 +1358,9 @@ def _restored(
 
 
 def _check_same(saved: Settings, here: Settings) -> None:
-    for name in ("n_params", "n_summaries", "input_shape", "θ_fid", "dtype"):
+    here = here.labelled_as(saved)
+    compared = ["n_params", "n_summaries", "input_shape", "θ_fid", "dtype"]
+    for name in compared if saved.names is None else [*compared, "names"]:
         if getattr(saved, name) != getattr(here, name):
             expected = f"be {getattr(saved, name)!r} as in the saved IMNN"
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))

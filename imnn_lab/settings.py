@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.parameters import Label, Parameter, check_names, label_of
 
 DTYPES = ("float32", "float64")
 ITYPES = ("int32", "int64")
@@ -42,6 +43,9 @@ class Settings:
     cache: str | None = "auto"
     simulation_seed: int = 0
     is_preprocessed: bool = False
+    names: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
+    latex: tuple[str | None, ...] | None = None
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -80,7 +84,29 @@ class Settings:
             cache=_cache(given.get("cache", "auto")),
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
+            **_parts(given.get("labels")),
         )
+
+    @property
+    def labels(self) -> tuple[Label, ...] | None:
+        """The names of the parameters with their units, None if they have no names."""
+        if self.names is None:
+            return None
+        none = (None,) * len(self.names)
+        parts = zip(self.names, self.units or none, self.latex or none, strict=True)
+        return tuple(Label(name, unit or "", latex) for name, unit, latex in parts)
+
+    def labelled_as(self, other: Settings) -> Settings:
+        """Return these settings, with the names of others if these have none."""
+        return self if self.names is not None else replace(self, **_parts(other.labels))
+
+    def parameters_at(self, θ_fid: np.ndarray) -> dict[str, Parameter] | None:
+        """Return the parameters at other fiducial values, None if they have no names."""
+        if self.labels is None:
+            return None
+        widths = self.δθ or (None,) * self.n_params
+        parts = zip(self.labels, θ_fid, widths, strict=True)
+        return {name: Parameter(θ, δθ, name.unit, name.latex) for name, θ, δθ in parts}
 
     @property
     def is_exact(self) -> bool:
@@ -110,7 +136,7 @@ class Settings:
             "itype": as_dtype("itype", checks.text("itype", values["itype"]), ITYPES),
             "seed": checks.seed_or_none("seed", values["seed"]),
             "cache": _cache(values.get("cache", "auto")),
-        }
+        } | _parts(_saved_labels(values, n_params))
         for name in ("n_s", "n_d", "n_summaries"):
             checks.integer(name, values[name], 1)
         for name in ("validation_n_s", "validation_n_d", "at_once"):
@@ -123,6 +149,31 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
         return asdict(self)
+
+
+def _parts(labels: Sequence[Label] | None) -> dict[str, Any]:
+    """Return the fields that hold labels."""
+    if labels is None:
+        return dict.fromkeys(("names", "units", "latex"))
+    return {
+        "names": tuple(str(label) for label in labels),
+        "units": tuple(label.unit for label in labels),
+        "latex": tuple(label.latex for label in labels),
+    }
+
+
+def _saved_labels(values: dict[str, Any], n_params: int) -> tuple[Label, ...] | None:
+    """Return the labels in a dict of `as_dict`; those before names were saved have none."""
+    if values.get("names") is None:
+        return None
+    parts = zip(values["names"], values["units"], values["latex"], strict=True)
+    labels = tuple(
+        label_of(name, Parameter(0.0, unit=unit, latex=latex)) for name, unit, latex in parts
+    )
+    check_names("names", labels)
+    if len(labels) != n_params:
+        raise ValueError(checks.wording("`names`", f"hold {n_params} names", labels))
+    return labels
 
 
 def _any_seed() -> int:

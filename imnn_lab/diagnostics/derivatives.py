@@ -233,7 +233,7 @@ def derivative_doctor(
     """
     whitened = _whitened(summaries)
     slopes, n_params = whitened.slopes, summaries.n_params
-    names = checked_labels(labels, n_params)
+    names = checked_labels(labels, n_params, summaries.names)
     mean = slopes.mean(axis=0)
     F, B = mean @ mean.T, _noise(slopes)
     signal = np.maximum(np.diag(F - B), 0)

@@ -139,7 +139,7 @@ def transfer(
         expected = f"have {own.n_summaries} summaries at θ_fid = {own.θ_fid.tolist()}"
         received = f"{other.n_summaries} at {other.θ_fid.tolist()}"
         raise ValueError(checks.wording("`other`", expected, received))
-    names = checked_labels(labels, own.n_params)
+    names = checked_labels(labels, own.n_params, own.names)
     statistics = own.statistics
     gain = statistics.Finv @ statistics.dμ_dθ @ statistics.Cinv
 

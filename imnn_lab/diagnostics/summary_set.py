@@ -27,6 +27,8 @@ class SummarySet:
         Full width of the central difference; None for exact derivatives.
     n_external : int
         How many summaries, the first ones, are external.
+    names : tuple of str, optional
+        Names of the parameters, which diagnostics use.
     """
 
     fiducial: np.ndarray
@@ -34,6 +36,7 @@ class SummarySet:
     θ_fid: np.ndarray
     δθ: np.ndarray | None
     n_external: int = 0
+    names: tuple[str, ...] | None = None
 
     @property
     def n_s(self) -> int:
@@ -68,7 +71,7 @@ class SummarySet:
         C = np.atleast_2d(np.cov(self.fiducial, rowvar=False))
         dμ_dθ = self.slopes.mean(axis=0)
         n = self.n_s, self.n_d, self.n_external
-        return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n)
+        return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n, names=self.names)
 
     def part(self, fiducial: np.ndarray | slice, derivative: np.ndarray | slice) -> SummarySet:
         """Return the set of some of the simulations.
@@ -79,4 +82,4 @@ class SummarySet:
             Which; an index that stands twice counts twice.
         """
         chosen = self.fiducial[fiducial], self.derivative[derivative]
-        return SummarySet(*chosen, self.θ_fid, self.δθ, self.n_external)
+        return SummarySet(*chosen, self.θ_fid, self.δθ, self.n_external, self.names)

@@ -153,6 +153,11 @@ class PooledNetwork:
         return self.imnn.validation
 
     @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the parameters, None without."""
+        return self.imnn.names
+
+    @property
     def θ_fid(self) -> np.ndarray:
         """Fiducial parameters, shape (n_params,)."""
         return self.imnn.θ_fid

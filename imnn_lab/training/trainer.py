@@ -92,7 +92,8 @@ class Network:
                 "Pass it again: IMNN.load(directory, map_fn=...)."
             )
         θ_fid = np.array(self.settings.θ_fid)
-        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape, self.preprocess)
+        known = found, θ_fid, self.settings.input_shape, self.preprocess, self.settings.labels
+        return Estimator(self.summariser, *known)
 
     def archive(self) -> Archive:
         """Return what is to be saved."""
@@ -193,7 +194,8 @@ class Trainer:
         for name, source in self._sources().items():
             network.summaries = self._compressor.all_summaries(source)  # validation is the last
             of_set = *network.summaries, source.δθ, source.n_external
-            statistics[name] = fisher_statistics(*of_set)
+            found = fisher_statistics(*of_set)
+            statistics[name] = replace(found, names=network.settings.labels)
         network.statistics = statistics
 
     def _sources(self) -> dict[str, Source]:

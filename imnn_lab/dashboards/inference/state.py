@@ -129,7 +129,7 @@ class InferenceState:
         seed: int | None = None,
     ) -> None:
         self.Fisher = as_fisher(Fisher)
-        self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
+        self.labels = as_labels(labels_of(prior, labels, get_estimate), len(self.Fisher))
         self.prior = as_prior(prior, len(self.Fisher), self.labels)
         self.get_estimate = checks.function("estimator", get_estimate, "data to estimates")
         if simulator is not None:
