@@ -183,6 +183,17 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     return linalg.cho_solve(factor, np.eye(len(matrix)))
 
 
+def pseudo_inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return a generalised inverse of matrices (…, n, n) that are symmetric and not negative.
+
+    Their units have no part in which directions count as empty.
+    """
+    size = np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
+    size = np.where(size > 0, size, 1.0)
+    units = size[..., :, None] * size[..., None, :]
+    return np.linalg.pinv(matrix / units, hermitian=True) / units
+
+
 def log_determinant(matrix: np.ndarray) -> float:
     """Ln det of a symmetric positive matrix; NaN if it is not positive."""
     if not np.isfinite(matrix).all():

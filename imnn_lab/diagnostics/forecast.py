@@ -18,7 +18,7 @@ from imnn_lab import checks
 from imnn_lab.diagnostics.fisher import checked_labels
 from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.parameters import in_latex, shown, spelt_as
-from imnn_lab.results import inverse, log_determinant
+from imnn_lab.results import inverse, log_determinant, pseudo_inverse
 
 DEGENERATE, SINGULAR = 1e-2, 1e-10  # least eigenvalue of F in units of conditional errors
 
@@ -119,7 +119,7 @@ class Forecast:
         F = self.F[np.ix_(kept, kept)]
         if others:
             cross = self.F[np.ix_(kept, others)]
-            F = F - cross @ np.linalg.pinv(self.F[np.ix_(others, others)], hermitian=True) @ cross.T
+            F = F - cross @ pseudo_inverse(self.F[np.ix_(others, others)]) @ cross.T
         return self._part(kept, F)
 
     def conditional(self, fix: Sequence[str]) -> Forecast:
@@ -192,7 +192,7 @@ class Forecast:
             If J has another shape or is singular, or another argument is not valid.
         """
         matrix = checks.finite("J", checks.real_array("J", J)).astype(float)
-        if matrix.shape != self.F.shape or np.linalg.cond(matrix) > 1e12:
+        if matrix.shape != self.F.shape or np.linalg.cond(_in_units(matrix)) > 1e12:
             expected = f"be an invertible matrix of shape {self.F.shape}"
             raise ValueError(checks.wording("`J`", expected, checks.describe(matrix)))
         back = np.linalg.inv(matrix)
@@ -279,3 +279,11 @@ class Forecast:
         if abs(value) < 0.01:
             return " No correlation exceeds 0.01."
         return f" The largest correlation is {value:.2g}, of {self.names[j]} and {self.names[i]}."
+
+
+def _in_units(J: np.ndarray) -> np.ndarray:
+    """Return a square matrix with rows, and then columns, of length 1 where they are not zero."""
+    for axis in (1, 0):
+        length = np.linalg.norm(J, axis=axis, keepdims=True)
+        J = J / np.where(length > 0, length, 1.0)
+    return J

@@ -35,11 +35,10 @@ class TargetView(View[Snapshot]):
         self._choice = pn.widgets.Select(label="target", **WIDE)
         self._choice.param.watch(self._choose, "value")
         self.status = words()
-        middle = np.round(state.observation.target.estimate, 3)
-        start = np.clip(middle, state.prior.low, state.prior.high)
+        values, steps = state.suggested_parameters()
         self._parameters = [
-            pn.widgets.FloatInput(label=shown(label), value=float(value), step=0.1, width=110)
-            for label, value in zip(state.labels, start, strict=True)
+            pn.widgets.FloatInput(label=shown(label), value=value, step=step, width=110)
+            for label, value, step in zip(state.labels, values, steps, strict=True)
         ]
         self._seed = pn.widgets.IntInput(label="seed", value=1, start=0, end=2**31 - 1, width=110)
         simulate = action_button(
