@@ -13,6 +13,7 @@ To train:
 - `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
 - `Parameter`: a parameter with its fiducial value, width, unit and LaTeX
 - `networks`: dense, deep_set, convolutional, for different kinds of data
+- `augmentations`: noise of a level, rotations and reflections, for `map_fn`
 - `TFRecords`: writes simulations to files
 - `campaign`: training_set, matched simulations from any simulator on any cluster
 - `matched`: random draws that stay paired when parameters move; a check of any simulator
@@ -52,6 +53,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imnn_lab import (
+        augmentations,
         campaign,
         dashboards,
         diagnostics,
@@ -81,6 +83,7 @@ __all__ = [
     "Run",
     "TFRecords",
     "__version__",
+    "augmentations",
     "campaign",
     "dashboards",
     "diagnostics",
@@ -90,7 +93,12 @@ __all__ = [
     "problems",
 ]
 
-_NEED_TENSORFLOW = ("IMNN", "Run", "TFRecords")  # and `networks`, which says so itself
+_NEED_TENSORFLOW = (
+    "IMNN",
+    "Run",
+    "TFRecords",
+    "augmentations",
+)  # and `networks`, which says so itself
 
 _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
@@ -101,6 +109,7 @@ _PLACES = {
     "Run": ("imnn_lab.training.run", "Run"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
+    "augmentations": ("imnn_lab.augmentations", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
     "diagnostics": ("imnn_lab.diagnostics", None),

@@ -30,7 +30,7 @@ from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, sources
-from imnn_lab.sources.augmentation import is_augmentation
+from imnn_lab.sources.augmentation import has_level, is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.shapes import completed
 from imnn_lab.sources.source import ArraySource
@@ -115,7 +115,9 @@ class IMNN:
         ``map_fn(simulation)``: deterministic preprocessing; `get_estimate` applies it to data as
         well. ``map_fn(simulation, seed)``: augmentation in TensorFlow code with random numbers of
         ``tf.random.stateless_*`` and the seed (2,), which changes with every iteration and is the
-        same for a pair. Both return a simulation of shape input_shape.
+        same for a pair. ``map_fn(simulation, seed, level)``: the same with a number that `fit`
+        chooses and `Run.steer` changes. All return a simulation of shape input_shape; some are in
+        `imnn_lab.augmentations`.
     check_shape : bool
         False skips the check of the shapes of the data.
     verbose : bool
@@ -372,6 +374,7 @@ class IMNN:
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
         gaussianity: float = 0.0,
+        level: float | Callable[[int], Any] | None = None,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -412,6 +415,12 @@ class IMNN:
             kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
             ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
             the last layer, which is otherwise solved again for ln det F, stays as it is.
+        level : float or callable, optional
+            Level of a ``map_fn(simulation, seed, level)``, not negative, or a function from the
+            number of the iteration to it, a schedule of Keras for example; by default the last one
+            recorded, or 1. Validation is at the level of the iteration as well; the best weights
+            are those of the present level, chosen anew wherever it changes, and patience begins
+            there. The statistics at the end are those at the last level.
 
         Returns
         -------
@@ -440,6 +449,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
+            level=level,
         )  # fmt: skip
         run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
@@ -461,6 +471,7 @@ class IMNN:
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
         gaussianity: float = 0.0,
+        level: float | Callable[[int], Any] | None = None,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -471,7 +482,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective, gaussianity
+        best, callback, objective, gaussianity, level
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -498,6 +509,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
+            level=level,
         )  # fmt: skip
         return run.start()
 
@@ -505,6 +517,11 @@ class IMNN:
     def run(self) -> Run | None:
         """The last run, None before the first."""
         return self._trainer.run if self._trainer else None
+
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn` in the last iteration, 1 before the first; None if it has none."""
+        return self._trainer.level if self._trainer else None
 
     # Results --------------------------------------------------------------------------------
 
@@ -1297,6 +1314,9 @@ def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) 
         remedy = "Make the simulations first (`imnn_lab.simulate`), or use one replica."
         expected = f"be given data, of which each of its {replicas.n} replicas has a share"
         raise ValueError(checks.wording("`strategy`", expected, "`simulator`", remedy))
+    if replicas.has_others and has_level(data["map_fn"]):
+        expected = "be one process if `map_fn` has a level"
+        raise ValueError(checks.wording("`strategy`", expected, "one of several workers"))
     if settings.cache in ("disk", None):
         expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
         raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))

@@ -167,6 +167,11 @@ class PooledNetwork:
         """The optimiser, for its learning rate."""
         return self.imnn.optimiser
 
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn`, None if it has none."""
+        return self.imnn.level
+
     def report(self, **options: Any) -> Any:
         """Return how far the results can be trusted; arguments are those of `IMNN.report`."""
         return self.imnn.report(**options)
@@ -266,12 +271,17 @@ class PooledRun:
             self._real.resume()
 
     def steer(
-        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+        self,
+        *,
+        λ: float | None = None,
+        ε: float | None = None,
+        learning_rate: float | None = None,
+        level: float | None = None,
     ) -> None:
         """Change its settings, once it runs."""
         if self._real is None:
             raise RuntimeError("The fit is queued: steer it once it runs.")
-        self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate)
+        self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate, level=level)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is over; return whether it is."""
