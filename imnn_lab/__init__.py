@@ -11,7 +11,9 @@ and with ``help(IMNN)``, whose example runs as it stands.
 To train:
 
 - `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
+- `Parameter`: a parameter with its fiducial value, width, unit and LaTeX
 - `networks`: dense, deep_set, convolutional, for different kinds of data
+- `augmentations`: noise of a level, rotations and reflections, for `map_fn`
 - `TFRecords`: writes simulations to files
 - `Stencils`, `Stencil`: derivatives from the points that they were simulated at
 - `campaign`: training_set, matched simulations from any simulator on any cluster
@@ -52,6 +54,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imnn_lab import (
+        augmentations,
         campaign,
         dashboards,
         diagnostics,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from imnn_lab import lfi as LFI
     from imnn_lab.history import History
     from imnn_lab.imnn import IMNN
+    from imnn_lab.parameters import Parameter
     from imnn_lab.regularisation import Regularisation
     from imnn_lab.results import FisherStatistics
     from imnn_lab.sources.tfrecord_writer import TFRecords
@@ -76,12 +80,14 @@ __all__ = [
     "LFI",
     "FisherStatistics",
     "History",
+    "Parameter",
     "Regularisation",
     "Run",
     "Stencil",
     "Stencils",
     "TFRecords",
     "__version__",
+    "augmentations",
     "campaign",
     "dashboards",
     "diagnostics",
@@ -91,18 +97,25 @@ __all__ = [
     "problems",
 ]
 
-_NEED_TENSORFLOW = ("IMNN", "Run", "TFRecords")  # and `networks`, which says so itself
+_NEED_TENSORFLOW = (
+    "IMNN",
+    "Run",
+    "TFRecords",
+    "augmentations",
+)  # and `networks`, which says so itself
 
 _PLACES = {
     "IMNN": ("imnn_lab.imnn", "IMNN"),
     "FisherStatistics": ("imnn_lab.results", "FisherStatistics"),
     "History": ("imnn_lab.history", "History"),
+    "Parameter": ("imnn_lab.parameters", "Parameter"),
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
     "Run": ("imnn_lab.training.run", "Run"),
     "Stencil": ("imnn_lab.stencils", "Stencil"),
     "Stencils": ("imnn_lab.stencils", "Stencils"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
     "LFI": ("imnn_lab.lfi", None),
+    "augmentations": ("imnn_lab.augmentations", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
     "diagnostics": ("imnn_lab.diagnostics", None),

@@ -156,6 +156,8 @@ class Estimator:
         Shape of one simulation.
     preprocess : callable, optional
         Preprocessing of each simulation.
+    names : tuple of str, optional
+        Names of the parameters.
     """
 
     def __init__(
@@ -165,7 +167,9 @@ class Estimator:
         θ_fid: np.ndarray,
         input_shape: tuple[int, ...],
         preprocess: Callable[[np.ndarray], Any] | None = None,
+        names: tuple[str, ...] | None = None,
     ) -> None:
+        self.names = names
         self.summariser, self.statistics = summariser, statistics
         self.θ_fid, self.input_shape, self.preprocess = θ_fid, input_shape, preprocess
 
@@ -217,10 +221,11 @@ class Estimator:
         return self.θ_fid + (summaries - statistics.μ) @ gain.T
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of ``estimator.npz``, in the dtype of the network."""
+        """Return the arrays of ``estimator.npz``, in the dtype of the network; names if any."""
         names = ("Finv", "dμ_dθ", "Cinv", "μ")
         named = {name: getattr(self.statistics, name) for name in names} | {"θ_fid": self.θ_fid}
-        return {name: array.astype(self.summariser.dtype) for name, array in named.items()}
+        arrays = {name: array.astype(self.summariser.dtype) for name, array in named.items()}
+        return arrays if self.names is None else arrays | {"names": np.array(self.names, np.str_)}
 
     def _summaries(self, batch: np.ndarray, external: Any) -> np.ndarray:
         return self._with_external(self.summariser(batch), external)

@@ -15,7 +15,7 @@ from imnn_lab.results import FisherStatistics
 NUMBERS = ("det_F", "det_C", "det_Cinv", "log_det_F", "reg", "r")
 COLUMNS = (
     "iteration", "loss", *NUMBERS, *(f"val_{name}" for name in NUMBERS),
-    "λ", "ε", "α", "gaussianity", "learning_rate", "seconds",
+    "λ", "ε", "α", "gaussianity", "level", "learning_rate", "seconds",
 )  # fmt: skip
 MATRICES = ("F", "C", "μ", "dμ_dθ", "val_F", "val_C", "val_μ", "val_dμ_dθ")
 
@@ -29,7 +29,7 @@ class SteeringMark:
     iteration : int
         The first iteration with the new value.
     name : str
-        "λ", "ε" or "learning_rate".
+        "λ", "ε", "level" or "learning_rate".
     value, previous : float
         The new value and the one before.
     requested_after : int
@@ -50,9 +50,10 @@ class History:
     ``history["det_F"]`` is an array of the values so far, one per iteration, the untrained network
     first. Keys: iteration, det_F, det_C, det_Cinv, log_det_F, reg (Λ2), r, loss, the
     validation's det_F, det_C, det_Cinv, log_det_F, reg and r behind ``val_``, λ, ε, α,
-    gaussianity, learning_rate, seconds. The matrices F, C, μ, dμ_dθ (and ``val_``) are kept for at
-    most `most_snapshots` iterations, evenly thinned; ``history["snapshot_iteration"]`` says which.
-    Without a validation set, its columns are NaN and its matrices empty. All are empty before the
+    gaussianity, level (of the `map_fn`, NaN without), learning_rate, seconds. The matrices F, C, μ,
+    dμ_dθ (and ``val_``) are kept for at most `most_snapshots` iterations, evenly thinned;
+    ``history["snapshot_iteration"]`` says which. Without a validation set, its columns are NaN and
+    its matrices empty. All are empty before the
     first iterations are there: the row of the untrained network holds the loss, λ and ε of its fit.
 
     Parameters

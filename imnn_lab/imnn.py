@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from imnn_lab.archive.archive import Archive
 from imnn_lab.archive.state import STATE, check_directory
 from imnn_lab.diagnostics import (
     FisherFlow,
+    Forecast,
     HonestFisher,
     Novelty,
     SummarySet,
@@ -31,13 +32,15 @@ from imnn_lab.networks import cross_fitting, last_layer, setup
 from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
+from imnn_lab.parameters import as_arguments
 from imnn_lab.progress import announce
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
 from imnn_lab.sources import Source, array_source, refuse_known, smallest_count, sources
-from imnn_lab.sources.augmentation import is_augmentation
+from imnn_lab.sources.augmentation import has_level, is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
+from imnn_lab.sources.shapes import completed
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.stencils import Stencils
 from imnn_lab.summaries import comfortable_chunk
@@ -65,21 +68,22 @@ class IMNN:
 
     Parameters
     ----------
-    n_s : int
-        Number of fiducial simulations, which give the covariance of the summaries.
-    n_d : int or None
-        Number of derivative simulations, which give the derivative of their mean. None is the
-        smallest number of those of `Stencils`, the only kind that needs none.
-    n_params : int
-        Number of parameters.
-    n_summaries : int
-        Number of summaries that the data are compressed to, at least n_params.
+    n_s : int, optional
+        Number of fiducial simulations, which give the covariance of the summaries. It, n_d and
+        input_shape are those of the arrays unless they are given; other kinds of data need them.
+    n_d : int, optional
+        Number of derivative simulations, which give the derivative of their mean; of `Stencils`,
+        the smallest number of a parameter.
+    n_params : int, optional
+        Number of parameters: of θ_fid, or of `parameters`.
+    n_summaries : int, optional
+        Number of summaries that the data are compressed to, at least and by default n_params.
     θ_fid : array-like, shape (n_params,)
         Fiducial parameters, in the units of the parameters.
     δθ : array-like, shape (n_params,), or None
         Full width of the central difference: derivative simulations are at θ_fid ± δθ/2. None
         if the derivatives of the simulations are exact, or `derivative` holds stencils.
-    input_shape : tuple of int
+    input_shape : tuple of int, optional
         Shape of one simulation.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
@@ -122,7 +126,9 @@ class IMNN:
         ``map_fn(simulation)``: deterministic preprocessing; `get_estimate` applies it to data as
         well. ``map_fn(simulation, seed)``: augmentation in TensorFlow code with random numbers of
         ``tf.random.stateless_*`` and the seed (2,), which changes with every iteration and is the
-        same for a pair. Both return a simulation of shape input_shape.
+        same for a pair. ``map_fn(simulation, seed, level)``: the same with a number that `fit`
+        chooses and `Run.steer` changes. All return a simulation of shape input_shape; some are in
+        `imnn_lab.augmentations`.
     check_shape : bool
         False skips the check of the shapes of the data.
     verbose : bool
@@ -162,6 +168,10 @@ class IMNN:
         averages of the latest.
     overwrite : bool
         Whether to replace another network that is saved in ``directory/filename``.
+    parameters : mapping from str to pair, number or Parameter, optional
+        Instead of n_params, θ_fid and δθ: {name: (fiducial value, full width)}, or {name: fiducial
+        value} for exact derivatives; `Parameter` holds a unit and LaTeX as well. The names stand
+        in every table, figure, file and page.
     strategy : tf.distribute.Strategy, optional
         `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
         of a fit the simulations of training and validation are shared out among its replicas, and
@@ -205,13 +215,13 @@ class IMNN:
     @checks.greek_keywords
     def __init__(
         self,
-        n_s: int,
-        n_d: int | None,
-        n_params: int,
-        n_summaries: int,
-        θ_fid: Any,
-        δθ: Any,
-        input_shape: tuple[int, ...],
+        n_s: int | None = None,
+        n_d: int | None = None,
+        n_params: int | None = None,
+        n_summaries: int | None = None,
+        θ_fid: Any = None,
+        δθ: Any = None,
+        input_shape: tuple[int, ...] | None = None,
         fiducial: Any = None,
         derivative: Any = None,
         validation_fiducial: Any = None,
@@ -240,18 +250,21 @@ class IMNN:
         simulator: Callable[[Any, Any], Any] | None = None,
         overwrite: bool = False,
         strategy: Any = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         stencils = None
         if isinstance(derivative, Stencils):
             n_d = smallest_count(derivative, fiducial, checks.optional_integer("n_d", n_d, 2))
             stencils = derivative.description
+        is_preprocessed = map_fn is not None and not is_augmentation(map_fn)
+        given = as_arguments(parameters, n_params=n_params, θ_fid=θ_fid, δθ=δθ)
+        given |= {"n_s": n_s, "n_d": n_d, "n_summaries": n_summaries, "input_shape": input_shape}
         settings = Settings.checked(
-            n_s=n_s, n_d=n_d, n_params=n_params, n_summaries=n_summaries, θ_fid=θ_fid, δθ=δθ,
-            input_shape=input_shape, at_once=at_once, check_shape=check_shape, verbose=verbose,
+            **completed(given, fiducial, derivative, keeps_shape=not is_preprocessed),
+            at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
-            has_external=external is not None, stencils=stencils,
-            is_preprocessed=map_fn is not None and not is_augmentation(map_fn),
+            has_external=external is not None, stencils=stencils, is_preprocessed=is_preprocessed,
         )  # fmt: skip
         replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
@@ -308,6 +321,8 @@ class IMNN:
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
+            archive = replace(archive, settings=archive.settings.labelled_as(settings))
+            self.settings = settings.labelled_as(archive.settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)
             give_one_copy(network)
@@ -376,6 +391,7 @@ class IMNN:
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
         gaussianity: float = 0.0,
+        level: float | Callable[[int], Any] | None = None,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -416,6 +432,12 @@ class IMNN:
             kurtosis of the whitened summaries of the fiducial simulations, which is 0 for Gaussian
             ones. The best weights are then those with the largest ln det F − `gaussianity` Γ, and
             the last layer, which is otherwise solved again for ln det F, stays as it is.
+        level : float or callable, optional
+            Level of a ``map_fn(simulation, seed, level)``, not negative, or a function from the
+            number of the iteration to it, a schedule of Keras for example; by default the last one
+            recorded, or 1. Validation is at the level of the iteration as well; the best weights
+            are those of the present level, chosen anew wherever it changes, and patience begins
+            there. The statistics at the end are those at the last level.
 
         Returns
         -------
@@ -444,6 +466,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
+            level=level,
         )  # fmt: skip
         run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
@@ -465,6 +488,7 @@ class IMNN:
         callback: Callable[[Run], Any] | None = None,
         objective: str = "imnn",
         gaussianity: float = 0.0,
+        level: float | Callable[[int], Any] | None = None,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -475,7 +499,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective, gaussianity
+        best, callback, objective, gaussianity, level
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -502,6 +526,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
+            level=level,
         )  # fmt: skip
         return run.start()
 
@@ -509,6 +534,11 @@ class IMNN:
     def run(self) -> Run | None:
         """The last run, None before the first."""
         return self._trainer.run if self._trainer else None
+
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn` in the last iteration, 1 before the first; None if it has none."""
+        return self._trainer.level if self._trainer else None
 
     # Results --------------------------------------------------------------------------------
 
@@ -586,6 +616,11 @@ class IMNN:
         return self.statistics.dμ_dθ
 
     @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the parameters, as `parameters` gave them; None without."""
+        return self.settings.labels
+
+    @property
     def θ_fid(self) -> np.ndarray:
         """Fiducial parameters, shape (n_params,)."""
         return np.array(self.settings.θ_fid)
@@ -657,7 +692,21 @@ class IMNN:
         (2, 2)
         """
         source = self._other_source(fiducial, derivative, external)
-        return self._network.summariser.statistics(source)
+        return replace(self._network.summariser.statistics(source), names=self.names)
+
+    def forecast(self) -> Forecast:
+        """Return F as a forecast: errors, priors, other parameters, and a table in LaTeX.
+
+        Returns
+        -------
+        imnn_lab.diagnostics.Forecast
+
+        Examples
+        --------
+        >>> imnn.forecast().errors.shape
+        (2,)
+        """
+        return Forecast(self.F, self.θ_fid, self.names)
 
     def summary_set(
         self, fiducial: Any = None, derivative: Any = None, external: Any = None
@@ -690,12 +739,11 @@ class IMNN:
         given = fiducial, derivative, external
         if any(part is not None for part in given):
             return self._set_of(self._network.summariser, self._other_source(*given))
-        summaries = self._network.summaries
-        if summaries is None:
+        if self._network.summaries is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        is_stencil = self.settings.stencils is not None
-        n_external = self.statistics.n_external
-        return SummarySet(*summaries, self.θ_fid, self.δθ, n_external, is_stencil)
+        x, d = self._network.summaries
+        is_stencil, n_external = self.settings.stencils is not None, self.statistics.n_external
+        return SummarySet(x, d, self.θ_fid, self.δθ, n_external, is_stencil, self.names)
 
     def novelty(self, data: Any, external: Any = None) -> Novelty:
         """Tell whether observations are like the simulations that F is estimated from.
@@ -761,7 +809,7 @@ class IMNN:
         level : float
             The probability of the brackets.
         labels : sequence of str, optional
-            Names of the parameters.
+            Names of the parameters; by default those of the IMNN.
 
         Returns
         -------
@@ -1074,7 +1122,8 @@ class IMNN:
         """Save everything but the data; of several workers, the first alone does.
 
         Written are ``model.keras``, ``<weight_file>.weights.h5`` and ``estimator.npz`` (θ_fid,
-        Finv, dμ_dθ, Cinv, μ), for use without this package, and ``state.npz``, which `load` reads.
+        Finv, dμ_dθ, Cinv, μ, and names if there are), for use without this package, and
+        ``state.npz``, which `load` reads.
 
         Parameters
         ----------
@@ -1219,12 +1268,19 @@ class IMNN:
         if place is not None and (place / STATE).is_file():
             return type(self).load(place, **data, map_fn=preprocess)
         kept = asdict(self.settings)
-        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed", "stencils"):
+        named = {"n_params", "θ_fid", "δθ"} if self.names else {"θ_fid"}
+        for name in (
+            "warm_start", "simulation_seed", "is_preprocessed", "stencils", "names", "units",
+            "latex", *named,
+        ):  # fmt: skip
             del kept[name]
+        kept |= (
+            {"parameters": self.settings.parameters_at(θ_fid)} if self.names else {"θ_fid": θ_fid}
+        )
         kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
         model = unpacked_network(packed_network(self.model))
         optimiser = setup.saved_optimiser(self._network.optimiser_config)
-        renewed = type(self)(θ_fid=θ_fid, model=model, optimiser=optimiser, **kept, **data)
+        renewed = type(self)(model=model, optimiser=optimiser, **kept, **data)
         if fit is not None:
             fit(renewed)
         if place is not None:
@@ -1259,7 +1315,7 @@ class IMNN:
         return None if before is None else Summariser(before, self.settings.dtype)
 
     def _set_of(self, summariser: Summariser, source: Source) -> SummarySet:
-        return summary_set(summariser, source, self.θ_fid)
+        return replace(summary_set(summariser, source, self.θ_fid), names=self.names)
 
     def _test_source(self, test: Any) -> Source | None:
         """Return simulations for a test, which must be in neither training nor validation."""
@@ -1330,6 +1386,9 @@ def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) 
         remedy = "Make the simulations first (`imnn_lab.simulate`), or use one replica."
         expected = f"be given data, of which each of its {replicas.n} replicas has a share"
         raise ValueError(checks.wording("`strategy`", expected, "`simulator`", remedy))
+    if replicas.has_others and has_level(data["map_fn"]):
+        expected = "be one process if `map_fn` has a level"
+        raise ValueError(checks.wording("`strategy`", expected, "one of several workers"))
     if settings.cache in ("disk", None):
         expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
         raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))
@@ -1389,7 +1448,9 @@ def _restored(
 
 
 def _check_same(saved: Settings, here: Settings) -> None:
-    for name in ("n_params", "n_summaries", "input_shape", "θ_fid", "dtype"):
+    here = here.labelled_as(saved)
+    compared = ["n_params", "n_summaries", "input_shape", "θ_fid", "dtype"]
+    for name in compared if saved.names is None else [*compared, "names"]:
         if getattr(saved, name) != getattr(here, name):
             expected = f"be {getattr(saved, name)!r} as in the saved IMNN"
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy import linalg
+
+from imnn_lab.parameters import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class FisherStatistics:
         How many fiducial and derivative simulations they were estimated from.
     n_external : int
         How many summaries, the first ones, are external: not the network's.
+    names : tuple of str, optional
+        Names of the parameters.
 
     Examples
     --------
@@ -53,6 +57,7 @@ class FisherStatistics:
     n_s: int = 0
     n_d: int = 0
     n_external: int = 0
+    names: tuple[str, ...] | None = field(default=None, kw_only=True)
 
     @cached_property
     def F(self) -> np.ndarray:
@@ -114,7 +119,8 @@ class FisherStatistics:
         n = self.n_external
         if not n:
             return None
-        return FisherStatistics(self.μ[:n], self.C[:n, :n], self.dμ_dθ[:, :n], self.n_s, self.n_d)
+        parts = self.μ[:n], self.C[:n, :n], self.dμ_dθ[:, :n]
+        return FisherStatistics(*parts, self.n_s, self.n_d, names=self.names)
 
     @property
     def det_C(self) -> float:
@@ -154,8 +160,15 @@ class FisherStatistics:
         beside = f", {alone.det_F:.6g} without the network" if alone else ""
         return (
             f"det F = {self.det_F:.6g}{beside}, det C = {self.det_C:.4g} "
-            f"(from {self.n_s} fiducial and {self.n_d} derivative simulations)"
+            f"(from {self.n_s} fiducial and {self.n_d} derivative simulations){self._errors()}"
         )
+
+    def _errors(self) -> str:
+        """Return the marginal errors of named parameters, behind a line break."""
+        if self.names is None:
+            return ""
+        errors = zip(self.names, np.sqrt(np.diag(self.Finv)), strict=True)
+        return "\nerrors: " + ", ".join(f"{shown(name)} ± {error:.3g}" for name, error in errors)
 
 
 _FIELDS = ("μ", "C", "dμ_dθ", "n_s", "n_d", "n_external")
@@ -168,6 +181,17 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     except (linalg.LinAlgError, ValueError):
         return np.full_like(matrix, np.nan)
     return linalg.cho_solve(factor, np.eye(len(matrix)))
+
+
+def pseudo_inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return a generalised inverse of matrices (…, n, n) that are symmetric and not negative.
+
+    Their units have no part in which directions count as empty.
+    """
+    size = np.sqrt(np.diagonal(matrix, axis1=-2, axis2=-1))
+    size = np.where(size > 0, size, 1.0)
+    units = size[..., :, None] * size[..., None, :]
+    return np.linalg.pinv(matrix / units, hermitian=True) / units
 
 
 def log_determinant(matrix: np.ndarray) -> float:

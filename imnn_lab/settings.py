@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.parameters import Label, Parameter, check_names, label_of
 from imnn_lab.stencils import Description, checked_description
 
 DTYPES = ("float32", "float64")
@@ -44,6 +45,9 @@ class Settings:
     simulation_seed: int = 0
     is_preprocessed: bool = False
     stencils: Description | None = None
+    names: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
+    latex: tuple[str | None, ...] | None = None
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -66,9 +70,10 @@ class Settings:
             for name in ("validation_n_s", "validation_n_d")
         }
         clean |= {name: checks.boolean(name, given[name]) for name in FLAGS}
-        stencils = given.get("stencils")
+        stencils, labels = given.get("stencils"), given.get("labels")
         if stencils is not None:
             _check_stencils(stencils, n_params, given["δθ"])
+            labels = _labels_of(stencils, labels)
         elif given["δθ"] is None:
             _check_counts_of_exact("", clean["n_s"], clean["n_d"])
             n_s, n_d = (clean[f"validation_{name}"] or clean[name] for name in ("n_s", "n_d"))
@@ -86,7 +91,29 @@ class Settings:
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
             stencils=stencils,
+            **_parts(labels),
         )
+
+    @property
+    def labels(self) -> tuple[Label, ...] | None:
+        """The names of the parameters with their units, None if they have no names."""
+        if self.names is None:
+            return None
+        none = (None,) * len(self.names)
+        parts = zip(self.names, self.units or none, self.latex or none, strict=True)
+        return tuple(Label(name, unit or "", latex) for name, unit, latex in parts)
+
+    def labelled_as(self, other: Settings) -> Settings:
+        """Return these settings, with the names of others if these have none."""
+        return self if self.names is not None else replace(self, **_parts(other.labels))
+
+    def parameters_at(self, θ_fid: np.ndarray) -> dict[str, Parameter] | None:
+        """Return the parameters at other fiducial values, None if they have no names."""
+        if self.labels is None:
+            return None
+        widths = self.δθ or (None,) * self.n_params
+        parts = zip(self.labels, θ_fid, widths, strict=True)
+        return {name: Parameter(θ, δθ, name.unit, name.latex) for name, θ, δθ in parts}
 
     @property
     def is_exact(self) -> bool:
@@ -125,7 +152,7 @@ class Settings:
             "seed": checks.seed_or_none("seed", values["seed"]),
             "cache": _cache(values.get("cache", "auto")),
             "stencils": checked_description(values.get("stencils"), n_params),
-        }
+        } | _parts(_saved_labels(values, n_params))
         for name in ("n_s", "n_d", "n_summaries"):
             checks.integer(name, values[name], 1)
         for name in ("validation_n_s", "validation_n_d", "at_once"):
@@ -150,6 +177,47 @@ def _check_stencils(stencils: Description, n_params: int, δθ: Any) -> None:
         expected = "be None if `derivative` holds Stencils"
         remedy = "The points of stencils have offsets of their own."
         raise ValueError(checks.wording("`δθ`", expected, checks.describe(δθ), remedy))
+
+
+def _labels_of(stencils: Description, labels: Sequence[Label] | None) -> Sequence[Label] | None:
+    """Return the labels, or those that the stencils have; refuse the names of others."""
+    names = [name for name, *_ in stencils if name]
+    if not names:
+        return labels
+    if labels is None:
+        found = tuple(label_of(name, Parameter(0.0)) for name in names)
+        check_names("derivative", found)
+        return found
+    if [checks.normalise(x) for x in names] != [checks.normalise(x) for x in labels]:
+        expected = f"hold stencils for {', '.join(labels)}, in this order"
+        received = ", ".join(names)
+        raise ValueError(checks.wording("`derivative`", expected, received))
+    return labels
+
+
+def _parts(labels: Sequence[Label] | None) -> dict[str, Any]:
+    """Return the fields that hold labels."""
+    if labels is None:
+        return dict.fromkeys(("names", "units", "latex"))
+    return {
+        "names": tuple(str(label) for label in labels),
+        "units": tuple(label.unit for label in labels),
+        "latex": tuple(label.latex for label in labels),
+    }
+
+
+def _saved_labels(values: dict[str, Any], n_params: int) -> tuple[Label, ...] | None:
+    """Return the labels in a dict of `as_dict`; those before names were saved have none."""
+    if values.get("names") is None:
+        return None
+    parts = zip(values["names"], values["units"], values["latex"], strict=True)
+    labels = tuple(
+        label_of(name, Parameter(0.0, unit=unit, latex=latex)) for name, unit, latex in parts
+    )
+    check_names("names", labels)
+    if len(labels) != n_params:
+        raise ValueError(checks.wording("`names`", f"hold {n_params} names", labels))
+    return labels
 
 
 def _any_seed() -> int:

@@ -186,7 +186,17 @@ def training_calls(directory):
     """Return those of networks, their training, and the pages that show them."""
     from makers import gaussian_data, small_imnn, small_network
 
-    from imnn_lab import IMNN, Stencil, Stencils, TFRecords, dashboards, networks, problems
+    from imnn_lab import (
+        IMNN,
+        Parameter,
+        Stencil,
+        Stencils,
+        TFRecords,
+        augmentations,
+        dashboards,
+        networks,
+        problems,
+    )
     from imnn_lab.dashboards.page import page
     from imnn_lab.widgets import TrainingWidget
 
@@ -212,6 +222,10 @@ def training_calls(directory):
     }  # fmt: skip
     shown = {"estimator": problem.get_estimate, "prior": problem.PRIOR, "Fisher": problem.F}
     return {
+        "Parameter": (Parameter, {"fiducial": 0.0, "width": 0.1, "unit": "eV", "latex": "m"}),
+        "noise": (augmentations.noise, {"σ": 0.5}),
+        "rotations": (augmentations.rotations, {"axes": (0, 1)}),
+        "reflections": (augmentations.reflections, {"axes": (0, 1)}),
         "IMNN": (IMNN, built | data),
         "IMNN.fit": (imnn.fit, {"n_iterations": 2}),
         "IMNN.start": (imnn.start, {"n_iterations": 2}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ class SavedTraining:
         """
         settings = Settings.from_dict(storage.unpack(arrays["archive"])["settings"])
         statistics = {
-            name: FisherStatistics.from_arrays(part)
+            name: replace(FisherStatistics.from_arrays(part), names=settings.labels)
             for name in SETS
             if (part := unprefixed(name, arrays))
         }

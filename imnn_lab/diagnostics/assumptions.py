@@ -105,7 +105,7 @@ def covariance_check(
     """
     enough(summaries)
     _refuse_stencils(summaries)
-    names = checked_labels(labels, summaries.n_params)
+    names = checked_labels(labels, summaries.n_params, summaries.names)
     rng = checks.generator("seed", seed)
     signs = 2.0 * rng.integers(2, size=(REPETITIONS, summaries.n_d)) - 1
     errors = np.sqrt(np.diag(summaries.statistics.Finv))
@@ -329,7 +329,7 @@ def linearity(summaries: SummarySet, *, labels: Sequence[str] | None = None) -> 
     """
     enough(summaries)
     _refuse_stencils(summaries)
-    names = checked_labels(labels, summaries.n_params)
+    names = checked_labels(labels, summaries.n_params, summaries.names)
     nothing = np.full(summaries.n_params, np.nan)
     if summaries.δθ is None:
         return Linearity(np.zeros(summaries.n_params), nothing, nothing + 1, False, names)

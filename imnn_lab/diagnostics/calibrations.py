@@ -24,6 +24,7 @@ from imnn_lab.diagnostics.posteriors import (
 )
 from imnn_lab.diagnostics.rank_band import RankBand, rank_band
 from imnn_lab.diagnostics.verdict import Light, Verdict, percent
+from imnn_lab.results import pseudo_inverse
 
 CONFIDENCE = 0.98  # that all ranks of calibrated posteriors lie inside their bands
 SURE, LIKELY = 3.0, 1.5  # standard errors from which a bias or a width is named, the larger one
@@ -319,5 +320,5 @@ def _ellipse_distances(posteriors: Posteriors) -> tuple[np.ndarray, np.ndarray]:
     points = np.concatenate([posteriors.samples, posteriors.θ[:, None]], axis=1)
     Δ = points - np.einsum("nl,nlp->np", weights, points)[:, None]
     covariance = np.einsum("nl,nlp,nlq->npq", weights, Δ, Δ, optimize=True)
-    distances = np.einsum("nlp,npq,nlq->nl", Δ, np.linalg.pinv(covariance), Δ, optimize=True)
+    distances = np.einsum("nlp,npq,nlq->nl", Δ, pseudo_inverse(covariance), Δ, optimize=True)
     return distances[:, :-1], distances[:, -1]

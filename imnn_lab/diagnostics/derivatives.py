@@ -248,7 +248,7 @@ def derivative_doctor(
     """
     whitened = _whitened(summaries)
     n_params, there = summaries.n_params, whitened.is_present
-    names = checked_labels(labels, n_params)
+    names = checked_labels(labels, n_params, summaries.names)
     mean = of_seeds.mean(whitened.slopes, there)
     ε = of_seeds.errors(whitened.slopes, there)
     F, B = mean @ mean.T, np.einsum("ias,ibs->ab", ε, ε)

@@ -30,6 +30,7 @@ from imnn_lab import checks
 from imnn_lab import slopes as of_seeds
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict, percent
+from imnn_lab.parameters import shown
 from imnn_lab.results import inverse, log_determinant
 
 MOST_GROUPS, MOST_PRODUCTS = 1000, 2 * 10**7
@@ -174,7 +175,7 @@ class HonestFisher:
 
     def __str__(self) -> str:
         rows = [
-            f"  {label}: error {error:.3g} ({low:.3g} to {high:.3g})"
+            f"  {shown(label)}: error {error:.3g} ({low:.3g} to {high:.3g})"
             for label, error, (low, high) in zip(
                 self.labels, self.errors, self.error_brackets, strict=True
             )
@@ -265,7 +266,7 @@ def honest_fisher(
     if summaries.n_s < fewest:
         expected = f"hold at least {fewest} fiducial simulations"
         raise ValueError(checks.wording("`summaries`", expected, summaries.n_s))
-    names = checked_labels(labels, summaries.n_params)
+    names = checked_labels(labels, summaries.n_params, summaries.names)
     estimates = fisher_estimates(summaries, seed=rng)
     F, log_det, errors = _bracketed(summaries, level, repetitions, rng)
     counts = summaries.n_s, summaries.n_d, summaries.n_summaries
@@ -528,13 +529,17 @@ def tells_apart(summaries: SummarySet) -> bool:
     return bool(np.linalg.eigvalsh(F / np.outer(size, size))[0] > SINGULAR)
 
 
-def checked_labels(labels: Any, n_params: int) -> tuple[str, ...]:
-    """Return the names of the parameters, θ₁, θ₂, … by default.
+def checked_labels(
+    labels: Any, n_params: int, names: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
+    """Return the labels given, otherwise names that are known; θ₁, θ₂, … by default.
 
     Parameters
     ----------
     labels : sequence of str, or None
     n_params : int
+    names : tuple of str, optional
+        Known names of the parameters.
 
     Raises
     ------
@@ -542,7 +547,7 @@ def checked_labels(labels: Any, n_params: int) -> tuple[str, ...]:
         If they are no names, or of another number.
     """
     if labels is None:
-        return checks.default_labels(n_params)
+        return names or checks.default_labels(n_params)
     names = tuple(checks.text("labels", each) for each in checks.entries("labels", labels, "names"))
     if len(names) != n_params or len(set(names)) != n_params:
         expected = f"hold {n_params} different names, one for each parameter"

@@ -8,7 +8,6 @@ prior         F + diag(1/σ²)
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,8 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.diagnostics.fisher import checked_labels
 from imnn_lab.diagnostics.verdict import Light, Verdict
-from imnn_lab.results import inverse, log_determinant
+from imnn_lab.parameters import in_latex, shown, spelt_as
+from imnn_lab.results import inverse, log_determinant, pseudo_inverse
 
 DEGENERATE, SINGULAR = 1e-2, 1e-10  # least eigenvalue of F in units of conditional errors
 
@@ -119,7 +119,7 @@ class Forecast:
         F = self.F[np.ix_(kept, kept)]
         if others:
             cross = self.F[np.ix_(kept, others)]
-            F = F - cross @ np.linalg.pinv(self.F[np.ix_(others, others)], hermitian=True) @ cross.T
+            F = F - cross @ pseudo_inverse(self.F[np.ix_(others, others)]) @ cross.T
         return self._part(kept, F)
 
     def conditional(self, fix: Sequence[str]) -> Forecast:
@@ -192,7 +192,7 @@ class Forecast:
             If J has another shape or is singular, or another argument is not valid.
         """
         matrix = checks.finite("J", checks.real_array("J", J)).astype(float)
-        if matrix.shape != self.F.shape or np.linalg.cond(matrix) > 1e12:
+        if matrix.shape != self.F.shape or np.linalg.cond(_in_units(matrix)) > 1e12:
             expected = f"be an invertible matrix of shape {self.F.shape}"
             raise ValueError(checks.wording("`J`", expected, checks.describe(matrix)))
         back = np.linalg.inv(matrix)
@@ -217,7 +217,7 @@ class Forecast:
         """Whether the data tell the parameters apart."""
         value, direction = self.degeneracy
         found = ", ".join(
-            f"{name}: {centre:.3g} ± {error:.3g}"
+            f"{shown(name)}: {centre:.3g} ± {error:.3g}"
             for name, centre, error in zip(self.names, self.θ_fid, self.errors, strict=True)
         )
         remedy = "Add a prior of one of them, fix it, or forecast the combination that is measured."
@@ -236,7 +236,7 @@ class Forecast:
     def latex(self) -> str:
         """Return a table in LaTeX: fiducial values, marginal and conditional errors."""
         rows = [
-            f"{_in_latex(name)} & {centre:.4g} & {error:.3g} & {alone:.3g} \\\\"
+            f"{in_latex(name)} & {centre:.4g} & {error:.3g} & {alone:.3g} \\\\"
             for name, centre, error, alone in zip(
                 self.names, self.θ_fid, self.errors, self.conditional_errors, strict=True
             )
@@ -250,6 +250,8 @@ class Forecast:
 
     def _places(self, argument: str, names: Any) -> list[int]:
         chosen = checks.entries(argument, names, "names of parameters")
+        if all(isinstance(name, str) for name in chosen):
+            chosen = spelt_as(chosen, self.names)
         for name in chosen:
             checks.one_of(f"{argument}", name, self.names)
         if len(set(chosen)) != len(chosen) or not chosen:
@@ -279,28 +281,9 @@ class Forecast:
         return f" The largest correlation is {value:.2g}, of {self.names[j]} and {self.names[i]}."
 
 
-def _in_latex(label: str) -> str:
-    """Write a name with Greek letters and subscripts as LaTeX does; with $ it stays as it is."""
-    if "$" in label:
-        return label
-    parts, is_mathematics = [], False
-    for letter in label:
-        plain = unicodedata.normalize("NFKC", letter)
-        if unicodedata.name(letter, "").endswith(" SYMBOL"):
-            letter = plain  # ε for ϵ
-        kind, _, name = unicodedata.name(letter, "").rpartition(" ")
-        if kind in ("GREEK SMALL LETTER", "GREEK CAPITAL LETTER"):
-            named = name.lower() if "SMALL" in kind else name.capitalize()
-            parts.append("\\" + named.replace("lamda", "lambda").replace("Lamda", "Lambda") + " ")
-            is_mathematics = True
-        elif "SUBSCRIPT" in kind or "SUPERSCRIPT" in kind:
-            mark = "_{" if "SUBSCRIPT" in kind else "^{"
-            before = parts.pop().removesuffix("}") if parts and parts[-1][:2] == mark else mark
-            parts.append(before + plain.replace("−", "-") + "}")
-            is_mathematics = True
-        else:
-            parts.append(letter)
-    text = "".join(parts).replace(" _", "_").replace(" ^", "^").strip()
-    if is_mathematics:
-        return f"${text}$"
-    return "".join("\\" + letter if letter in "_%&#" else letter for letter in text)
+def _in_units(J: np.ndarray) -> np.ndarray:
+    """Return a square matrix with rows, and then columns, of length 1 where they are not zero."""
+    for axis in (1, 0):
+        length = np.linalg.norm(J, axis=axis, keepdims=True)
+        J = J / np.where(length > 0, length, 1.0)
+    return J

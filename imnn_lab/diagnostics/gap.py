@@ -109,7 +109,7 @@ def information_gap(
         If an argument is not valid, or there are too few simulations.
     """
     enough(summaries)
-    names = checked_labels(labels, summaries.n_params)
+    names = checked_labels(labels, summaries.n_params, summaries.names)
     F = None if exact is None else checked_fisher("exact", exact, summaries.n_params)
     n = summaries.n_external
     parts = {"network": slice(n, None)}

@@ -22,6 +22,7 @@ from imnn_lab import checks
 from imnn_lab.diagnostics.pairs import refuse_other
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict
+from imnn_lab.results import pseudo_inverse
 
 ALARM = 0.01  # probability that an observation that is like the simulations raises any alarm
 TOO_OFTEN = 0.05  # probability of an alarm among observations that are like the simulations
@@ -231,7 +232,7 @@ def _parts(Δ: np.ndarray, A: np.ndarray, D: np.ndarray) -> np.ndarray:
     total = np.einsum("ns,sn->n", Δ, weighted)
     g = D @ weighted
     M = D @ np.linalg.solve(A, D.T)
-    return np.stack([total, np.einsum("pn,pn->n", g, np.linalg.pinv(M) @ g)])
+    return np.stack([total, np.einsum("pn,pn->n", g, pseudo_inverse(M) @ g)])
 
 
 def _split(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -136,12 +136,14 @@ def transfer(
     """
     for each in (own, other):
         enough(each)
-    if own.n_summaries != other.n_summaries or not np.allclose(own.θ_fid, other.θ_fid):
+    statistics = own.statistics
+    near = 1e-8 * np.sqrt(np.diag(statistics.Finv)) + 1e-5 * np.abs(other.θ_fid)
+    is_same = len(own.θ_fid) == len(other.θ_fid) and (np.abs(own.θ_fid - other.θ_fid) <= near).all()
+    if own.n_summaries != other.n_summaries or not is_same:
         expected = f"have {own.n_summaries} summaries at θ_fid = {own.θ_fid.tolist()}"
         received = f"{other.n_summaries} at {other.θ_fid.tolist()}"
         raise ValueError(checks.wording("`other`", expected, received))
-    names = checked_labels(labels, own.n_params)
-    statistics = own.statistics
+    names = checked_labels(labels, own.n_params, own.names)
     gain = statistics.Finv @ statistics.dμ_dθ @ statistics.Cinv
 
     def scatter(C: np.ndarray) -> np.ndarray:

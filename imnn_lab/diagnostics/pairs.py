@@ -153,7 +153,7 @@ def draw_pairs(
     (400, (400, 2), (400, 2))
     """
     Fisher = as_fisher(Fisher)
-    labels = as_labels(labels_of(prior, labels), len(Fisher))
+    labels = as_labels(labels_of(prior, labels, get_estimate), len(Fisher))
     prior = as_prior(prior, len(Fisher), labels)
     n = checks.integer("n", n, LEAST, maximum=checks.MOST)
     model = ForwardModel(

@@ -31,6 +31,8 @@ class SummarySet:
         How many summaries, the first ones, are external.
     is_stencil : bool
         Whether the derivatives are those of `imnn_lab.Stencils`.
+    names : tuple of str, optional
+        Names of the parameters, which diagnostics use.
     """
 
     fiducial: np.ndarray
@@ -39,6 +41,7 @@ class SummarySet:
     δθ: np.ndarray | None
     n_external: int = 0
     is_stencil: bool = False
+    names: tuple[str, ...] | None = None
 
     @property
     def n_s(self) -> int:
@@ -85,7 +88,7 @@ class SummarySet:
         C = np.atleast_2d(np.cov(self.fiducial, rowvar=False))
         dμ_dθ = slopes.mean(self.slopes, self.is_present)
         n = self.n_s, self.n_d, self.n_external
-        return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n)
+        return FisherStatistics(self.fiducial.mean(axis=0), C, dμ_dθ, *n, names=self.names)
 
     def part(self, fiducial: np.ndarray | slice, derivative: np.ndarray | slice) -> SummarySet:
         """Return the set of some of the simulations.

@@ -37,6 +37,7 @@ from imnn_lab.figures.data import (
     mass_label,
 )
 from imnn_lab.figures.style import style
+from imnn_lab.parameters import Label, shown
 
 NEUTRAL = "#808080"  # readable on both light and dark pages
 MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star")
@@ -239,8 +240,8 @@ class PanelFigure:
     def _empty(self, panel: Panel, has_labels: tuple[bool, bool]) -> figure:
         ranges, brush = self.drawing.ranges, self.drawing.brush
         empty = new_figure(
-            panel.x_label if has_labels[0] else None,
-            panel.y_label if has_labels[1] else None,
+            in_mathjax(panel.x_label) if has_labels[0] else None,
+            in_mathjax(panel.y_label) if has_labels[1] else None,
             height=self.drawing.height,
             x_range=ranges[panel.x_label],
             y_range=DataRange1d(start=0) if panel.has_free_height else ranges[panel.y_label],
@@ -257,7 +258,9 @@ class PanelFigure:
         empty.xaxis.ticker.desired_num_ticks = empty.yaxis.ticker.desired_num_ticks = 4
         if panel.y_names:
             empty.yaxis.ticker = [height for height, _ in panel.y_names]
-            empty.yaxis.major_label_overrides = dict(panel.y_names)
+            empty.yaxis.major_label_overrides = {
+                height: in_mathjax(name) for height, name in panel.y_names
+            }
         empty.yaxis.visible = panel.y_label != "" and has_labels[1]
         if not has_labels[0]:
             empty.xaxis.major_label_text_font_size = "0px"
@@ -319,6 +322,13 @@ class PanelFigure:
                         formatters={"@x": "printf", "@y": "printf"},
                     )
                 )
+
+
+def in_mathjax(label: str) -> str:
+    """Return a name as LaTeX writes it, if that is known, with its unit."""
+    if not isinstance(label, Label) or not label.latex:
+        return shown(label)
+    return shown(Label(f"$${label.latex}$$", label.unit))
 
 
 def new_figure(x_label: str | None, y_label: str | None, **options: Any) -> figure:

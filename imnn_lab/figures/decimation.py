@@ -185,7 +185,7 @@ def robust_range(
     low, high = float(ends_of_each[:, 0].min()), float(ends_of_each[:, 1].max())
     for latest in (v[-1] for v in curves):
         low, high = min(low, float(latest)), max(high, float(latest))
-    width = max(high - low, 0.02 if log else 1e-9 + 0.02 * abs(high))
+    width = max(high - low, 0.02 if log else 0.02 * max(abs(low), abs(high)) or 1e-9)
     for value in np.log10(include) if log else include:
         if everything or low - 2 * width < value < high + 2 * width:
             low, high = min(low, float(value)), max(high, float(value))

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.mathtext import MathTextParser
 
 from imnn_lab import checks
 from imnn_lab.figures.data import (
@@ -25,6 +26,7 @@ from imnn_lab.figures.data import (
     coordinates,
 )
 from imnn_lab.figures.style import REJECTED, TRUTH, style
+from imnn_lab.parameters import Label, shown
 
 SINGULAR = {
     "colors": "color",
@@ -149,7 +151,19 @@ def _set_axes(axes: Axes, panel: Panel, ranges: Mapping[str, tuple[float, float]
         axes.set_ylim(ranges[panel.y_label])
     if panel.y_names:
         heights, names = zip(*panel.y_names, strict=True)
-        axes.set_yticks(heights, labels=names)
+        axes.set_yticks(heights, labels=[in_mathtext(name) for name in names])
+
+
+def in_mathtext(label: str) -> str:
+    """Return a name as LaTeX writes it, if that is known and Matplotlib can, with its unit."""
+    if not isinstance(label, Label) or not label.latex:
+        return shown(label)
+    text = f"${label.latex}$"
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return shown(label)
+    return shown(Label(text, label.unit))
 
 
 def _label(axes: Axes, panel: Panel, description: Panels) -> None:
@@ -159,13 +173,13 @@ def _label(axes: Axes, panel: Panel, description: Panels) -> None:
         axes.tick_params(labelsize="small", axis="both")
         axes.tick_params(axis="x", labelrotation=45)
     if has_x_label:
-        axes.set_xlabel(panel.x_label)
+        axes.set_xlabel(in_mathtext(panel.x_label))
     else:
         axes.tick_params(labelbottom=False)
     if panel.y_label == "":
         axes.set_yticks([])
     elif has_y_label:
-        axes.set_ylabel(panel.y_label)
+        axes.set_ylabel(in_mathtext(panel.y_label))
     else:
         axes.tick_params(labelleft=False)
     handles = _named_lines(panel)
@@ -212,7 +226,7 @@ def _draw_points(axes: Axes, points: Points, properties: Mapping[str, Any]) -> N
 
 
 def _draw_matrix(figure: Any, description: Panels) -> None:
-    matrix, labels = description.matrix, description.labels
+    matrix, labels = description.matrix, [in_mathtext(x) for x in description.labels]
     axes = figure.add_subplot()
     largest = float(np.abs(matrix).max())  # type: ignore[arg-type]
     axes.imshow(matrix, cmap="RdBu", vmin=-largest, vmax=largest)

@@ -51,8 +51,10 @@ def as_fisher(Fisher: Any, name: str = "Fisher") -> np.ndarray:
         expected = f"have a diagonal from {1 / SCALE:g} to {SCALE:g}, as float64 needs"
         remedy = "Choose other units for the parameters: F has their inverse square."
         raise ValueError(checks.wording(f"`{name}`", expected, diagonal.tolist(), remedy))
-    symmetric = np.allclose(array, array.T, rtol=1e-4, atol=1e-6 * np.abs(array).max())
-    if not symmetric or np.linalg.eigvalsh(array).min() <= 0:
+    size = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    correlation = array / np.outer(size, size)
+    symmetric = np.allclose(correlation, correlation.T, rtol=1e-4, atol=1e-6)
+    if not symmetric or np.linalg.eigvalsh(correlation).min() <= 0:
         received = f"eigenvalues {np.linalg.eigvals(array).tolist()}"
         remedy = "A parameter the summaries know nothing about makes it singular."
         expected = "be symmetric and positive definite"

@@ -48,7 +48,8 @@ class Coordinates:
             Has the bounds.
         parameters, estimates : ndarray, shape (n, n_params)
         """
-        design = np.column_stack([np.ones(len(estimates)), estimates])
+        centred, size = estimates - estimates.mean(axis=0), np.std(estimates, axis=0)
+        design = np.column_stack([np.ones(len(estimates)), centred / np.where(size > 0, size, 1.0)])
         coefficients, *_ = np.linalg.lstsq(design, parameters, rcond=None)
         spread = np.std(parameters - design @ coefficients, axis=0)
         floor = 1e-6 * np.std(parameters, axis=0)

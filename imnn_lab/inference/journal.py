@@ -123,4 +123,4 @@ def _is_same(kept: Any, given: Any) -> bool:
     if not isinstance(given, list):
         return bool(kept == given)
     alike = isinstance(kept, list) and np.shape(kept) == np.shape(given)
-    return alike and np.allclose(kept, given, rtol=1e-3, atol=1e-3 * np.abs(given).max())
+    return alike and np.allclose(kept, given, rtol=1e-3, atol=1e-3 * np.abs(given).max(axis=0))

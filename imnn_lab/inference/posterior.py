@@ -18,6 +18,7 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.inference import density
 from imnn_lab.inference.density import Density
+from imnn_lab.parameters import Label, in_latex, shown
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,14 @@ class Summary:
     def to_latex(self) -> str:
         """Return a LaTeX tabular."""
         header = " & ".join(["", *(name.replace("%", r"\%") for name in self.columns)])
-        rows = [" & ".join([label, *cells]) for label, cells in self._cells()]
+        named = zip(self.labels, self._cells(), strict=True)
+        rows = [" & ".join([in_latex(label), *cells]) for label, (_, cells) in named]
         body = " \\\\\n".join([header, *rows])
         return f"\\begin{{tabular}}{{l{'r' * 5}}}\n{body} \\\\\n\\end{{tabular}}"
 
     def _cells(self) -> list[tuple[str, list[str]]]:
         return [
-            (label, [f"{number:.4g}" for number in row])
+            (shown(label), [f"{number:.4g}" for number in row])
             for label, row in zip(self.labels, self.table, strict=True)
         ]
 
@@ -316,7 +318,7 @@ class Posterior:
             samples=self.parameters,
             weights=self.weights / self.weights.max(),
             names=names,
-            labels=[label.strip("$") for label in self.labels],
+            labels=[getattr(x, "latex", None) or x.strip("$") for x in self.labels],
             ranges=dict(zip(names, limits, strict=True)),
         )
 
@@ -336,6 +338,9 @@ class Posterior:
         if self.bounds is not None:
             arrays["bounds"] = self.bounds
         about = {"labels": list(self.labels), "properties": dict(self.properties)}
+        if all(isinstance(label, Label) for label in self.labels):
+            for name in ("unit", "latex"):
+                about[name] = [getattr(label, name) for label in self.labels]
         return arrays | {"about": storage.pack(about)}
 
     @staticmethod
@@ -366,10 +371,13 @@ class Posterior:
             What `arrays` returned.
         """
         about = storage.unpack(arrays["about"])
+        labels = about["labels"]
+        if "unit" in about:
+            labels = map(Label, labels, about["unit"], about["latex"])
         return Posterior(
             arrays["parameters"],
             arrays["weights"],
-            tuple(about["labels"]),
+            tuple(labels),
             arrays.get("bounds"),
             about["properties"],
         )

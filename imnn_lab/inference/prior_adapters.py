@@ -30,6 +30,7 @@ from imnn_lab.inference.supports import (
     support_check,
     without_false_bounds,
 )
+from imnn_lab.parameters import Label, spelt_as
 
 METHODS = ("rvs", "sample", "logpdf", "logpmf", "log_prob", "support")
 SEEDS = ("seed", "rng", "random_state")
@@ -98,9 +99,24 @@ def _check_density_of_draws(prior: Prior) -> None:
         checks.warn(f"{words} Those parts of the prior are lost to all but rejection.")
 
 
-def labels_of(prior: Any, labels: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the labels, or the names of a dictionary of distributions if none are given."""
-    return list(prior) if labels is None and isinstance(prior, Mapping) else labels
+def labels_of(
+    prior: Any, labels: Sequence[str] | None, get_estimate: Any = None
+) -> Sequence[str] | None:
+    """Return the labels, or the names that an estimator or a dictionary of distributions has.
+
+    Parameters
+    ----------
+    prior : any
+    labels : sequence of str, or None
+    get_estimate : callable, optional
+        An estimator, or the method of an IMNN, whose parameters may have names.
+    """
+    if labels is not None:
+        return labels
+    names = getattr(getattr(get_estimate, "__self__", get_estimate), "names", None)
+    if isinstance(names, tuple) and names and all(isinstance(name, Label) for name in names):
+        return names
+    return list(prior) if isinstance(prior, Mapping) else None
 
 
 def _refuse_without_density(prior: Any, draws: np.ndarray) -> None:
@@ -143,10 +159,13 @@ def _wording_of_bound(prior: Any) -> str:
 
 def _in_order(named: Mapping[str, Any], labels: Sequence[str] | None) -> list[Any]:
     """Return the distributions of a dictionary in the order of the labels."""
-    if labels is not None and set(labels) != set(named):
+    if labels is None:
+        return list(named.values())
+    found = dict(zip(spelt_as(list(named), labels), named.values(), strict=True))
+    if set(labels) != set(found) or len(found) < len(named):
         expected = f"have a distribution for each of the labels {list(labels)}"
         raise ValueError(checks.wording("`prior`", expected, f"those of {list(named)}"))
-    return [named[label] for label in (named if labels is None else labels)]
+    return [found[label] for label in labels]
 
 
 def _adapted(prior: Any) -> Prior:

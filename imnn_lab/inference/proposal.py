@@ -73,13 +73,14 @@ def kernel_mixture(
 
 def cholesky_of_spread(covariance: np.ndarray) -> np.ndarray:
     """Return the Cholesky factor of a covariance, made regular where particles coincide."""
-    scale = np.trace(covariance) / len(covariance) or 1.0
+    variance = np.diag(covariance)
+    variance = np.where(variance > 0, variance, variance.mean() or 1.0)
     for jitter in (0.0, 1e-12, 1e-9, 1e-6):
         try:
-            return np.linalg.cholesky(covariance + jitter * scale * np.eye(len(covariance)))
+            return np.linalg.cholesky(covariance + jitter * np.diag(variance))
         except np.linalg.LinAlgError:
             continue
-    return np.sqrt(np.diag(np.diag(covariance) + 1e-6 * scale))
+    return np.sqrt(np.diag(np.diag(covariance) + 1e-6 * variance))
 
 
 def _kernel_sums(points: np.ndarray, ancestors: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -249,6 +249,8 @@ def regression_adjusted(
         raise ValueError(
             checks.wording("The regression adjustment", expected, received, "Raise ε.")
         )
+    size = np.abs(differences).max(axis=0)
+    differences = differences / np.where(size > 0, size, 1.0)
     design = np.column_stack([np.ones(len(differences)), differences])
     root = np.sqrt(weights)[:, None]
     coefficients, *_ = np.linalg.lstsq(root * design, root * parameters, rcond=None)

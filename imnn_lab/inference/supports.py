@@ -193,7 +193,7 @@ def probed_bounds(prior: Prior, wanted: np.ndarray | None = None) -> np.ndarray:
     ndarray, shape (2, n_params)
     """
     draws = np.asarray(prior.sample(256, np.random.default_rng(0)))
-    width = np.maximum(np.ptp(draws, axis=0), 1e-12)
+    width = np.maximum(np.ptp(draws, axis=0), np.finfo(float).tiny)
     starts = draws[np.isfinite(prior.log_prob(draws))][:16]
     bounds = np.repeat([[-np.inf], [np.inf]], draws.shape[1], axis=1)
     sides, axes = np.nonzero(np.ones(bounds.shape, bool) if wanted is None else wanted)

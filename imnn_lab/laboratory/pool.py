@@ -153,6 +153,11 @@ class PooledNetwork:
         return self.imnn.validation
 
     @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the parameters, None without."""
+        return self.imnn.names
+
+    @property
     def θ_fid(self) -> np.ndarray:
         """Fiducial parameters, shape (n_params,)."""
         return self.imnn.θ_fid
@@ -161,6 +166,11 @@ class PooledNetwork:
     def optimiser(self) -> Any:
         """The optimiser, for its learning rate."""
         return self.imnn.optimiser
+
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn`, None if it has none."""
+        return self.imnn.level
 
     def report(self, **options: Any) -> Any:
         """Return how far the results can be trusted; arguments are those of `IMNN.report`."""
@@ -261,12 +271,17 @@ class PooledRun:
             self._real.resume()
 
     def steer(
-        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+        self,
+        *,
+        λ: float | None = None,
+        ε: float | None = None,
+        learning_rate: float | None = None,
+        level: float | None = None,
     ) -> None:
         """Change its settings, once it runs."""
         if self._real is None:
             raise RuntimeError("The fit is queued: steer it once it runs.")
-        self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate)
+        self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate, level=level)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is over; return whether it is."""

@@ -72,7 +72,7 @@ class Inference:
     ) -> None:
         self.Fisher = as_fisher(Fisher)
         self.n_params = len(self.Fisher)
-        self.labels = as_labels(labels_of(prior, labels), self.n_params)
+        self.labels = as_labels(labels_of(prior, labels, get_estimate), self.n_params)
         self.prior = as_prior(prior, self.n_params, self.labels)
         self.get_estimate = checks.function("get_estimate", get_estimate, "data to estimates")
         self.target_data = as_target_data(target_data)

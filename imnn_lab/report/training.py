@@ -13,6 +13,7 @@ from imnn_lab.archive.state import SavedTraining, state_arrays
 from imnn_lab.diagnostics import HonestFisher, Light, SummarySet, Verdict
 from imnn_lab.diagnostics.gap import checked_fisher
 from imnn_lab.figures import diagnostics as figures
+from imnn_lab.parameters import shown
 from imnn_lab.report.page import Answer, Report
 from imnn_lab.results import FisherStatistics
 
@@ -51,7 +52,7 @@ def about_training(
         If an argument is not valid. What cannot be checked with these simulations is not known in
         the report.
     """
-    names = diagnostics.fisher.checked_labels(labels, summaries.n_params)
+    names = diagnostics.fisher.checked_labels(labels, summaries.n_params, summaries.names)
     if known_fisher is not None:
         known_fisher = checked_fisher("known_fisher", known_fisher, summaries.n_params)
     checks = dict(_checks(summaries, role, training, names, known_fisher))
@@ -95,8 +96,9 @@ def about_saved(directory: Path) -> Report:
     θ_fid = np.array(settings.θ_fid)
     fiducial, derivative = saved.summaries
     summaries = SummarySet(
-        fiducial, derivative, θ_fid, settings.widths, n_external, settings.stencils is not None
-    )
+        fiducial, derivative, θ_fid, settings.widths, n_external, settings.stencils is not None,
+        settings.labels,
+    )  # fmt: skip
     training = saved.statistics["training"] if role == "validation" else None
     return about_training(summaries, role=role, training=training)
 
@@ -167,7 +169,7 @@ def _sentence(
     if found is not None:
         low, high = found.det_bracket
         errors = ", ".join(
-            f"{error:.2g} for {label} ({low:.2g} to {high:.2g})"
+            f"{error:.2g} for {shown(label)} ({low:.2g} to {high:.2g})"
             for label, error, (low, high) in zip(
                 found.labels, found.errors, found.error_brackets, strict=True
             )

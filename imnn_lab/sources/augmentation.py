@@ -4,6 +4,7 @@
 ``map_fn(simulation, seed)`` is augmentation: TensorFlow code with random numbers from
 ``tf.random.stateless_*`` and `seed`, an int32 tensor of shape (2,). The seed differs between
 iterations, and is shared by all simulations of one seed, so that a pair stays matched.
+``map_fn(simulation, seed, level)`` has a level as well, a number that a fit chooses and steers.
 """
 
 from __future__ import annotations
@@ -28,26 +29,35 @@ FIXED_STEP = -1  # of validation; training starts at 0 and must not have the sam
 
 
 def is_augmentation(map_fn: MapFunction) -> bool:
-    """Whether a `map_fn` takes (simulation, seed) rather than (simulation).
+    """Whether a `map_fn` takes (simulation, seed) or a level as well, not (simulation) alone.
 
     Raises
     ------
     TypeError
         If it is not callable, or takes another number of arguments.
     """
-    expected = "take (simulation) or (simulation, seed)"
+    return _n_arguments(map_fn) > 1
+
+
+def has_level(map_fn: MapFunction | None) -> bool:
+    """Whether a `map_fn` takes (simulation, seed, level)."""
+    return map_fn is not None and _n_arguments(map_fn) == 3
+
+
+def _n_arguments(map_fn: MapFunction) -> int:
+    expected = "take (simulation), (simulation, seed) or (simulation, seed, level)"
     if not callable(map_fn):
         raise TypeError(checks.wording("`map_fn`", expected, checks.describe(map_fn)))
     try:
         parameters = inspect.signature(map_fn).parameters.values()
     except ValueError:
-        return False
+        return 1
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
-    if len(needed) not in (1, 2):
+    if len(needed) not in (1, 2, 3):
         received = f"{len(needed)} arguments without a default"
         raise TypeError(checks.wording("`map_fn`", expected, received))
-    return len(needed) == 2
+    return len(needed)
 
 
 @dataclass(frozen=True)
@@ -101,11 +111,16 @@ class Augmentation:
     Parameters
     ----------
     map_fn : callable
-        Takes a simulation and a seed, returns a simulation of the same shape.
+        Takes a simulation, a seed and possibly a level, returns a simulation of the same shape.
     settings : Settings
         Shape and type of a simulation, and the seed of all random numbers.
     is_fixed : bool
         Whether every iteration has the same random numbers, as validation should.
+
+    Attributes
+    ----------
+    level : tf.Variable or None
+        The level, 1 at first; None if the function takes none.
 
     Raises
     ------
@@ -115,6 +130,7 @@ class Augmentation:
 
     def __init__(self, map_fn: MapFunction, settings: Settings, is_fixed: bool = False) -> None:
         self.map_fn, self.seed, self.is_fixed = map_fn, settings.simulation_seed, is_fixed
+        self.level = tf.Variable(1.0, False, dtype=tf.float64) if has_level(map_fn) else None
         shape, seeds = settings.input_shape, tf.zeros(1, tf.int32)
         try:
             tf.function(
@@ -131,7 +147,8 @@ class Augmentation:
         pairs = tf.stack([tf.fill(tf.shape(seeds), of_step[0]), seeds], axis=1)
 
         def augment(simulations: tf.Tensor) -> tf.Tensor:
-            result = tf.vectorized_map(lambda x: self.map_fn(x[0], x[1]), (simulations, pairs))
+            level = () if self.level is None else (tf.cast(self.level, simulations.dtype),)
+            result = tf.vectorized_map(lambda x: self.map_fn(*x, *level), (simulations, pairs))
             return tf.ensure_shape(tf.cast(result, simulations.dtype), simulations.shape)
 
         tangents = rows.tangents

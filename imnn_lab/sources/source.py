@@ -236,6 +236,11 @@ class Source(abc.ABC):
         """Whether all simulations go through the network at once, on one device."""
         return self.replicas.n == 1 and not self.in_chunks
 
+    @property
+    def level(self) -> tf.Variable | None:
+        """The level of the augmentation, None without one."""
+        return getattr(self.augmentation, "level", None)
+
     def limited(self: SourceType, at_once: int | None) -> SourceType:
         """Return a source of the same simulations with at most `at_once` in the network at once.
 

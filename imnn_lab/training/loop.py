@@ -58,12 +58,14 @@ def training_iterations(
     while first <= last and status == CONTINUES:
         until_mark = forever if every is None else every - (first - 1) % every
         count = min(count, last - first + 1, until_mark)
+        levels = graph.levels_from(first, count)
         arguments = (first, count, last, patience, rule.min_iterations)
         started = time.perf_counter()
-        record, status = _advance(graph, arguments)
+        record, status = _advance(graph, arguments, levels)
         seconds = time.perf_counter() - started
         n = len(record["loss"])
         record["iteration"] = np.arange(first, first + n)
+        record["level"] = np.full(n, np.nan) if levels is None else levels[:n]
         if graph.validation is None:
             record |= {f"val_{name}": np.full(n, np.nan) for name in COLUMNS}
         yield Iterations(record, status)
@@ -71,9 +73,12 @@ def training_iterations(
         count = next_count(count, seconds)
 
 
-def _advance(graph: TrainingGraph, arguments: tuple[int, ...]) -> tuple[dict[str, np.ndarray], int]:
+def _advance(
+    graph: TrainingGraph, arguments: tuple[int, ...], levels: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], int]:
     """Run a graph call; raise what a user's function raised in it as it was raised."""
     tensors = [tf.constant(n, tf.int64) for n in arguments]
+    tensors += [] if levels is None else [tf.constant(levels, tf.float64)]
     try:
         record, status = called(graph.advance, *tensors)
     except tf.errors.OpError:

@@ -24,7 +24,7 @@ from imnn_lab.settings import OBJECTIVES
 from imnn_lab.training.loop import StoppingRule, training_iterations
 from imnn_lab.training.step import NOT_FINITE, PATIENCE, TrainingGraph
 
-REQUESTS = ("λ", "ε", "learning_rate", "requested_after")
+REQUESTS = ("λ", "ε", "learning_rate", "level", "requested_after")
 ENDED = ("finished", "stopped", "failed")
 
 
@@ -43,6 +43,7 @@ class FitPlan:
     reset: bool
     weight_file: str
     callback: Callable[[Run], Any] | None
+    level: Any = None
 
     @classmethod
     def checked(
@@ -69,6 +70,7 @@ class FitPlan:
             reset=checks.boolean("reset", given["reset"]),
             weight_file=checks.file_name("weight_file", given["weight_file"]),
             callback=callback,
+            level=_level(given.get("level")),
         )
         if plan.n_iterations is None and plan.patience is None:
             raise ValueError(
@@ -86,6 +88,19 @@ def _gaussianity(value: Any, objective: str) -> float:
         expected = f"be 0 with objective={objective!r}, which trains no summaries but features"
         raise ValueError(checks.wording("`gaussianity`", expected, result, "Leave one out."))
     return result
+
+
+def _level(value: Any) -> Any:
+    """Return a level, or what gives one of an iteration, checked."""
+    return value if value is None or callable(value) else checked_level(value)
+
+
+def checked_level(value: Any) -> float:
+    """Return a level, which is a number that is not negative."""
+    level = checks.number("level", value)
+    if level < 0:
+        raise ValueError(checks.wording("`level`", "not be negative", level))
+    return level
 
 
 class Run:
@@ -134,6 +149,7 @@ class Run:
         self.regularisation = plan.regularisation
         self.next = first
         self.last = None if plan.n_iterations is None else self.iteration + plan.n_iterations
+        self._level: Any = self._first_level()
         self._min_iterations = self.iteration + plan.min_iterations
         self._begin, self._finish, self._checkpoint = begin, finish, checkpoint
         self._lock = threading.Lock()
@@ -153,6 +169,25 @@ class Run:
     def iteration(self) -> int:
         """Number of the last recorded iteration."""
         return max(0, self._recorded)
+
+    def _first_level(self) -> Any:
+        """Return the level of the plan, by default the last recorded, by default 1."""
+        recorded = self.history["level"][-1:]
+        recorded = recorded[np.isfinite(recorded)]
+        default = float(recorded[0]) if len(recorded) else 1.0
+        return default if self.plan.level is None else self.plan.level
+
+    def _level_at(self, iteration: int) -> float:
+        """Return the level of an iteration."""
+        if not callable(self._level):
+            return self._level
+        value = self._level(iteration)
+        return checked_level(value.numpy() if hasattr(value, "numpy") else value)
+
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn` in the next iteration, None if it has none."""
+        return self._level_at(self.next) if self.graph.has_level else None
 
     @property
     def has_ended(self) -> bool:
@@ -176,11 +211,16 @@ class Run:
 
     @checks.greek_keywords
     def steer(
-        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+        self,
+        *,
+        λ: float | None = None,
+        ε: float | None = None,
+        learning_rate: float | None = None,
+        level: float | None = None,
     ) -> None:
-        """Change λ, ε or the learning rate from the next graph call on; the latest request wins.
+        """Change λ, ε, the learning rate or the level, from the next graph call on.
 
-        What is applied is marked in ``history.marks``.
+        The latest request wins. What is applied is marked in ``history.marks``.
 
         Parameters
         ----------
@@ -188,6 +228,8 @@ class Run:
             The new strength and closeness of the regularisation; None keeps the present one.
         learning_rate : float, optional
             The new learning rate; a schedule continues from it.
+        level : float, optional
+            The new level of a ``map_fn(simulation, seed, level)``, which stays there.
 
         Raises
         ------
@@ -200,17 +242,27 @@ class Run:
         if self.state in ENDED:
             raise RuntimeError("The run has ended; start another one with the new settings.")
         with self._lock:
-            given = {"λ": λ, "ε": ε, "learning_rate": learning_rate}
+            given = {"λ": λ, "ε": ε, "learning_rate": learning_rate, "level": level}
             asked = {name: value for name, value in given.items() if value is not None}
             pending = self._requests | asked
             now = self.regularisation
             checked = Regularisation(pending.get("λ", now.λ), pending.get("ε", now.ε))
             if learning_rate is not None:
                 asked["learning_rate"] = checks.number("learning_rate", learning_rate, above=0)
+            if level is not None:
+                self.check_has_level()
+                asked["level"] = checked_level(level)
             self._requests |= asked | {
                 name: getattr(checked, name) for name in ("λ", "ε") if name in pending
             }
             self._requests["requested_after"] = self._recorded
+
+    def check_has_level(self) -> None:
+        """Refuse a level where the `map_fn` has none."""
+        if not self.graph.has_level:
+            remedy = "Pass map_fn(simulation, seed, level) to IMNN."
+            expected = "be left out without a `map_fn` that takes one"
+            raise ValueError(checks.wording("`level`", expected, "a level", remedy))
 
     def pause(self) -> None:
         """Hold the run after the current graph call."""
@@ -315,6 +367,10 @@ class Run:
             show, notebook, desc="IMNN", unit="it", unit_scale=False, leave=True, dynamic_ncols=True
         )
         self._apply(self.regularisation)
+        self.graph.level_at = self._level_at
+        if self.graph.has_level:
+            goes_on = 0 < len(self.history) == self.next  # after an interruption
+            self.graph.set_level(self._level_at(self._recorded if goes_on else self.next))
         self._begin(self)
         self.graph.prepare()
         with bar(total=self.last, initial=self.iteration) as progress:
@@ -393,7 +449,10 @@ class Run:
         after = int(requests.pop("requested_after"))
         before = {"λ": self.regularisation.λ, "ε": self.regularisation.ε}
         before["learning_rate"] = float(self.graph.rate)
-        pair = {name: value for name, value in requests.items() if name != "learning_rate"}
+        if "level" in requests:
+            before["level"] = self._level_at(self.next)
+            self._level = requests["level"]
+        pair = {name: value for name, value in requests.items() if name in ("λ", "ε")}
         self._apply(replace(self.regularisation, **pair))
         if "learning_rate" in requests:
             self.graph.steer_rate(requests["learning_rate"])

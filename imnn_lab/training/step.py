@@ -224,6 +224,9 @@ class TrainingGraph:
         Weight of Γ in the loss of the summaries.
     replicas : Replicas
         What shares the simulations.
+    level_at : callable
+        From the number of an iteration to the level of the `map_fn`, if it has one. The best
+        weights are chosen anew where the level changes.
     """
 
     def __init__(
@@ -237,6 +240,9 @@ class TrainingGraph:
         self.model, self.optimiser = model, optimiser
         self.replicas = replicas or Replicas()
         self._given = training, validation
+        given = [x.level for x in (training, validation) if x is not None]
+        self._levels = [level for level in given if level is not None]
+        self.level_at: Callable[[int], float] = lambda iteration: 1.0
         self._trained = [id(variable) for variable in model.trainable_variables]
         self._cut: Cut | None = None
         self._is_prepared = False
@@ -298,6 +304,31 @@ class TrainingGraph:
         with self.replicas.placed():
             return self._advance(*arguments)
 
+    @property
+    def has_level(self) -> bool:
+        """Whether the `map_fn` has a level."""
+        return bool(self._levels)
+
+    def levels_from(self, first: int, count: int) -> np.ndarray | None:
+        """Return the level of each iteration from `first` on, None if there is none."""
+        if not self.has_level:
+            return None
+        return np.array([self.level_at(i) for i in range(first, first + count)])
+
+    def set_level(self, level: float) -> None:
+        """Let all passes be at a level until an iteration has another."""
+        for each in self._levels:
+            each.assign(level)
+
+    def _take_level(self, level: tf.Tensor) -> None:
+        """Set the level of an iteration; if it is another one, forget what was best before."""
+        is_same = tf.equal(level, self._levels[0])
+        nothing = tf.constant(-np.inf, tf.float64)
+        self.best_value.assign(tf.where(is_same, self.best_value, nothing))
+        self.stale.assign(tf.where(is_same, self.stale, tf.zeros((), tf.int64)))
+        for each in self._levels:
+            each.assign(level)
+
     def forget_best(self) -> None:
         """Let the next iteration be the best so far."""
         self.best_value.assign(-np.inf)
@@ -337,6 +368,7 @@ class TrainingGraph:
         last: tf.Tensor,
         patience: tf.Tensor,
         min_iterations: tf.Tensor,
+        levels: tf.Tensor | None = None,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Record `count` iterations from `first` on, with an update after each but `last`.
 
@@ -346,6 +378,8 @@ class TrainingGraph:
         count = self.replicas.of_chief(count)
 
         def iterate(k: tf.Tensor, status: tf.Tensor, recorded: dict[str, tf.TensorArray]) -> Any:
+            if levels is not None:
+                self._take_level(levels[k])
             record, gradient, value, is_finite = self._observe(objective, first + k)
             value, is_finite = self._of_chief(value, is_finite)
             self._compare(value, is_finite)

@@ -92,7 +92,8 @@ class Network:
                 "Pass it again: IMNN.load(directory, map_fn=...)."
             )
         θ_fid = np.array(self.settings.θ_fid)
-        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape, self.preprocess)
+        known = found, θ_fid, self.settings.input_shape, self.preprocess, self.settings.labels
+        return Estimator(self.summariser, *known)
 
     def archive(self) -> Archive:
         """Return what is to be saved."""
@@ -152,6 +153,15 @@ class Trainer:
         self._untrained: list[np.ndarray] = []
         self._as_given = same_optimiser(network.optimiser)
         self._has_written = False
+        level = network.history["level"][-1:]
+        for source in self._sources().values():
+            if source.level is not None and np.isfinite(level).any():
+                source.level.assign(level[0])
+
+    @property
+    def level(self) -> float | None:
+        """Level of the `map_fn` now, None if it has none."""
+        return None if self.training.level is None else float(self.training.level)
 
     def new_run(self, plan: FitPlan) -> Run:
         """Return a run that is ready to be driven; refuse while another goes on."""
@@ -174,7 +184,7 @@ class Trainer:
             graph.gaussianity = plan.gaussianity
             for name, source in self._sources().items():
                 self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
-            self.run = Run(
+            run = Run(
                 graph,
                 self.network.history,
                 plan,
@@ -183,7 +193,10 @@ class Trainer:
                 finish=self._finish,
                 checkpoint=self._checkpoint,
             )
-            return self.run
+            if plan.level is not None:
+                run.check_has_level()
+            self.run = run
+            return run
 
     def recompute(self) -> None:
         """Freeze the present weights, and find the statistics that belong to them."""
@@ -193,9 +206,10 @@ class Trainer:
         for name, source in self._sources().items():
             network.summaries = self._compressor.all_summaries(source)  # validation is the last
             fiducial, derivative = network.summaries
-            statistics[name] = fisher_statistics(
+            found = fisher_statistics(
                 fiducial, derivative, source.δθ, source.n_external, source.is_present
             )
+            statistics[name] = replace(found, names=network.settings.labels)
         network.statistics = statistics
 
     def _sources(self) -> dict[str, Source]:

@@ -20,6 +20,7 @@ from imnn_lab.dashboards.common.layout import (
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.figures.bokeh import Drawing
+from imnn_lab.parameters import shown
 
 NEAREST = 500
 PLAYER_BUTTONS = ["first", "previous", "pause", "play", "next", "last"]
@@ -34,11 +35,10 @@ class TargetView(View[Snapshot]):
         self._choice = pn.widgets.Select(label="target", **WIDE)
         self._choice.param.watch(self._choose, "value")
         self.status = words()
-        middle = np.round(state.observation.target.estimate, 3)
-        start = np.clip(middle, state.prior.low, state.prior.high)
+        values, steps = state.suggested_parameters()
         self._parameters = [
-            pn.widgets.FloatInput(label=label, value=float(value), step=0.1, width=110)
-            for label, value in zip(state.labels, start, strict=True)
+            pn.widgets.FloatInput(label=shown(label), value=value, step=step, width=110)
+            for label, value, step in zip(state.labels, values, steps, strict=True)
         ]
         self._seed = pn.widgets.IntInput(label="seed", value=1, start=0, end=2**31 - 1, width=110)
         simulate = action_button(
@@ -221,5 +221,5 @@ def _estimate(snapshot: Snapshot) -> str:
     observation = snapshot.observation
     sd = np.sqrt(np.diag(observation.gaussian.likelihood_covariance))
     parts = zip(snapshot.labels, observation.target.estimate, sd, strict=True)
-    estimate = ", ".join(f"{label} = {value:.4g} ± {s:.2g}" for label, value, s in parts)
+    estimate = ", ".join(f"{shown(label)} = {value:.4g} ± {s:.2g}" for label, value, s in parts)
     return f"Estimate: {estimate}."

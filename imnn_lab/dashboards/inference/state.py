@@ -129,7 +129,7 @@ class InferenceState:
         seed: int | None = None,
     ) -> None:
         self.Fisher = as_fisher(Fisher)
-        self.labels = as_labels(labels_of(prior, labels), len(self.Fisher))
+        self.labels = as_labels(labels_of(prior, labels, get_estimate), len(self.Fisher))
         self.prior = as_prior(prior, len(self.Fisher), self.labels)
         self.get_estimate = checks.function("estimator", get_estimate, "data to estimates")
         if simulator is not None:
@@ -195,6 +195,21 @@ class InferenceState:
         target = Target(estimate, self.Fisher)
         self.observations.append(Observation(name, data, target, gaussian, samples, truth))
         return self.observations[-1]
+
+    def suggested_parameters(self) -> tuple[list[float], list[float]]:
+        """Return where a target may be simulated, in digits that matter, and a step of each.
+
+        They are the estimate within the prior, in steps of a tenth of its error or less.
+        """
+        observation = self.observation
+        sd = np.sqrt(np.diag(observation.gaussian.likelihood_covariance))
+        steps = [float(f"1e{int(np.floor(np.log10(each))) - 1}") for each in sd]
+        digits = [
+            round(x / step) * step
+            for x, step in zip(observation.target.estimate, steps, strict=True)
+        ]
+        inside = np.clip(digits, self.prior.low, self.prior.high)
+        return [float(f"{value:.12g}") for value in inside], steps
 
     def simulate_target(self, parameters: Any, seed: int) -> None:
         """Simulate data at parameters inside the prior, and choose them as the target.

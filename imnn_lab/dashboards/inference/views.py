@@ -30,6 +30,7 @@ from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.figures.bokeh import Brush, Drawing
 from imnn_lab.inference.posterior import Posterior
+from imnn_lab.parameters import shown
 
 MASS = 0.68
 MOST_ROWS = 200
@@ -158,7 +159,8 @@ def summary_table(samples: Mapping[str, Posterior | None]) -> str:
     posteriors = {name: posterior for name, posterior in samples.items() if posterior is not None}
     header = ["posterior"]
     for label in next(iter(posteriors.values())).labels:
-        header += [f"{label}: mean ± sd", f"{label}: median", f"{label}: {MASS:.0%} interval"]
+        name = shown(label)
+        header += [f"{name}: mean ± sd", f"{name}: median", f"{name}: {MASS:.0%} interval"]
     header += ["effective samples", "acceptance", "simulations"]
     rows = [[name, *_summary_cells(posterior)] for name, posterior in posteriors.items()]
     return scrolling(table(header, rows))

@@ -31,6 +31,7 @@ from imnn_lab.figures import corner
 from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.inference.arguments import as_labels
 from imnn_lab.inference.posterior import Posterior
+from imnn_lab.parameters import shown
 
 NUMBERS = {
     "det F": "{.det_F:.5g}",
@@ -89,7 +90,7 @@ class ResultsPage:
     def _training(self, name: str, saved: SavedTraining) -> pn.viewable.Viewable:
         network = SavedNetwork(saved)
         state = TrainingState(network)
-        labels = as_labels(None, len(network.θ_fid))
+        labels = as_labels(network.names, len(network.θ_fid))
         curves, ellipse = Curves(state), EllipseView(state, network.θ_fid, labels)
         export = Export(state)
         self._pumps.append(Pump(state, [ellipse, curves, export]))
@@ -106,8 +107,9 @@ def statistics_table(saved: SavedTraining) -> str:
     statistics, θ_fid = saved.statistics.values(), saved.settings.θ_fid
     rows = [[name, *(form.format(s) for s in statistics)] for name, form in NUMBERS.items()]
     errors = np.array([np.sqrt(np.diag(s.Finv)) for s in statistics])
-    for label, θ, of_each in zip(as_labels(None, len(θ_fid)), θ_fid, errors.T, strict=True):
-        rows.append([f"{label} at {θ:.4g}: error", *(f"{error:.3g}" for error in of_each)])
+    labels = as_labels(saved.settings.labels, len(θ_fid))
+    for label, θ, of_each in zip(labels, θ_fid, errors.T, strict=True):
+        rows.append([f"{shown(label)} at {θ:.4g}: error", *(f"{error:.3g}" for error in of_each)])
     rows.append(["iterations", *[f"{max(0, len(saved.history) - 1):,}"] * len(statistics)])
     return table(["", *saved.statistics], rows)
 

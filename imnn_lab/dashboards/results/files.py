@@ -87,6 +87,7 @@ class SavedNetwork:
 
     def __init__(self, saved: SavedTraining) -> None:
         self.history, self.θ_fid = saved.history, np.array(saved.settings.θ_fid)
+        self.names = saved.settings.labels
         self.validation: FisherStatistics | None = saved.statistics.get("validation")
 
     def start(self, *_: object, **__: object) -> NoReturn:

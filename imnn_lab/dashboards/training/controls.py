@@ -24,6 +24,7 @@ from imnn_lab.regularisation import EPSILON
 
 ROWS = {"det F": "det_F", "ln det F": "log_det_F", "det C": "det_C", "det C⁻¹": "det_Cinv",
         "Λ2": "reg", "r": "r"}  # fmt: skip
+LINEAR = "return Number(tick.toPrecision(3)).toString()"
 POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 # Bokeh 3.9 reports a release only if its value differs from that of the last one, though the value
 # may have been changed elsewhere since: so the last release is forgotten when the value moves.
@@ -35,7 +36,7 @@ REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
 class Controls(View[Moment]):
-    """Sliders for λ, ε and the learning rate, limits, the objective, and buttons."""
+    """Sliders for λ, ε, the learning rate and any level; limits, the objective, and buttons."""
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class Controls(View[Moment]):
             EPSILON: self._slider("log_epsilon", -4, 0, state.apply_pair),
             "learning rate": self._slider("log_learning_rate", -6, 0, state.apply_learning_rate),
         }
+        if state.has_level:
+            self.sliders["level"] = self._slider("level", 0, 2, state.apply_level, LINEAR)
         self.n_iterations = _count(state, "n_iterations", "iterations")
         self.patience = _count(state, "patience", "patience")
         self.objective = pn.widgets.Select.from_param(
@@ -64,11 +67,11 @@ class Controls(View[Moment]):
         self.body = card("Train", row, limits, *self.sliders.values(), self.rate, self.applied)
 
     def _slider(
-        self, name: str, start: float, end: float, act: Callable[[], object]
+        self, name: str, start: float, end: float, act: Callable[[], object], code: str = POWER
     ) -> pn.widgets.FloatSlider:
         slider = pn.widgets.FloatSlider.from_param(
             self.state.param[name], start=start, end=end, step=0.01,
-            format=CustomJSTickFormatter(code=POWER), sizing_mode="stretch_width", margin=(4, 10),
+            format=CustomJSTickFormatter(code=code), sizing_mode="stretch_width", margin=(4, 10),
         )  # fmt: skip
         slider.jscallback(value=FORGET)
         slider.param.watch(

@@ -55,7 +55,7 @@ class TrainingDashboard(pn.viewable.Viewer):
     ) -> None:
         super().__init__()
         n_params = len(as_trained(imnn).θ_fid)
-        self._labels = parameter_names(labels, n_params)
+        self._labels = parameter_names(labels, n_params, getattr(imnn, "names", None))
         self._known = _known(known_fisher, n_params)
         self.state = TrainingState(imnn)
 

@@ -58,7 +58,12 @@ class TrainingRun(Protocol):
         """End it."""
 
     def steer(
-        self, *, λ: float | None = None, ε: float | None = None, learning_rate: float | None = None
+        self,
+        *,
+        λ: float | None = None,
+        ε: float | None = None,
+        learning_rate: float | None = None,
+        level: float | None = None,
     ) -> None:
         """Change its settings."""
 
@@ -105,6 +110,11 @@ def as_trained(imnn: Any) -> Trained:
 def objective_of(run: TrainingRun) -> str:
     """Return the objective of a run, "imnn" if it has none."""
     return str(getattr(run, "objective", "imnn"))
+
+
+def level_of(imnn: Any) -> float | None:
+    """Return the level of the `map_fn` of a network, None if it has none."""
+    return getattr(imnn, "level", None)
 
 
 def learning_rate_of(imnn: Any) -> float | None:

@@ -17,6 +17,7 @@ from imnn_lab.dashboards.training.protocols import (
     Trained,
     TrainingRun,
     learning_rate_of,
+    level_of,
     objective_of,
 )
 from imnn_lab.history import SteeringMark
@@ -40,6 +41,7 @@ class TrainingState(param.Parameterized):
     log_lambda = param.Number(1.0, bounds=(-100, 100), label="λ (strength)")
     log_epsilon = param.Number(-1.0, bounds=(-100, 100), label=f"{EPSILON} (closeness)")
     log_learning_rate = param.Number(-3.5, bounds=(-100, 100), label="learning rate")
+    level = param.Number(1.0, bounds=(0, None), label="level of the augmentation")
     objective = param.Selector(objects=list(OBJECTIVES), label="objective")
     n_iterations = param.Integer(1000, bounds=(1, None), allow_None=True, label="iterations")
     patience = param.Integer(None, bounds=(1, None), allow_None=True, label="patience")
@@ -55,7 +57,8 @@ class TrainingState(param.Parameterized):
         self.imnn = imnn
         self.message = ""
         self._lock = threading.Lock()
-        self._asks_for_rate = False
+        self._asks_for_rate, self._asks_for_level = False, False
+        self.has_level = level_of(imnn) is not None
         self.applied: tuple[float, float] = (10.0, 0.1)
         self._requested: tuple[float, float] | None = None
         self._own = OwnRequests()
@@ -125,6 +128,9 @@ class TrainingState(param.Parameterized):
             self.objective = objective_of(run)
         elif len(history):
             self.choose(float(history["λ"][-1]), float(history["ε"][-1]))
+        level = level_of(self.imnn)
+        if level is not None:
+            self.level = level
         rate = learning_rate_of(self.imnn)
         if rate is not None:
             self.log_learning_rate = float(np.log10(rate))
@@ -176,6 +182,8 @@ class TrainingState(param.Parameterized):
         for mark in others:
             if mark.name == "learning_rate":
                 self.log_learning_rate = float(np.log10(mark.value))
+            elif mark.name == "level":
+                self.level = mark.value
 
     def choose(self, λ: float, ε: float) -> None:
         """Choose a pair that is in use."""
@@ -199,6 +207,11 @@ class TrainingState(param.Parameterized):
         """Ask the run for the chosen learning rate, now or when it starts."""
         self._asks_for_rate = True
         return self._steer(learning_rate=self.learning_rate)
+
+    def apply_level(self) -> bool:
+        """Ask the run for the chosen level of the augmentation, now or when it starts."""
+        self._asks_for_level = True
+        return self._steer(level=self.level)
 
     def start(self) -> None:
         """Start a fit with what is chosen."""
@@ -242,9 +255,10 @@ class TrainingState(param.Parameterized):
             self._steer(learning_rate=self.learning_rate)
 
     @property
-    def _another(self) -> dict[str, str]:
-        """The objective as an argument, if it is not the one that all networks have."""
-        return {} if self.has_pair else {"objective": self.objective}
+    def _another(self) -> dict[str, str | float]:
+        """The objective and the level as arguments, where they are not those by default."""
+        objective: dict[str, str | float] = {} if self.has_pair else {"objective": self.objective}
+        return objective | ({"level": self.level} if self._asks_for_level else {})
 
     def _steer(self, **settings: float) -> bool:
         self.acts += 1

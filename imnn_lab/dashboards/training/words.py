@@ -94,12 +94,14 @@ def _duration(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
-def parameter_names(labels: Sequence[str] | None, n_params: int) -> list[str]:
-    """Return the given names of the parameters, or `checks.default_labels`."""
+def parameter_names(
+    labels: Sequence[str] | None, n_params: int, known: Sequence[str] | None = None
+) -> list[str]:
+    """Return the given names of the parameters, or those known, or `checks.default_labels`."""
     if labels is None:
-        return list(checks.default_labels(n_params))
+        return list(known or checks.default_labels(n_params))
     names = checks.entries("labels", labels, "names")
     if len(names) != n_params:
         expected = f"name each of the {n_params} parameters"
         raise ValueError(checks.wording("`labels`", expected, f"{len(names)} names"))
-    return [str(name) for name in names]
+    return [name if isinstance(name, str) else str(name) for name in names]

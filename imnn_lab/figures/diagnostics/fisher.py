@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import linalg
 
 from imnn_lab.diagnostics import (
     CovarianceCheck,
@@ -23,6 +22,7 @@ from imnn_lab.diagnostics.derivatives import TIGHT
 from imnn_lab.diagnostics.other_codes import SHIFTED
 from imnn_lab.figures.data import Curve, Panel, Panels
 from imnn_lab.figures.ellipses import fisher
+from imnn_lab.results import inverse
 
 ESTIMATES = ("F", "standard", "compressed", "combined")
 
@@ -34,7 +34,7 @@ def honest_fisher(report: HonestFisher) -> Panels:
     ----------
     report : HonestFisher
     """
-    estimates = {name: np.sqrt(np.diag(linalg.inv(getattr(report, name)))) for name in ESTIMATES}
+    estimates = {name: np.sqrt(np.diag(inverse(getattr(report, name)))) for name in ESTIMATES}
     return _relative(estimates, report.errors, report.labels, report.error_brackets)
 
 
