@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding
 from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
@@ -22,6 +23,7 @@ from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Layout
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
+from imnn_lab.sources.data.encoded import EncodedData
 from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
@@ -39,7 +41,7 @@ from imnn_lab.sources.streams import disk_source, streamed_source
 MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
-__all__ = ["Source", "array_source", "as_data", "as_source", "sources"]
+__all__ = ["Source", "array_source", "as_data", "as_source", "encoded", "sources"]
 
 
 def sources(
@@ -152,7 +154,7 @@ def as_source(
         source = streamed_source(parts, prints, settings, summaries, augmentation)
     else:
         x, d = (part.array() for part in parts)
-        check_derivatives(layouts[1].name, d, settings.is_exact)
+        check_derivatives(layouts[1].name, d, settings.is_exact, settings.encoding)
         warn_of_offsets(layouts[0].name, x, settings.dtype)
         for each, array in zip(prints, (x, d), strict=True):
             each.take_all(array)
@@ -171,15 +173,84 @@ def as_data(
     value: Any, layout: Layout, settings: Settings, map_fn: MapFunction | None = None
 ) -> Data:
     """Return an argument as data of its kind, preprocessed by `map_fn`; only this asks the kind."""
+    raw = as_handed_over(settings)
     if isinstance(value, tf.data.Dataset):
-        data: Data = DatasetData(value, layout, settings)
+        data: Data = DatasetData(value, layout, raw)
     elif are_files(value):
-        data = RecordData(value, layout, settings)
+        data = RecordData(value, layout, raw)
     elif callable(value):
-        data = FunctionData(value, layout, settings)
+        data = FunctionData(value, layout, raw)
     else:
         return ArrayData(value, layout, settings, map_fn)
+    if settings.encoding is not None:
+        data = EncodedData(data, layout, settings)
     return data if map_fn is None else PreprocessedData(data, layout, settings, map_fn)
+
+
+def as_handed_over(settings: Settings) -> Settings:
+    """Return settings for simulations as a user hands them over, before they are encoded."""
+    encoding = settings.encoding
+    if encoding is None:
+        return settings
+    first = encoding.parts[0]
+    shape = tuple(n or 1 for n in first.shape)
+    return replace(settings, encoding=None, input_shape=shape)
+
+
+def encoded(settings: Settings, **data: Any) -> Settings:
+    """Return the settings with the encoding of the simulations that were passed.
+
+    Data that are not arrays are read once for this if values may be missing or sets have any
+    number of entries; else their first simulation tells whether they are complex.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the encoding that the arguments of an IMNN declare.
+    **data : optional
+        The arguments of an IMNN that are data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be encoded.
+    """
+    declared = settings.encoding
+    if data.get("simulator") is not None:
+        if declared is not None:
+            expected = "be used with an `input_shape` of integers, and missing=None"
+            received = "a simulator, whose simulations the network takes as they are"
+            raise ValueError(checks.wording("`simulator`", expected, received))
+        return settings
+    encoding = declared or Encoding.declared(settings.input_shape)
+    raw, sets = replace(as_handed_over(settings), encoding=None), []
+    layouts = (*_layouts(settings), *_layouts(settings, is_validation=True))
+    values = [data.get(name) for name in NAMES]
+    for value, layout in zip(values, layouts, strict=True):
+        if value is None:
+            continue
+        source = as_data(value, layout, raw)
+        if isinstance(source, ArrayData):
+            sets.append((f"`{layout.name}`", value, len(layout.counts)))
+        elif encoding.is_needed:
+            for index, one, origin in source.simulations():
+                sets.append((layout.at(index, origin), one, 0))
+        else:
+            sets += _first(source)
+    n_training = len(sets) if encoding.is_needed else sum(value is not None for value in values[:2])
+    found = encoding.resolved(sets, n_training)
+    if found.is_plain:
+        return settings
+    return replace(settings, encoding=found, input_shape=found.input_shape)
+
+
+def _first(data: Data) -> list[tuple[str, Any, int]]:
+    """Return the first simulation of a set, if it can be read: faults are told of later."""
+    try:
+        index, one, origin = next(iter(data.simulations()))
+    except Exception:
+        return [("", 0.0, 0)]
+    return [(data.layout.at(index, origin), one, 0)]
 
 
 def array_source(
@@ -191,7 +262,7 @@ def array_source(
     first = ArrayData(fiducial, of_fiducial, settings).checked()
     second = ArrayData(derivative, of_derivative, settings).checked()
     _check_numbers(first.layout, second.layout, settings)
-    check_derivatives("derivative", second.value, settings.is_exact)
+    check_derivatives("derivative", second.value, settings.is_exact, settings.encoding)
     warn_of_offsets("fiducial", first.value, settings.dtype)
     layouts = first.layout, second.layout
     summaries = _external(external_parts(external)[:2], layouts, settings)
@@ -217,6 +288,7 @@ def _external(
     if all(part is None for part in parts):
         return None
     named = (Layout(f"external[{layout.name}]", layout.counts) for layout in layouts)
+    settings = replace(settings, encoding=None)
     return external_summaries(
         *(as_data(part, layout, settings) for part, layout in zip(parts, named, strict=True))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding
 from imnn_lab.matched.pairing import pairing, warn_of_pairing
 
 WIDEST = 10.0  # times the error that a parameter may be moved by without a warning
@@ -12,7 +13,9 @@ ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a war
 ROUNDED_VALUES = 0.05  # part of the values of a simulation, that may be rounded further
 
 
-def check_derivatives(name: str, derivative: np.ndarray, is_exact: bool) -> None:
+def check_derivatives(
+    name: str, derivative: np.ndarray, is_exact: bool, encoding: Encoding | None = None
+) -> None:
     """Refuse exact derivatives that vanish; warn of pairs that look unmatched.
 
     Parameters
@@ -23,11 +26,32 @@ def check_derivatives(name: str, derivative: np.ndarray, is_exact: bool) -> None
         All or the first; (n, n_params) + input_shape for exact derivatives.
     is_exact : bool
         Which of the two they are.
+    encoding : Encoding, optional
+        Where they have masks.
     """
     if is_exact:
         check_tangents(name, derivative)
-    else:
-        warn_of_unmatched_seeds(name, derivative)
+        return
+    warn_of_unmatched_seeds(name, derivative)
+    if encoding is not None:
+        warn_of_masks(name, derivative, encoding)
+
+
+def warn_of_masks(name: str, derivative: np.ndarray, encoding: Encoding) -> None:
+    """Warn when other values are missing below θ_fid than above it, (n, 2, n_params, …)."""
+    flat = derivative.reshape(*derivative.shape[:3], -1)
+    differ = np.zeros(derivative.shape[:1] + derivative.shape[2:3], bool)
+    for where, part in encoding.masked:
+        if part.takes_gaps and not part.is_ragged:
+            channels = flat[..., where].reshape(*flat.shape[:3], -1, part.encoded_shape[-1])
+            masks = channels[..., -part.masks :] > 0
+            differ |= (masks[:, 0] != masks[:, 1]).any(axis=(-2, -1))
+    if differ.any():
+        checks.warn(
+            f"`{name}`: in {differ.sum()} of {differ.size} pairs other values are missing below "
+            "θ_fid than above it. Unless what is missing depends on the parameters, this adds "
+            "noise to the derivatives: use one mask for both simulations of a pair."
+        )
 
 
 def check_tangents(name: str, derivative: np.ndarray) -> None:

@@ -181,7 +181,7 @@ def streamed_source(
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
         collect(part.simulations(), part.layout, settings, seen)
-    check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
+    check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact, settings.encoding)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, first.array, settings, external, augmentation)
 
@@ -200,7 +200,7 @@ def disk_source(
     layout, inner = derivative.layout, derivative.layout.counts[1:]
     pairs = derivative.file.read(0, min(layout.counts[0], SAMPLE_PAIRS) * math.prod(inner))
     pairs = pairs.reshape(-1, *inner, *settings.input_shape)
-    check_derivatives(layout.name, pairs, settings.is_exact)
+    check_derivatives(layout.name, pairs, settings.is_exact, settings.encoding)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
     warn_of_offsets(fiducial.layout.name, sample, settings.dtype)

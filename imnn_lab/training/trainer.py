@@ -92,7 +92,8 @@ class Network:
                 "Pass it again: IMNN.load(directory, map_fn=...)."
             )
         θ_fid = np.array(self.settings.θ_fid)
-        return Estimator(self.summariser, found, θ_fid, self.settings.input_shape, self.preprocess)
+        shape, encoding = self.settings.input_shape, self.settings.encoding
+        return Estimator(self.summariser, found, θ_fid, shape, self.preprocess, encoding)
 
     def archive(self) -> Archive:
         """Return what is to be saved."""

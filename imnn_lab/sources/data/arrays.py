@@ -35,8 +35,12 @@ class ArrayData(Data):
         TypeError, ValueError
             If it has the wrong type or shape, or holds values that are no data.
         """
-        name, counts = self.layout.name, self.layout.counts
-        value = self.value if self.map_fn is None else _preprocessed(self, self.map_fn)
+        name, counts, encoding = self.layout.name, self.layout.counts, self.settings.encoding
+        data = self
+        if encoding is not None:
+            encoded = encoding.encoded(f"`{name}`", self.value, len(counts), self.layout.is_tangent)
+            data = replace(self, value=encoded)
+        value = data.value if self.map_fn is None else _preprocessed(data, self.map_fn)
         array = checks.real_array(name, value, f"Pass an array of shape {AXES[len(counts)]}.")
         if self.layout.is_open:
             counts = (len(array) if array.ndim else 1, *counts[1:])
