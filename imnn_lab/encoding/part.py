@@ -291,8 +291,9 @@ class Part:
             expected = f"have at most {most} entries, as many as the longest simulation"
             remedy = f"Train with longest={length}, or more, and simulations as long."
             raise ValueError(checks.wording(context, expected, length, remedy))
-        gone: Any = missing.reshape(length, -1).any(axis=1)
-        flat = np.where(gone[:, None], 0, array.reshape(length, -1))
+        width = math.prod(n or 1 for n in self.shape[1:])
+        gone: Any = missing.reshape(length, width).any(axis=1)
+        flat = np.where(gone[:, None], 0, array.reshape(length, width))
         if self.is_complex:
             flat = np.concatenate([flat.real, flat.imag], axis=1)
         result = np.zeros(self.encoded_shape, np.result_type(flat, np.float32))

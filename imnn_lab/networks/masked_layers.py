@@ -126,22 +126,23 @@ class Filled(keras.layers.Layer):
         return x + _solved(lambda y: gaps * applied(y), -gaps * applied(x))
 
     def _dense(self, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
-        size = math.prod(shape)
+        size, precision = math.prod(shape), 1.0 * self.precision
 
         def applied(x: Tensor) -> Tensor:
             flat = ops.reshape(x, (-1, size))
-            return ops.reshape(ops.matmul(flat, self.precision), (-1, *shape))
+            return ops.reshape(ops.matmul(flat, precision), (-1, *shape))
 
         return applied
 
     def _local(self, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
         *lengths, channels = shape
-        first, last = (0, self.n_axes + 1), (*range(1, self.n_axes + 1),)
+        first, last = (0, self.n_axes + 1), tuple(range(1, self.n_axes + 1))
+        kernel = 1.0 * self.precision
 
         def applied(x: Tensor) -> Tensor:
             x = ops.transpose(x, (*first, *last))
             x = ops.reshape(x, (-1, *lengths, 1))
-            x = ops.conv(x, self.precision, padding="same")
+            x = ops.conv(x, kernel, padding="same")
             x = ops.reshape(x, (-1, channels, *lengths))
             return ops.transpose(x, (0, *range(2, self.n_axes + 2), 1))
 
@@ -163,19 +164,18 @@ def _solved(applied: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
     def product(x: Tensor, y: Tensor) -> Tensor:
         return ops.sum(x * y, axis=axes, keepdims=True)
 
-    y, r = ops.zeros_like(b), b
-    p, rr = r, product(r, r)
-    start = rr
-    for _ in range(STEPS):
+    start = product(b, b)
+
+    def step(_: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        y, r, p, rr = state
         Ap = applied(p)
         is_open = rr > 1e-10 * start
         α = ops.where(is_open, rr / (product(p, Ap) + tiny), 0.0)
-        y = y + α * p
-        r = r - α * Ap
+        y, r = y + α * p, r - α * Ap
         new = product(r, r)
-        p = r + ops.where(is_open, new / (rr + tiny), 0.0) * p
-        rr = new
-    return y
+        return y, r, r + ops.where(is_open, new / (rr + tiny), 0.0) * p, new
+
+    return ops.fori_loop(0, STEPS, step, (ops.zeros_like(b), b, b, start))[0]
 
 
 def fit_filled(layer: Filled, x: np.ndarray) -> None:
