@@ -13,6 +13,7 @@ from imnn_lab import checks
 from imnn_lab.encoding.part import Part, as_open_shape
 
 ONE, LIST, DICT = "one", "list", "dict"
+MOST = 10**7  # entries of a set
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Encoding:
             If one is not valid.
         """
         checks.one_of("missing", missing, (None, "mask"))
-        longest = checks.optional_integer("longest", longest, 1)
+        longest = checks.optional_integer("longest", longest, 1, maximum=MOST)
         kind, shapes = _shapes(input_shape)
         parts = {
             name: Part(as_open_shape(shape), missing == "mask") for name, shape in shapes.items()
@@ -169,7 +170,8 @@ class Encoding:
             ((_, _, value), *_) = self._split("The data", value)
         found = []
         for _ in range(n_axes):
-            if not hasattr(value, "__len__") or (np.ndim(value) == 0 and not len(value)):
+            is_array = isinstance(value, np.ndarray) and value.ndim > 0
+            if not (is_array or isinstance(value, list | tuple)) or len(value) == 0:
                 expected = f"have {n_axes} axes before those of a simulation"
                 raise ValueError(checks.wording("The data", expected, checks.describe(value)))
             found.append(len(value))
@@ -185,10 +187,8 @@ class Encoding:
         shapes = [part.shape for part in self.parts]
         shown = shapes[0] if self.kind == ONE else dict(zip(self.names, shapes, strict=True))
         expected = f"have shape input_shape = {shown} or (n,) + input_shape"
-        try:
-            received = f"shape {np.shape(value)}"
-        except ValueError:
-            received = checks.describe(value)
+        is_array = isinstance(value, np.ndarray)
+        received = f"shape {value.shape}" if is_array else checks.describe(value)
         raise ValueError(checks.wording(context, expected, received))
 
     def resolved(self, sets: Sequence[tuple[str, Any, int]], n_training: int) -> Encoding:

@@ -327,9 +327,12 @@ def _axes(n_axes: int) -> str:
 
 
 def _ndim(value: Any) -> int:
+    ndim = getattr(value, "ndim", None)
+    if isinstance(ndim, int):
+        return ndim
     try:
-        return int(np.ndim(value))
-    except ValueError:  # of lists of different lengths
+        return np.asarray(value).ndim
+    except Exception:  # lists of different lengths; objects may raise anything
         return -1
 
 
@@ -341,7 +344,8 @@ def _depth(value: Any) -> int:
 
 
 def _entries(context: str, value: Any) -> list[Any]:
-    if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
+    is_number = isinstance(value, np.ndarray) and value.ndim == 0
+    if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable) or is_number:
         expected = "be a list of arrays, one for each simulation"
         raise TypeError(checks.wording(context, expected, checks.describe(value)))
     return list(value)

@@ -168,13 +168,14 @@ def choose(
     data = fiducial, derivative, validation_fiducial, validation_derivative
     n_axes = 2 if δθ is None else 3
     if input_shape is None:
-        shapes = [np.shape(fiducial), np.shape(derivative)]
+        shapes = [checks.as_array(x).shape for x in (fiducial, derivative)]
         if len(shapes[0]) < 2 or len(shapes[1]) <= n_axes - 1:
             expected = "be arrays (n_s,) + input_shape and (n_d, 2, n_params) + input_shape"
             raise ValueError(checks.wording("`fiducial` and `derivative`", expected, shapes))
         input_shape = shapes[0][1:]
     encoding = Encoding.declared(input_shape, missing, longest)
-    n_s, n_d, *held_out = (encoding.lengths(x, 1) for x in data if x is not None)
+    n_s, n_d = (encoding.lengths(x, 1) for x in data[:2])
+    held_out = [encoding.lengths(x, 1) for x in data[2:] if x is not None]
     n_params = encoding.lengths(derivative, n_axes)[-1]
     settings = Settings.checked(
         n_s=n_s[0], n_d=n_d[0], n_params=n_params,
