@@ -26,6 +26,7 @@ MOST = 10**12  # of anything that is made at once: eight terabytes of float64
 LARGEST_SEED = 2**128 - 1  # as long as those that NumPy draws
 LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
 HUGE = 1e20  # no smaller number is taken for one that stands for missing data
+MASK = 'IMNN(missing="mask") takes simulations and observations in which values are missing.'
 FILL_VALUES = (-1.6375e30, 9.969209968386869e36)  # of healpy (UNSEEN) and netCDF
 
 
@@ -193,13 +194,17 @@ def refuse_annotated(context: str, value: Any) -> None:
     NumPy would make plain numbers of them.
     """
     for each in _leaves(value):
-        if type(each) in (float, int, np.ndarray):
-            continue
-        if _is_masked(each):
+        if type(each) not in (float, int, np.ndarray) and _is_masked(each):
             expected, received = "hold data only", "a masked array, whose mask would be lost"
-            remedy = "Fill or cut out what is masked: a number is needed everywhere."
+            remedy = f"Fill or cut out what is masked: a number is needed everywhere. {MASK}"
             raise TypeError(wording(context, expected, received, remedy))
-        if unit := _unit(each):
+    refuse_units(context, value)
+
+
+def refuse_units(context: str, value: Any) -> None:
+    """Refuse arrays with units, within lists and tuples as well."""
+    for each in _leaves(value):
+        if type(each) not in (float, int, np.ndarray) and (unit := _unit(each)):
             expected = "hold plain numbers"
             received = f"a quantity in {unit}: its unit would be lost"
             remedy = (
@@ -334,8 +339,8 @@ def _is_fill_value(value: float, array: np.ndarray, guess: bool) -> bool:
 
 
 REMEDIES = {
-    "non-finite": "Remove or repair the simulations that failed.",
-    "equal and huge": "They look like marks of missing data: cut them out, or fill them.",
+    "non-finite": f"Remove or repair the simulations that failed. {MASK}",
+    "equal and huge": f"They look like marks of missing data: cut them out, or fill them. {MASK}",
     "larger": "Change the units, or use dtype='float64'.",
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding
 from imnn_lab.fisher import fisher_statistics
 from imnn_lab.results import FisherStatistics
 from imnn_lab.sources.source import Source, tangent
@@ -158,6 +159,8 @@ class Estimator:
         Preprocessing of each simulation.
     names : tuple of str, optional
         Names of the parameters.
+    encoding : Encoding, optional
+        How data become arrays of `input_shape`.
     """
 
     def __init__(
@@ -168,10 +171,12 @@ class Estimator:
         input_shape: tuple[int, ...],
         preprocess: Callable[[np.ndarray], Any] | None = None,
         names: tuple[str, ...] | None = None,
+        encoding: Encoding | None = None,
     ) -> None:
         self.names = names
         self.summariser, self.statistics = summariser, statistics
         self.θ_fid, self.input_shape, self.preprocess = θ_fid, input_shape, preprocess
+        self.encoding = encoding
 
     def __call__(self, data: Any, external: Any = None) -> np.ndarray:
         """Return estimates: (n_params,) for one simulation, (n, n_params) for n of them.
@@ -179,7 +184,8 @@ class Estimator:
         Parameters
         ----------
         data : array of shape `input_shape` or (n,) + `input_shape`
-            Or a tuple of this and `external`.
+            Or a tuple of this and `external`. Of an encoded network, data as they were handed
+            over for training.
         external : array of shape (n_external,) or (n, n_external), optional
             External summaries of the data, if the network was trained with them.
 
@@ -189,7 +195,7 @@ class Estimator:
             If they have other shapes, hold values that are no data (NaN, masked or marks of
             missing data), or `external` is missing or unexpected.
         """
-        if external is None and self.statistics.n_external and _is_pair(data):
+        if external is None and self.statistics.n_external and self._is_pair(data):
             data, external = data
         batch, single = self._batch(data)
         estimates = self.from_summaries(self._summaries(batch, external))
@@ -204,7 +210,7 @@ class Estimator:
         data, external
             As for `__call__`.
         """
-        if external is None and self.statistics.n_external and _is_pair(data):
+        if external is None and self.statistics.n_external and self._is_pair(data):
             data, external = data
         return self._summaries(self._batch(data)[0], external)
 
@@ -246,10 +252,27 @@ class Estimator:
         array = checks.finite("external", array)
         return np.concatenate([array.reshape(n, width), summaries], axis=1)
 
+    def encode(self, data: Any) -> np.ndarray:
+        """Return data as the network takes them, (n,) + input_shape, before any `map_fn`.
+
+        Parameters
+        ----------
+        data
+            As for `__call__`.
+        """
+        if self.encoding is None:
+            array = checks.real_array("data", data)
+            return array[None] if array.ndim == len(self.input_shape) else array
+        return self.encoding.batch("`data`", data)[0]
+
     def _batch(self, data: Any) -> tuple[np.ndarray, bool]:
-        array = checks.real_array("data", data)
         shape = self.input_shape
-        single = array.ndim == len(shape)
+        if self.encoding is not None:
+            array, single = self.encoding.batch("`data`", data)
+            array = array[0] if single else array
+        else:
+            array = checks.real_array("data", data)
+            single = array.ndim == len(shape)
         if single or array.ndim == len(shape) + 1:
             batch = self._prepared(array[None] if single else array)
             if batch.shape[1:] == shape:
@@ -270,13 +293,14 @@ class Estimator:
             )
         return found
 
+    def _is_pair(self, data: Any) -> bool:
+        """Whether data are (data, external); several arrays in a list are not a tuple."""
+        kinds = tuple if self.encoding is not None else tuple | list
+        return isinstance(data, kinds) and len(data) == 2
+
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.preprocess is None:
             return batch
         mapped = checks.real_array("map_fn(data)", [self.preprocess(one.copy()) for one in batch])
         shape = (len(batch), *self.input_shape)
         return mapped.reshape(shape) if mapped.size == math.prod(shape) else mapped
-
-
-def _is_pair(data: Any) -> bool:
-    return isinstance(data, tuple | list) and len(data) == 2

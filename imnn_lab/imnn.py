@@ -23,6 +23,7 @@ from imnn_lab.diagnostics import (
     novelty,
 )
 from imnn_lab.diagnostics.fisher import TEST
+from imnn_lab.encoding import Encoding
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
 from imnn_lab.flow import FlowRecord, Layers, checked_every, summary_set
@@ -37,7 +38,14 @@ from imnn_lab.progress import announce
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
-from imnn_lab.sources import Source, array_source, refuse_known, smallest_count, sources
+from imnn_lab.sources import (
+    Source,
+    array_source,
+    encoded,
+    refuse_known,
+    smallest_count,
+    sources,
+)
 from imnn_lab.sources.augmentation import has_level, is_augmentation
 from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.shapes import completed
@@ -83,8 +91,11 @@ class IMNN:
     δθ : array-like, shape (n_params,), or None
         Full width of the central difference: derivative simulations are at θ_fid ± δθ/2. None
         if the derivatives of the simulations are exact, or `derivative` holds stencils.
-    input_shape : tuple of int, optional
-        Shape of one simulation.
+    input_shape : tuple of int, dict or list, optional
+        Shape of one simulation. (None,) or (None, d): any number of entries, given as lists of
+        arrays. A dict or list of shapes: a dict or list of arrays. Such data, complex ones, and
+        those with missing values become one real array of shape ``settings.input_shape``, which
+        the network takes: see `encode`.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
         Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
         (simulation, seed) for seeds 0 to n_s − 1; files are those of `TFRecords`; a dataset has
@@ -172,6 +183,13 @@ class IMNN:
         Instead of n_params, θ_fid and δθ: {name: (fiducial value, full width)}, or {name: fiducial
         value} for exact derivatives; `Parameter` holds a unit and LaTeX as well. The names stand
         in every table, figure, file and page.
+    missing : str, optional
+        "mask" takes simulations and observations with missing values: NaN, masked arrays, and the
+        marks of healpy and netCDF. What is missing in all of them is dropped; otherwise the network
+        gets 0 for it, and a mask as additional last channels. None refuses them.
+    longest : int, optional
+        The largest number of entries if an axis of `input_shape` is None, by default that of the
+        data.
     strategy : tf.distribute.Strategy, optional
         `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
         of a fit the simulations of training and validation are shared out among its replicas, and
@@ -251,6 +269,8 @@ class IMNN:
         overwrite: bool = False,
         strategy: Any = None,
         parameters: Mapping[str, Any] | None = None,
+        missing: str | None = None,
+        longest: int | None = None,
     ) -> None:
         stencils = None
         if isinstance(derivative, Stencils):
@@ -265,6 +285,7 @@ class IMNN:
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
             has_external=external is not None, stencils=stencils, is_preprocessed=is_preprocessed,
+            missing=missing, longest=longest,
         )  # fmt: skip
         replicas = Replicas.checked(strategy)
         path = _path(directory, filename)
@@ -286,6 +307,7 @@ class IMNN:
             fiducial, derivative, validation_fiducial, validation_derivative, external, map_fn,
             simulator,
         )  # fmt: skip
+        settings = _encoded(settings, data, archive)
         with replicas.placed():
             self._assemble(settings, data, model, optimiser, archive, path, saves, replicas)
         if weights_file is not None:
@@ -665,6 +687,35 @@ class IMNN:
         """
         return self.estimator(data, external)
 
+    def encode(self, data: Any) -> np.ndarray:
+        """Return simulations or observations as the network takes them, before any `map_fn`.
+
+        Complex numbers become real and imaginary parts, missing values 0 with a mask, sets are
+        padded with a mask, and several arrays stand one after another; plain arrays stay as they
+        are. All methods take data encoded as well, and a simulator for `imnn_lab.LFI` can return
+        them.
+
+        Parameters
+        ----------
+        data
+            As for `get_estimate`, one or several.
+
+        Returns
+        -------
+        ndarray, shape (n,) + settings.input_shape
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `get_estimate` does.
+
+        Examples
+        --------
+        >>> imnn.encode(fiducial[0]).shape
+        (1, 10)
+        """
+        return self.estimator.encode(data)
+
     def evaluate(self, fiducial: Any, derivative: Any, external: Any = None) -> FisherStatistics:
         """Return the statistics of any number of other simulations for the present network.
 
@@ -780,7 +831,8 @@ class IMNN:
         if summariser is None or self._trainer is None:
             return novelty(*compared)
         others = estimator.statistics, estimator.θ_fid, estimator.input_shape
-        observed = Estimator(summariser, *others, estimator.preprocess).summaries(data, external)
+        before = Estimator(summariser, *others, estimator.preprocess, encoding=estimator.encoding)
+        observed = before.summaries(data, external)
         return novelty(*compared, observed, self._set_of(summariser, self._source()))
 
     def honest_fisher(
@@ -895,8 +947,8 @@ class IMNN:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not valid, the IMNN has external summaries or exact derivatives, or
-            `directory` belongs to another retraining.
+            If an argument is not valid, the IMNN has external summaries, exact derivatives or an
+            encoding, or `directory` belongs to another retraining.
         RuntimeError
             While a fit runs.
         SimulationError
@@ -911,10 +963,12 @@ class IMNN:
         ('settled', True)
         """
         self._refuse_while_fitting("retrain it elsewhere")
-        if self.δθ is None or self.statistics.n_external:
+        is_encoded = self.settings.encoding is not None
+        if self.δθ is None or self.statistics.n_external or is_encoded:
             without = "exact derivatives" if self.settings.is_exact else "stencils"
             received = without if self.δθ is None else "external summaries"
-            expected = "be trained with simulations at θ_fid ± δθ/2 alone"
+            received = "simulations that are encoded" if is_encoded else received
+            expected = "be trained with arrays of simulations at θ_fid ± δθ/2 alone"
             raise ValueError(checks.wording("An IMNN that is retrained", expected, received))
         if self.get_estimate(observation).ndim != 1:
             expected = f"be one, of shape {self.settings.input_shape}"
@@ -1449,11 +1503,25 @@ def _restored(
 
 def _check_same(saved: Settings, here: Settings) -> None:
     here = here.labelled_as(saved)
-    compared = ["n_params", "n_summaries", "input_shape", "θ_fid", "dtype"]
+    compared = ["n_params", "n_summaries", "input_shape", "θ_fid", "dtype", "encoding"]
     for name in compared if saved.names is None else [*compared, "names"]:
         if getattr(saved, name) != getattr(here, name):
             expected = f"be {getattr(saved, name)!r} as in the saved IMNN"
             raise ValueError(checks.wording(f"`{name}`", expected, repr(getattr(here, name))))
+
+
+def _encoded(settings: Settings, data: dict[str, Any], archive: Archive | None) -> Settings:
+    """Return the settings with the encoding of the data, or that of a saved IMNN."""
+    if archive is None:
+        found = encoded(settings, **data)
+        if found.encoding is not None and settings.verbose:
+            announce(found.encoding.describe())
+        return found
+    saved = archive.settings.encoding
+    declared = settings.encoding or Encoding.declared(settings.input_shape)
+    if saved is None or not saved.is_like(declared):
+        return settings
+    return replace(settings, encoding=saved, input_shape=archive.settings.input_shape)
 
 
 def _weights_file(path: Path | None, name: Any) -> Path | None:

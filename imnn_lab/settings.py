@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding, as_shape
 from imnn_lab.parameters import Label, Parameter, check_names, label_of
 from imnn_lab.stencils import Description, checked_description
 
@@ -48,6 +48,7 @@ class Settings:
     names: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     latex: tuple[str | None, ...] | None = None
+    encoding: Encoding | None = None  # None: simulations are arrays of real numbers
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -64,6 +65,9 @@ class Settings:
         counts |= {name: checks.integer(name, given[name], 2) for name in ("n_s", "n_d")}
         _check_counts(counts, given.get("has_external", False))
         n_params = counts["n_params"]
+        encoding = Encoding.declared(
+            given["input_shape"], given.get("missing"), given.get("longest")
+        )
         clean: dict[str, Any] = dict(counts)
         clean |= {
             name: checks.optional_integer(name, given[name], 2)
@@ -82,7 +86,8 @@ class Settings:
             **clean,
             θ_fid=tuple(checks.vector("θ_fid", given["θ_fid"], n_params).tolist()),
             δθ=_widths(given["δθ"], n_params),
-            input_shape=as_shape(given["input_shape"]),
+            input_shape=encoding.input_shape,
+            encoding=None if encoding.is_plain else encoding,
             at_once=checks.optional_integer("at_once", given["at_once"], 1),
             dtype=as_dtype("dtype", given["dtype"], DTYPES),
             itype=as_dtype("itype", given["itype"], ITYPES),
@@ -152,6 +157,7 @@ class Settings:
             "seed": checks.seed_or_none("seed", values["seed"]),
             "cache": _cache(values.get("cache", "auto")),
             "stencils": checked_description(values.get("stencils"), n_params),
+            "encoding": Encoding.from_dict(values.get("encoding")),
         } | _parts(_saved_labels(values, n_params))
         for name in ("n_s", "n_d", "n_summaries"):
             checks.integer(name, values[name], 1)
@@ -279,24 +285,6 @@ def _check_counts_of_exact(prefix: str, n_s: int, n_d: int) -> None:
         expected = f"be at most {prefix}n_s = {n_s} if δθ is None"
         remedy = "Exact derivatives are those of the first n_d fiducial simulations."
         raise ValueError(checks.wording(f"`{prefix}n_d`", expected, n_d, remedy))
-
-
-def as_shape(value: Any) -> tuple[int, ...]:
-    """Return the shape of one simulation as a tuple of ints."""
-    try:
-        shape = tuple(operator.index(length) for length in value)
-    except TypeError:
-        remedy = "A simulation of ten values has input_shape=(10,)."
-        message = checks.wording("`input_shape`", "be a tuple of integers", repr(value), remedy)
-        raise TypeError(message) from None
-    if not shape or min(shape) < 1:
-        remedy = "A single value has input_shape=(1,)."
-        raise ValueError(
-            checks.wording(
-                "`input_shape`", "have at least one axis, and none of length 0", shape, remedy
-            )
-        )
-    return shape
 
 
 def _cache(value: Any) -> str | None:

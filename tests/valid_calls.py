@@ -231,6 +231,7 @@ def training_calls(directory):
         "IMNN.start": (imnn.start, {"n_iterations": 2}),
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
+        "IMNN.encode": (imnn.encode, {"data": data["fiducial"][:2]}),
         "IMNN.fisher_flow": (imnn.fisher_flow, {}),
         "IMNN.record_flow": (imnn.record_flow, {}),
         "IMNN.report": (imnn.report, {"test": tuple(fresh.values())}),
@@ -269,6 +270,8 @@ def training_calls(directory):
         "deep_set": (networks.deep_set, {"input_shape": (8, 2), "n_summaries": 2}),
         "dense": (networks.dense, {"input_shape": (8,), "n_summaries": 2}),
         "linear": (networks.linear, {"input_shape": (8,), "n_summaries": 2}),
+        "recurrent": (networks.recurrent, {"input_shape": (8, 2), "n_summaries": 2}),
+        "fusion": (networks.fusion, {"input_shape": {"a": (8,)}, "n_summaries": 2}),
         "choose": (networks.choose, data | {"δθ": (0.1, 0.1), "verbose": False}),
     }
 

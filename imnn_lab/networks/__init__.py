@@ -8,8 +8,20 @@ from imnn_lab.networks.architectures import (  # noqa: E402
     convolutional,
     deep_set,
     dense,
+    fusion,
     linear,
+    recurrent,
 )
 from imnn_lab.networks.choice import Candidate, Choice, choose  # noqa: E402
 
-__all__ = ["Candidate", "Choice", "choose", "convolutional", "deep_set", "dense", "linear"]
+__all__ = [
+    "Candidate",
+    "Choice",
+    "choose",
+    "convolutional",
+    "deep_set",
+    "dense",
+    "fusion",
+    "linear",
+    "recurrent",
+]

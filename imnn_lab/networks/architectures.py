@@ -14,12 +14,14 @@ small weight most: they are many, and each carries little information.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
 from imnn_lab import checks
+from imnn_lab.encoding import as_shape
 from imnn_lab.networks.fitted_layers import fit_directions, fit_patches
 from imnn_lab.networks.layers import (
     CONVOLUTION,
@@ -29,7 +31,7 @@ from imnn_lab.networks.layers import (
     Tensor,
     cell_side,
 )
-from imnn_lab.settings import as_dtype, as_shape
+from imnn_lab.settings import as_dtype
 
 DENSE, EACH, FILTERS, HIDDEN = (128, 128), (64, 64), (32, 32), (64,)  # widths of learned layers
 LEARNED, LOCAL = 0.03, 0.3
@@ -44,6 +46,8 @@ def dense(
     hidden: Sequence[int] = DENSE,
     dtype: str = "float32",
     seed: int | None = None,
+    *,
+    masks: int = 0,
 ) -> keras.Model:
     """Fully connected network, for data in which every value has its own meaning.
 
@@ -62,6 +66,9 @@ def dense(
         "float32" or "float64".
     seed : int, optional
         Makes the initial weights reproducible.
+    masks : int
+        How many channels, the last ones of the last axis, are a mask: 1 where there is a value.
+        Gaps are filled by their mean given the values that are present.
 
     Returns
     -------
@@ -75,9 +82,12 @@ def dense(
     (None, 2)
     """
     shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
-    hidden = checks.integers("hidden", hidden, 1)
+    hidden, masks = checks.integers("hidden", hidden, 1), _masks(masks, shape)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
-    features = dense_features(inputs, layers, hidden)
+    if masks:
+        features = filled_features(inputs, layers, partial(dense_features, hidden=hidden), masks)
+    else:
+        features = dense_features(inputs, layers, hidden)
     return keras.Model(inputs, layers.readout(features, n_summaries), name="dense")
 
 
@@ -123,7 +133,7 @@ def linear(
     return keras.Model(inputs, layers.readout(features, n_summaries), name="linear")
 
 
-def linear_features(inputs: Tensor, layers: Layers) -> list[Tensor]:
+def linear_features(inputs: Tensor, layers: Layers, present: Tensor | None = None) -> list[Tensor]:
     """Return the values as they are, and whitened if they are few."""
     values = layers.bounded(layers.flat(inputs))
     groups = {"values": (1.0, [values])}
@@ -132,7 +142,12 @@ def linear_features(inputs: Tensor, layers: Layers) -> list[Tensor]:
     return layers.features(groups)
 
 
-def dense_features(inputs: Tensor, layers: Layers, hidden: Sequence[int] = DENSE) -> list[Tensor]:
+def dense_features(
+    inputs: Tensor,
+    layers: Layers,
+    hidden: Sequence[int] = DENSE,
+    present: Tensor | None = None,
+) -> list[Tensor]:
     """Return groups of features of values that have each a meaning of its own."""
     values = layers.bounded(layers.flat(inputs))
     width = values.shape[-1]
@@ -144,7 +159,44 @@ def dense_features(inputs: Tensor, layers: Layers, hidden: Sequence[int] = DENSE
         groups["white"] = 1.0, [white]
         groups["squares"] = 1.0, [layers.square(gaussian)]
         groups["principal"] = 1.0, [layers.square(principal)]
-    return layers.features(groups | _learned("learned", layers.hidden(white, hidden)))
+    seen = white if present is None else layers.joined([white, layers.flat(present)])
+    return layers.features(groups | _learned("learned", layers.hidden(seen, hidden)))
+
+
+def filled_features(
+    inputs: Tensor,
+    layers: Layers,
+    make: Callable[..., list[Tensor]],
+    masks: int,
+    form: Sequence[int] | None = None,
+) -> list[Tensor]:
+    """Return groups of features of data whose last channels are masks, and of the masks.
+
+    Parameters
+    ----------
+    inputs : tensor, shape (n, …, channels + masks)
+    layers : Layers
+    make : callable
+        ``make(filled, layers, present=...)`` returns features of the filled values.
+    masks : int
+        1, or as many as channels.
+    form : sequence of int, optional
+        Shape that the filled values are given; (…, channels) by default.
+    """
+    shape = tuple(inputs.shape[1:])
+    channels = shape[-1] - masks
+    filled = layers.filled(inputs, masks)
+    present = layers.channels(inputs, channels, shape[-1])
+    if form is not None and tuple(form) != (*shape[:-1], channels):
+        if masks < channels:
+            present = layers.joined([present] * channels)
+        filled, present = (layers.new(keras.layers.Reshape, form)(x) for x in (filled, present))
+    size = math.prod(present.shape[1:])
+    entries = layers.new(keras.layers.Reshape, (size, 1))(present)
+    groups = {"present": (1.0, [layers.new(keras.layers.GlobalAveragePooling1D)(entries)])}
+    if size <= MOST_SQUARES:
+        groups["gaps"] = 1.0, [layers.flat(present)]
+    return [*make(filled, layers, present=present), *layers.features(groups)]
 
 
 def _learned(name: str, outputs: Sequence[Tensor]) -> dict[str, tuple[float, list[Tensor]]]:
@@ -159,6 +211,8 @@ def deep_set(
     hidden: Sequence[int] = HIDDEN,
     dtype: str = "float32",
     seed: int | None = None,
+    *,
+    masks: int = 0,
 ) -> keras.Model:
     """Deep set (Zaheer et al. 2017), for exchangeable data: their order does not matter.
 
@@ -175,6 +229,9 @@ def deep_set(
         Widths of the hidden layers applied to each entry (GELU).
     hidden : sequence of int
         Widths of the hidden layers applied to the mean (GELU).
+    masks : int
+        How many channels, the last ones, are a mask: 1 where there is a value. Means and sums are
+        then over the entries that are present, and their number is a feature.
 
     Returns
     -------
@@ -189,25 +246,37 @@ def deep_set(
     """
     shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
     each, hidden = checks.integers("each", each, 1), checks.integers("hidden", hidden, 1)
+    masks = _masks(masks, shape)
     inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
-    features = deep_set_features(inputs, layers, each, hidden)
+    features = deep_set_features(inputs, layers, each, hidden, masks)
     return keras.Model(inputs, layers.readout(features, n_summaries), name="deep_set")
 
 
 def deep_set_features(
-    inputs: Tensor, layers: Layers, each: Sequence[int] = EACH, hidden: Sequence[int] = HIDDEN
+    inputs: Tensor,
+    layers: Layers,
+    each: Sequence[int] = EACH,
+    hidden: Sequence[int] = HIDDEN,
+    masks: int = 0,
 ) -> list[Tensor]:
     """Return groups of features of exchangeable entries (n, entries, …)."""
+    present = None
+    if masks:
+        inputs, present = layers.entries(inputs, masks)
+    layers.where = present
     values = layers.bounded(layers.new(keras.layers.Reshape, (inputs.shape[1], -1))(inputs))
     gaussian, units = layers.gaussian(values)
     pairs = min(values.shape[-1] * (values.shape[-1] + 1) // 2, 2 * UNITS)
     directions = layers.fitted(fit_directions, keras.layers.Dense, pairs, name="directions")
     squares = layers.square(directions(gaussian))
     learned = layers.hidden(layers.joined([gaussian, squares, units]), each)
+    layers.where = None
 
     def mean(name: str, parts: Sequence[Tensor]) -> Tensor:
-        average = layers.new(keras.layers.GlobalAveragePooling1D)
-        return layers.standard(name, [average(layers.joined(parts))])
+        x = layers.joined(parts)
+        if present is None:
+            return layers.standard(name, [layers.new(keras.layers.GlobalAveragePooling1D)(x)])
+        return layers.standard(name, layers.pooled(x, present))
 
     moments = mean("moments", [values, gaussian, squares])
     units, learned = mean("units", [units]), mean("each", learned)
@@ -217,6 +286,9 @@ def deep_set_features(
         "squares": (1.0, [layers.square(moments)]),
         "local": (LOCAL, [units]),
     }
+    if present is not None:
+        number = layers.number(present)
+        groups["number"] = 1.0, [number, layers.square(number)]
     return layers.features(groups | _learned("learned", [learned, *behind]))
 
 
@@ -230,6 +302,8 @@ def convolutional(
     coordinates: bool = False,
     dtype: str = "float32",
     seed: int | None = None,
+    *,
+    masks: int = 0,
 ) -> keras.Model:
     """Convolutional network, for series (length, channels) and images (height, width, channels).
 
@@ -257,6 +331,9 @@ def convolutional(
     coordinates : bool
         Whether positions matter: adds the position along each axis as channels, and shows the
         values at every position (averaged over cells if there are many) to the last layer.
+    masks : int
+        How many channels, the last ones, are a mask: 1 where there is a value. Gaps are filled by
+        their mean given the values that are present, and the convolutions see the mask as well.
 
     Returns
     -------
@@ -279,10 +356,13 @@ def convolutional(
     kernel_size = checks.optional_integer("kernel_size", kernel_size, 1, maximum=1024)
     coordinates = checks.boolean("coordinates", coordinates)
     _check_spatial(input_shape, pooling)
+    masks = _masks(masks, input_shape)
     inputs, layers = keras.Input(input_shape, dtype=dtype), Layers(dtype, seed)
-    features = convolutional_features(
-        inputs, layers, filters, kernel_size, hidden, pooling, coordinates
-    )
+    make = partial(
+        convolutional_features, filters=filters, kernel_size=kernel_size, hidden=hidden,
+        pooling=pooling, coordinates=coordinates,
+    )  # fmt: skip
+    features = filled_features(inputs, layers, make, masks) if masks else make(inputs, layers)
     return keras.Model(inputs, layers.readout(features, n_summaries), name="convolutional")
 
 
@@ -294,6 +374,7 @@ def convolutional_features(
     hidden: Sequence[int] = HIDDEN,
     pooling: str = "average",
     coordinates: bool = False,
+    present: Tensor | None = None,
 ) -> list[Tensor]:
     """Return groups of features of series, images or cubes with channels."""
     shape = inputs.shape[1:]
@@ -309,6 +390,8 @@ def convolutional_features(
     squares = layers.square(x)
     if coordinates:
         x = layers.joined([x, *layers.positions(inputs)])
+    if present is not None:
+        x = layers.joined([x, present])
     x = layers.thinned(x, min(cell_side((*shape[:-1], 1), MOST_PATCHES), size))
     learned = []
     for i, channels in enumerate(filters):
@@ -334,6 +417,212 @@ def convolutional_features(
     groups = {"values": (1.0, at_positions[:1]), "gaussian": (1.0, at_positions[1:])}
     groups |= {name: (weight, [part]) for name, part in pooled.items()}
     return layers.features(groups | _learned("learned", [learned, *behind, *where]))
+
+
+def recurrent(
+    input_shape: Sequence[int],
+    n_summaries: int,
+    units: Sequence[int] = (32,),
+    hidden: Sequence[int] = HIDDEN,
+    dtype: str = "float32",
+    seed: int | None = None,
+    *,
+    masks: int = 0,
+) -> keras.Model:
+    """Recurrent network (gated units; Cho et al. 2014), for series with gaps or of any length.
+
+    It goes through the positions in their order and sees the values, 0 where there are none, and
+    the mask. Its outputs are averaged and summed over the positions that are present.
+
+    Parameters
+    ----------
+    input_shape : sequence of int
+        (length, channels + masks).
+    n_summaries, dtype, seed
+        As for `dense`.
+    units : sequence of int
+        Widths of the recurrent layers.
+    hidden : sequence of int
+        Widths of the hidden layers applied to the mean (GELU).
+    masks : int
+        How many channels, the last ones, are a mask: 1 where there is a value.
+
+    Returns
+    -------
+    keras.Model
+        From (n,) + input_shape to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Raises
+    ------
+    ValueError
+        If `input_shape` has another number of axes.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.recurrent((50, 2), 2, masks=1).output_shape
+    (None, 2)
+    """
+    shape, n_summaries, dtype, seed = _checked(input_shape, n_summaries, dtype, seed)
+    if len(shape) != 2:
+        expected = "be (length, channels), or (length, channels + masks)"
+        raise ValueError(checks.wording("`input_shape`", expected, shape))
+    units, hidden = checks.integers("units", units, 1), checks.integers("hidden", hidden, 1)
+    masks = _masks(masks, shape)
+    inputs, layers = keras.Input(shape, dtype=dtype), Layers(dtype, seed)
+    features = recurrent_features(inputs, layers, units, hidden, masks)
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="recurrent")
+
+
+def recurrent_features(
+    inputs: Tensor,
+    layers: Layers,
+    units: Sequence[int] = (32,),
+    hidden: Sequence[int] = HIDDEN,
+    masks: int = 0,
+) -> list[Tensor]:
+    """Return groups of features of series (n, length, channels + masks)."""
+    present = layers.ones(inputs)
+    if masks:
+        inputs, present = layers.entries(inputs, masks)
+        layers.where = present
+    x = layers.bounded(inputs)
+    layers.where = None
+    x = layers.joined([layers.new(keras.layers.Multiply)([x, present]), present])
+    values, learned = layers.channels(x, 0, x.shape[-1] - 1), []
+    for width in units:
+        x = layers.seeded(keras.layers.GRU, width, return_sequences=True)(x)
+        learned.append(x)
+
+    def mean(name: str, parts: Sequence[Tensor]) -> Tensor:
+        x = layers.joined(parts)
+        return layers.standard(name, layers.pooled(x, present))
+
+    number = layers.number(present)
+    moments, states = mean("moments", [values, layers.square(values)]), mean("states", learned)
+    behind = layers.hidden(layers.joined([moments, states]), hidden)
+    groups = {"mean": (1.0, [moments, number]), "states": (LOCAL, [states])}
+    return layers.features(groups | _learned("learned", behind))
+
+
+def fusion(
+    input_shape: Mapping[str, Sequence[int]],
+    n_summaries: int,
+    networks: Mapping[str, str] | None = None,
+    dtype: str = "float32",
+    seed: int | None = None,
+    *,
+    masks: Mapping[str, int] | None = None,
+) -> keras.Model:
+    """Several networks side by side, for simulations of several arrays.
+
+    Parameters
+    ----------
+    input_shape : dict of str to sequence of int
+        Shapes of the arrays, by their names, as the network takes them: with the channels of masks
+        and of imaginary parts.
+    n_summaries, dtype, seed
+        As for `dense`.
+    networks : dict of str to str, optional
+        For each array "linear", "dense", "deep_set", "convolutional" or "recurrent"; by default
+        "dense" for vectors and "convolutional" for others.
+    masks : dict of str to int, optional
+        How many channels of an array, the last ones, are a mask.
+
+    Returns
+    -------
+    keras.Model
+        From (n, size of all arrays) to (n, n_summaries), to be passed to `IMNN` as `model`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not valid.
+
+    Examples
+    --------
+    >>> from imnn_lab import networks
+    >>> networks.fusion({"map": (8, 8, 1), "spectrum": (10,)}, 2).input_shape
+    (None, 74)
+    """
+    shapes = {name: as_shape(shape) for name, shape in _named("input_shape", input_shape).items()}
+    if not shapes:
+        raise ValueError(checks.wording("`input_shape`", "have at least one array", "none"))
+    kinds = {name: "convolutional" if len(s) > 1 else "dense" for name, s in shapes.items()}
+    kinds |= _named("networks", {} if networks is None else networks)
+    of_masks = dict.fromkeys(shapes, 0) | _named("masks", {} if masks is None else masks)
+    parts = []
+    for name, shape in shapes.items():
+        kind = checks.one_of("networks", kinds.pop(name), tuple(FEATURES))
+        count = _masks(of_masks.pop(name), shape)
+        if kind == "convolutional":
+            _check_spatial(shape, "average")
+        parts.append((name, shape, _with_masks(kind, count)))
+    if left := [*kinds, *of_masks]:
+        expected = f"name arrays of `input_shape`: {', '.join(map(repr, shapes))}"
+        raise ValueError(checks.wording("`networks` and `masks`", expected, left))
+    size = sum(math.prod(shape) for shape in shapes.values())
+    _, n_summaries, dtype, seed = _checked((size,), n_summaries, dtype, seed)
+    inputs, layers = keras.Input((size,), dtype=dtype), Layers(dtype, seed)
+    features = fusion_features(inputs, layers, parts)
+    return keras.Model(inputs, layers.readout(features, n_summaries), name="fusion")
+
+
+def fusion_features(
+    inputs: Tensor,
+    layers: Layers,
+    parts: Sequence[tuple[str, tuple[int, ...], Callable[..., list[Tensor]]]],
+) -> list[Tensor]:
+    """Return groups of features of each array, and of all together.
+
+    Parameters
+    ----------
+    inputs : tensor, shape (n, size of all arrays)
+    layers : Layers
+    parts : sequence of tuple
+        Name, shape and function that makes the features of each array.
+    """
+    features, start = [], 0
+    for name, shape, make in parts:
+        stop = start + math.prod(shape)
+        x = layers.new(keras.layers.Reshape, shape)(layers.channels(inputs, start, stop))
+        features += make(x, layers.of_part(name))
+        start = stop
+    behind = layers.hidden(layers.joined(features), HIDDEN)
+    return [*features, *layers.features(_learned("together", behind))]
+
+
+FEATURES: dict[str, Callable[..., list[Tensor]]] = {
+    "linear": linear_features,
+    "dense": dense_features,
+    "deep_set": deep_set_features,
+    "convolutional": convolutional_features,
+    "recurrent": recurrent_features,
+}
+
+
+def _with_masks(kind: str, masks: int) -> Callable[..., list[Tensor]]:
+    """Return what makes the features of an array whose last channels are masks."""
+    if not masks:
+        return FEATURES[kind]
+    if kind in ("deep_set", "recurrent"):
+        return partial(FEATURES[kind], masks=masks)
+    return partial(filled_features, make=FEATURES[kind], masks=masks)
+
+
+def _named(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        expected = "be a dict with the names of arrays as keys"
+        raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(value)))
+    return dict(value)
+
+
+def _masks(masks: Any, shape: tuple[int, ...]) -> int:
+    masks = checks.integer("masks", masks, 0)
+    if masks and (len(shape) < 2 or masks not in (1, shape[-1] - masks) or masks >= shape[-1]):
+        expected = "be 0, 1, or half of the channels of `input_shape`, its last axis"
+        raise ValueError(checks.wording("`masks`", expected, f"{masks} and shape {shape}"))
+    return masks
 
 
 def _check_spatial(input_shape: Sequence[int], pooling: str) -> None:

@@ -10,29 +10,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
-from imnn_lab.networks.architectures import (
-    MOST_VALUES,
-    convolutional_features,
-    deep_set_features,
-    dense_features,
-    linear_features,
-)
+from imnn_lab.encoding import Encoding
 from imnn_lab.networks.fitted_layers import BATCH, fit_layers
 from imnn_lab.networks.last_layer import moments_of_features, solve
 from imnn_lab.networks.layers import Layers, Tensor
+from imnn_lab.networks.readings import Reading, ambiguity, readings_of
 from imnn_lab.progress import progress_bar
 from imnn_lab.settings import Settings
-from imnn_lab.sources import smallest_count, sources
+from imnn_lab.sources import encoded, smallest_count, sources
+from imnn_lab.sources.external import NAMES
 from imnn_lab.sources.source import FIRST, ArraySource, Rows, Source
 from imnn_lab.stencils import Stencils
 from imnn_lab.summaries import Compressor, comfortable_chunk, values_of, with_external
@@ -41,10 +36,7 @@ MOST_ROWS = 20_000  # simulations of a set
 MOST_COMPUTED = 2**31  # values that a candidate computes for them
 FEWEST_ROWS = 600
 MOST_FEATURES = 1600  # of networks side by side
-SERIES, SIDE = 16, 6  # shortest series, and side of images and cubes
 TIE, MOST_TIE = 0.01, 0.5  # ln det F that a simpler network may lose: at least, if it is noisy
-
-MakeFeatures: TypeAlias = Callable[[Tensor, Layers], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -124,6 +116,9 @@ def choose(
     dtype: str = "float32",
     seed: int | None = None,
     verbose: bool = True,
+    input_shape: Any = None,
+    missing: str | None = None,
+    longest: int | None = None,
 ) -> Choice:
     """Choose the network that keeps most information of some simulations.
 
@@ -146,6 +141,11 @@ def choose(
         Makes initial weights reproducible.
     verbose : bool
         Whether to show a bar and print the table.
+    input_shape : tuple of int, dict or list, optional
+        Shape of one simulation, as for `IMNN`; by default that of the arrays. It is needed for sets
+        of any number of entries and for several arrays.
+    missing, longest : optional
+        As for `IMNN`.
 
     Returns
     -------
@@ -167,26 +167,36 @@ def choose(
     'deep_set'
     """
     stencils = derivative if isinstance(derivative, Stencils) else None
-    shapes = [np.shape(fiducial), np.shape(derivative)]
+    data = fiducial, derivative, validation_fiducial, validation_derivative
     n_axes = 2 if δθ is None else 3
-    if stencils is not None:
-        shapes[1], n_axes = (smallest_count(stencils, fiducial, None), len(stencils)), 2
-    if len(shapes[0]) < 2 or len(shapes[1]) <= n_axes - 1:
-        expected = "be arrays (n_s,) + input_shape and (n_d, 2, n_params) + input_shape"
-        raise ValueError(checks.wording("`fiducial` and `derivative`", expected, shapes))
-    n_params = shapes[1][n_axes - 1]
-    given = [np.shape(x)[:1] for x in (validation_fiducial, validation_derivative) if x is not None]
+    if input_shape is None:
+        shapes = [checks.as_array(x).shape for x in (fiducial, derivative)]
+        if stencils is not None:
+            shapes[1], n_axes = (0, len(stencils)), 2
+        if len(shapes[0]) < 2 or len(shapes[1]) <= n_axes - 1:
+            expected = "be arrays (n_s,) + input_shape and (n_d, 2, n_params) + input_shape"
+            raise ValueError(checks.wording("`fiducial` and `derivative`", expected, shapes))
+        input_shape = shapes[0][1:]
+    encoding = Encoding.declared(input_shape, missing, longest)
+    n_s = encoding.lengths(fiducial, 1)[0]
+    if stencils is None:
+        n_d, *_, n_params = encoding.lengths(derivative, n_axes)
+    else:
+        n_d, n_params = smallest_count(stencils, fiducial, None), len(stencils)
+    held_out = [
+        None if x is None or isinstance(x, Stencils) else encoding.lengths(x, 1)[0]
+        for x in data[2:]
+    ]
     settings = Settings.checked(
-        n_s=shapes[0][0], n_d=shapes[1][0], n_params=n_params,
+        n_s=n_s, n_d=n_d, n_params=n_params,
         n_summaries=n_params if n_summaries is None else n_summaries, θ_fid=np.zeros(n_params),
-        δθ=δθ, input_shape=shapes[0][1:], validation_n_s=given[0][0] if given else None,
-        validation_n_d=given[1][0] if len(given) > 1 and stencils is None else None,
-        at_once=None, check_shape=True, stencils=stencils and stencils.description,
-        dtype=dtype, itype="int32", verbose=verbose, warm_start=True, whiten=True, seed=seed,
+        δθ=δθ, input_shape=input_shape, validation_n_s=held_out[0],
+        validation_n_d=held_out[1], at_once=None,
+        check_shape=True, stencils=stencils and stencils.description, dtype=dtype, itype="int32",
+        verbose=verbose, warm_start=True, whiten=True, seed=seed, missing=missing, longest=longest,
     )  # fmt: skip
-    training, validation = sources(
-        settings, fiducial, derivative, validation_fiducial, validation_derivative
-    )
+    settings = encoded(settings, **dict(zip(NAMES, data, strict=True)))
+    training, validation = sources(settings, *data)
     assert training is not None
     choice = chosen_network(settings, training, validation)
     if settings.verbose:
@@ -198,7 +208,7 @@ def chosen_network(settings: Settings, training: Source, validation: Source | No
     """Return the network that keeps most information of the simulations of two sources."""
     shape, n_summaries = settings.input_shape, settings.n_summaries
     inputs = keras.Input(shape, dtype=settings.dtype)
-    readings = list(_readings(shape))
+    readings = list(readings_of(shape, settings.encoding))
     states = np.random.SeedSequence(settings.seed).generate_state(len(readings) + 1)
     *seeds, last_seed = (int(state >> 1) for state in states)
     trials = [
@@ -225,69 +235,10 @@ def chosen_network(settings: Settings, training: Source, validation: Source | No
     model = keras.Model(inputs, output, name=chosen.model_name)
     candidates = [replace(trial.candidate(), is_chosen=trial is chosen) for trial in tried]
     candidates += [replace(t.candidate(), note=reason) for t, reason in left_out.items() if reason]
-    return Choice(model, tuple(candidates), " ".join([*_ambiguity(shape), *note]))
+    return Choice(model, tuple(candidates), " ".join([*ambiguity(shape, settings.encoding), *note]))
 
 
 # Candidates ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A way to look at simulations: an architecture, and the shape that it is given."""
-
-    name: str
-    kind: str
-    make: MakeFeatures
-    shape: tuple[int, ...]
-
-
-def _readings(shape: tuple[int, ...]) -> Iterator[Reading]:
-    """Yield the architectures that fit a shape, simple ones first."""
-    n_values = math.prod(shape)
-    if n_values <= MOST_VALUES:
-        yield Reading("linear", "linear", linear_features, (n_values,))
-        yield Reading("dense", "dense", dense_features, (n_values,))
-    if len(shape) <= 2 and shape[0] > 1:
-        yield Reading("deep_set", "deep_set", deep_set_features, shape)
-    fields = list(_fields(shape))
-    for name, form in fields:
-        of = f" ({name})" if len(fields) > 1 else ""
-        for coordinates in (False, True):
-            make = partial(convolutional_features, coordinates=coordinates)
-            words = ", coordinates" if coordinates else ""
-            yield Reading(f"convolutional{of}{words}", f"convolutional{of}", make, form)
-    if n_values > MOST_VALUES and not fields:
-        yield Reading("dense", "dense", dense_features, (n_values,))
-
-
-def _fields(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield how simulations can be read as series, images or cubes, and the shape with channels."""
-    if len(shape) == 1 and shape[0] >= SERIES:
-        yield "series", (*shape, 1)
-    if len(shape) == 2 and shape[0] >= SERIES:
-        yield "series", shape
-    if len(shape) == 2 and min(shape) >= SIDE:
-        yield "image", (*shape, 1)
-    if len(shape) == 3 and min(shape[:2]) > 1:
-        yield "image", shape
-    if len(shape) == 3 and min(shape) >= SIDE:
-        yield "cube", (*shape, 1)
-    if len(shape) == 4 and min(shape[:3]) > 1:
-        yield "cube", shape
-
-
-def _ambiguity(shape: tuple[int, ...]) -> Iterator[str]:
-    """Yield what a shape could mean if it has two meanings."""
-    if len(shape) == 2 and min(shape) >= SIDE:
-        yield (
-            f"Shape {shape} is taken as {shape[0]} entries or positions of {shape[1]} values each, "
-            f"and as an image without channels; give {(*shape, 1)} if it is an image."
-        )
-    if len(shape) == 3 and min(shape) >= SIDE:
-        yield (
-            f"Shape {shape} is taken as an image of {shape[2]} channels, and as a cube without "
-            f"channels; give {(*shape, 1)} if it is a cube."
-        )
 
 
 @dataclass(eq=False)

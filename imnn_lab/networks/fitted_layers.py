@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -23,15 +23,20 @@ from imnn_lab.keras_private import all_layers
 
 BATCH = 500
 MOST_VALUES, MOST_PATCHES, MOST_NUMBERS = 200_000, 20_000, 2**25
-ATTRIBUTE = "imnn_lab_rule"
+ATTRIBUTE, WHERE = "imnn_lab_rule", "imnn_lab_where"
 PREFIX = "adapt_"  # of the names of marked layers that are not trained
 
 Rule: TypeAlias = Callable[[keras.layers.Layer, np.ndarray], None]
 
 
-def mark(layer: keras.layers.Layer, rule: Rule) -> keras.layers.Layer:
-    """Return the layer, which `fit_layers` will fit by `rule(layer, inputs)`."""
+def mark(layer: keras.layers.Layer, rule: Rule, where: Any = None) -> keras.layers.Layer:
+    """Return the layer, which `fit_layers` will fit by `rule(layer, inputs)`.
+
+    With a symbolic tensor `where`, (n, L, 1), the rule gets the entries (k, channels) of the
+    inputs (n, L, channels) where it is not 0.
+    """
     setattr(layer, ATTRIBUTE, rule)
+    setattr(layer, WHERE, where)
     return layer
 
 
@@ -66,7 +71,12 @@ def fit_layers(model: keras.Model, simulations: np.ndarray) -> None:
     before = {layer: {*keras.Model(model.inputs[0], layer.input).layers} for layer in waiting}
     while waiting:
         ready = [layer for layer in waiting if before[layer].isdisjoint(waiting)]
-        for layer, x in zip(ready, _inputs(ready, model, simulations), strict=True):
+        where = {layer: x for layer in ready if (x := getattr(layer, WHERE, None)) is not None}
+        tensors = [*(layer.input for layer in ready), *where.values()]
+        found = list(_values_of(tensors, model, simulations))
+        masks = dict(zip(where, found[len(ready) :], strict=True))
+        for layer, x in zip(ready, found, strict=False):
+            x = x[masks[layer][: len(x), :, 0] > 0] if layer in masks else x
             waiting.pop(layer)(layer, x)
 
 
@@ -91,13 +101,13 @@ def _has_lost_its_mark(layer: keras.layers.Layer) -> bool:
     return is_frozen and not hasattr(layer, ATTRIBUTE)
 
 
-def _inputs(
-    layers: list[keras.layers.Layer], model: keras.Model, simulations: np.ndarray
+def _values_of(
+    tensors: list[Any], model: keras.Model, simulations: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield what each layer gets for simulations: for as many as fill MOST_NUMBERS."""
-    before = keras.Model(model.inputs[0], [layer.input for layer in layers])
-    sizes = [math.prod(layer.input.shape[1:]) for layer in layers]
-    parts: list[list[np.ndarray]] = [[] for _ in layers]
+    """Yield the values of symbolic tensors for simulations: for as many as fill MOST_NUMBERS."""
+    before = keras.Model(model.inputs[0], tensors)
+    sizes = [math.prod(tensor.shape[1:]) for tensor in tensors]
+    parts: list[list[np.ndarray]] = [[] for _ in tensors]
     for i in range(0, len(simulations), BATCH):
         wanted = [i == 0 or i * size < MOST_NUMBERS for size in sizes]
         if not any(wanted):

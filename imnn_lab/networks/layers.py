@@ -11,6 +11,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.networks import fitted_layers
+from imnn_lab.networks.masked_layers import Channels, Filled, SumOfPresent, fit_filled
 
 ACTIVATION = "gelu"
 BOUND = 10.0
@@ -40,6 +41,23 @@ class Layers:
     def __init__(self, dtype: str, seed: int | None, owner: str = "") -> None:
         self.dtype, self._owner = dtype, f"{owner}_" if owner else ""
         self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
+        self.where: Tensor | None = None  # (n, L, 1): the entries that layers are fitted to
+
+    def of_part(self, name: str) -> Layers:
+        """Return the maker of the layers of a part of the network."""
+        (child,) = self._seeds.spawn(1)
+        owner = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+        return Layers(self.dtype, int(child.generate_state(1)[0] >> 1), f"{self._owner}{owner}")
+
+    def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Return some of the channels."""
+        return self.new(Channels, start, stop)(x)
+
+    def filled(self, x: Tensor, masks: int) -> Tensor:
+        """Return values of unit variance, with gaps filled; the last channels are masks."""
+        name = f"{fitted_layers.PREFIX}{self._owner}filled"
+        layer = self.new(Filled, x.shape[-1] - masks, trainable=False, name=name)
+        return fitted_layers.mark(layer, fit_filled)(x)
 
     def new(self, kind: LayerClass, *arguments: Any, **keywords: Any) -> keras.layers.Layer:
         """Return a layer of this dtype."""
@@ -62,7 +80,7 @@ class Layers:
         """Return a linear layer that is fitted to the training simulations and not trained."""
         name = f"{fitted_layers.PREFIX}{self._owner}{name}"
         layer = self.seeded(kind, *arguments, trainable=False, name=name, **keywords)
-        return fitted_layers.mark(layer, rule)
+        return fitted_layers.mark(layer, rule, self.where)
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Concatenate along the last axis."""
@@ -83,7 +101,7 @@ class Layers:
     def bounded(self, x: Tensor) -> Tensor:
         """Normalise by median and quartiles to z, and bound smoothly: BOUND tanh(z / BOUND)."""
         normalised = self.new(keras.layers.Normalization, axis=-1, name=f"{self._owner}robust")
-        x = fitted_layers.mark(normalised, fitted_layers.fit_robust)(x)
+        x = fitted_layers.mark(normalised, fitted_layers.fit_robust, self.where)(x)
         x = self.new(keras.layers.Activation, "tanh")(self.scaled(x, 1 / BOUND))
         return self.scaled(x, BOUND)
 
@@ -102,6 +120,26 @@ class Layers:
         ends = self.fitted(fitted_layers.fit_ends, dense, 2 * channels, name="ends")(x)
         scores = self.fitted(fitted_layers.fit_gaussian, dense, channels, name="gaussian")
         return scores(self.joined([x, units, keras.ops.arcsinh(ends)])), units
+
+    def entries(self, x: Tensor, masks: int) -> tuple[Tensor, Tensor]:
+        """Return entries (n, L, k), and a mask (n, L, 1) of those with all their values."""
+        channels = x.shape[-1] - masks
+        present = self.channels(x, channels, x.shape[-1])
+        if masks > 1:
+            present = keras.ops.min(present, axis=-1, keepdims=True)
+        return self.channels(x, 0, channels), present
+
+    def ones(self, x: Tensor) -> Tensor:
+        """Return ones (n, L, 1) for entries (n, L, k)."""
+        return self.new(keras.layers.Rescaling, 0.0, 1.0)(self.channels(x, 0, 1))
+
+    def pooled(self, x: Tensor, present: Tensor) -> list[Tensor]:
+        """Return the sum and the mean of entries (n, L, k) over those that are present."""
+        return [self.new(SumOfPresent, is_mean)(x, present) for is_mean in (False, True)]
+
+    def number(self, present: Tensor) -> Tensor:
+        """Return the number of entries that are present, a part of the longest, (n, 1)."""
+        return self.new(SumOfPresent, False)(present, present)
 
     def whitened(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return whitened values (n, width), and their principal components."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding
 from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
@@ -23,6 +24,7 @@ from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
 from imnn_lab.sources.collection import Data, Layout
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
+from imnn_lab.sources.data.encoded import EncodedData
 from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.points import PointsData, check_same, points_data, smallest_count
 from imnn_lab.sources.data.records import RecordData, are_files
@@ -38,13 +40,14 @@ from imnn_lab.sources.repeats import (
 )
 from imnn_lab.sources.source import ArraySource, Source
 from imnn_lab.sources.streams import disk_source, streamed_source
-from imnn_lab.stencils import Stencils
+from imnn_lab.stencils import FIDUCIAL, Stencils, in_words
 
 MEMORY = Path("/proc/meminfo")
 LIMIT = 2**30  # bytes that cache="auto" keeps in memory
 
 __all__ = [
-    "Source", "array_source", "as_data", "as_source", "refuse_known", "smallest_count", "sources",
+    "Source", "array_source", "as_data", "as_source", "encoded", "refuse_known", "smallest_count",
+    "sources",
 ]  # fmt: skip
 
 
@@ -163,7 +166,7 @@ def as_source(
         source = streamed_source(parts, differences, prints, settings, summaries, augmentation)
     else:
         x, d = (part.array() for part in parts)
-        check_derivatives(layouts[1], d, settings.is_exact)
+        check_derivatives(layouts[1], d, settings.is_exact, settings.encoding)
         warn_of_offsets(layouts[0].name, x, settings.dtype)
         for each, array in zip(prints, (x, d), strict=True):
             each.take_all(array)
@@ -205,15 +208,96 @@ def as_data(
     value: Any, layout: Layout, settings: Settings, map_fn: MapFunction | None = None
 ) -> Data:
     """Return an argument as data of its kind, preprocessed by `map_fn`; only this asks the kind."""
+    raw = as_handed_over(settings)
     if isinstance(value, tf.data.Dataset):
-        data: Data = DatasetData(value, layout, settings)
+        data: Data = DatasetData(value, layout, raw)
     elif are_files(value):
-        data = RecordData(value, layout, settings)
+        data = RecordData(value, layout, raw)
     elif callable(value):
-        data = FunctionData(value, layout, settings)
+        data = FunctionData(value, layout, raw)
     else:
         return ArrayData(value, layout, settings, map_fn)
+    if settings.encoding is not None:
+        data = EncodedData(data, layout, settings)
     return data if map_fn is None else PreprocessedData(data, layout, settings, map_fn)
+
+
+def as_handed_over(settings: Settings) -> Settings:
+    """Return settings for simulations as a user hands them over, before they are encoded."""
+    encoding = settings.encoding
+    if encoding is None:
+        return settings
+    first = encoding.parts[0]
+    shape = tuple(n or 1 for n in first.shape)
+    return replace(settings, encoding=None, input_shape=shape)
+
+
+def encoded(settings: Settings, **data: Any) -> Settings:
+    """Return the settings with the encoding of the simulations that were passed.
+
+    Data that are not arrays are read once for this if values may be missing or sets have any
+    number of entries; else their first simulation tells whether they are complex.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the encoding that the arguments of an IMNN declare.
+    **data : optional
+        The arguments of an IMNN that are data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they cannot be encoded.
+    """
+    declared = settings.encoding
+    if data.get("simulator") is not None:
+        if declared is not None:
+            expected = "be used with an `input_shape` of integers, and missing=None"
+            received = "a simulator, whose simulations the network takes as they are"
+            raise ValueError(checks.wording("`simulator`", expected, received))
+        return settings
+    encoding = declared or Encoding.declared(settings.input_shape)
+    raw, sets = replace(as_handed_over(settings), encoding=None), []
+    layouts = (*_layouts(settings), *_layouts(settings, is_validation=True))
+    given = [(data.get(name), layout) for name, layout in zip(NAMES, layouts, strict=True)]
+    training, held_out = (list(_points_of(pairs, settings)) for pairs in (given[:2], given[2:]))
+    for value, layout in (*training, *held_out):
+        source = as_data(value, layout, raw)
+        if isinstance(source, ArrayData):
+            sets.append((f"`{layout.name}`", value, len(layout.counts)))
+        elif encoding.is_needed:
+            for index, one, origin in source.simulations():
+                sets.append((layout.at(index, origin), one, 0))
+        else:
+            sets += _first(source)
+    n_training = len(sets) if encoding.is_needed else len(training)
+    found = encoding.resolved(sets, n_training)
+    if found.is_plain:
+        return settings
+    return replace(settings, encoding=found, input_shape=found.input_shape)
+
+
+def _points_of(sets: list[tuple[Any, Layout]], settings: Settings) -> Iterator[tuple[Any, Layout]]:
+    """Yield sets that were passed, those of each point of stencils by themselves."""
+    for value, layout in sets:
+        if isinstance(value, Stencils):
+            for name, stencil in zip(value.names, value.stencils, strict=True):
+                for offset, one in zip(stencil.offsets, stencil.simulations, strict=True):
+                    if not isinstance(one, str) or one != FIDUCIAL:
+                        where = f"{layout.name} of {name} at {in_words(offset)}"
+                        yield one, Layout(where, (settings.n_d,), is_open=True)
+        elif value is not None:
+            yield value, layout
+
+
+def _first(data: Data) -> list[tuple[str, Any, int]]:
+    """Return the first simulation of a set, if it can be read: faults are told of later."""
+    try:
+        index, one, origin = next(iter(data.simulations()))
+    except Exception:
+        return [("", 0.0, 0)]
+    return [(data.layout.at(index, origin), one, 0)]
 
 
 def array_source(
@@ -242,7 +326,7 @@ def array_source(
     second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     _check_numbers(first.layout, second.layout, settings)
     values = second.array()
-    check_derivatives(second.layout, values, settings.is_exact)
+    check_derivatives(second.layout, values, settings.is_exact, settings.encoding)
     warn_of_offsets(first.layout.name, first.value, settings.dtype)
     summaries = _external(external_parts(external)[:2], (first, second), settings)
     check_width(summaries, n_external)
@@ -284,6 +368,7 @@ def _external(
     """Return the external summaries (size, n_external) of simulations, or None."""
     if all(part is None for part in parts):
         return None
+    settings = replace(settings, encoding=None)
     names = [f"external[{data.layout.name}]" for data in simulations]
     fiducial = as_data(parts[0], Layout(names[0], simulations[0].layout.counts), settings)
     like = simulations[1]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.encoding import Encoding
 from imnn_lab.matched.pairing import FIDUCIAL_SIDES, pairing, warn_of_pairing
 from imnn_lab.sources.collection import Layout
 from imnn_lab.sources.data.points import PointsLayout
@@ -17,7 +18,9 @@ ROUNDED = 0.01  # of the scatter of a value, that rounding may add without a war
 ROUNDED_VALUES = 0.05  # part of the values of a simulation, that may be rounded further
 
 
-def check_derivatives(layout: Layout, derivative: np.ndarray, is_exact: bool) -> None:
+def check_derivatives(
+    layout: Layout, derivative: np.ndarray, is_exact: bool, encoding: Encoding | None = None
+) -> None:
     """Refuse exact derivatives that vanish; warn of pairs that look unmatched.
 
     Parameters
@@ -29,16 +32,39 @@ def check_derivatives(layout: Layout, derivative: np.ndarray, is_exact: bool) ->
         for the points of stencils.
     is_exact : bool
         Whether they are exact derivatives.
+    encoding : Encoding, optional
+        Where they have masks.
     """
     if is_exact:
         check_tangents(layout.name, derivative)
     elif isinstance(layout, PointsLayout):
-        warn_of_unmatched_points(layout, layout.by_point(derivative))
+        warn_of_unmatched_points(layout, layout.by_point(derivative), encoding)
     else:
         warn_of_unmatched_seeds(layout.name, derivative)
+        if encoding is not None:
+            warn_of_masks(layout.name, derivative, encoding)
 
 
-def warn_of_unmatched_points(layout: PointsLayout, points: Sequence[np.ndarray]) -> None:
+def warn_of_masks(name: str, derivative: np.ndarray, encoding: Encoding) -> None:
+    """Warn when other values are missing below θ_fid than above it, (n, 2, n_params, …)."""
+    flat = derivative.reshape(*derivative.shape[:3], -1)
+    differ = np.zeros(derivative.shape[:1] + derivative.shape[2:3], bool)
+    for where, part in encoding.masked:
+        if part.takes_gaps and not part.is_ragged:
+            channels = flat[..., where].reshape(*flat.shape[:3], -1, part.encoded_shape[-1])
+            masks = channels[..., -part.masks :] > 0
+            differ |= (masks[:, 0] != masks[:, 1]).any(axis=(-2, -1))
+    if differ.any():
+        checks.warn(
+            f"`{name}`: in {differ.sum()} of {differ.size} pairs other values are missing below "
+            "θ_fid than above it. Unless what is missing depends on the parameters, this adds "
+            "noise to the derivatives: use one mask for both simulations of a pair."
+        )
+
+
+def warn_of_unmatched_points(
+    layout: PointsLayout, points: Sequence[np.ndarray], encoding: Encoding | None = None
+) -> None:
     """Warn when simulations at points of a stencil are unmatched with those at its first one.
 
     Parameters
@@ -46,6 +72,8 @@ def warn_of_unmatched_points(layout: PointsLayout, points: Sequence[np.ndarray])
     layout : PointsLayout
     points : sequence of ndarray, shape (n,) + input_shape
         All simulations or the first of each point.
+    encoding : Encoding, optional
+        Where they have masks.
     """
     first: dict[int, int] = {}
     for k, point in enumerate(layout.points):
@@ -54,6 +82,8 @@ def warn_of_unmatched_points(layout: PointsLayout, points: Sequence[np.ndarray])
             pair = np.stack([points[j], points[k]], axis=1)[:, :, None]
             where = f"at {in_words(layout.points[j].offset)} and {in_words(point.offset)}"
             warn_of_unmatched_seeds(f"{layout.name} of {point.name}", pair, where=where)
+            if encoding is not None:
+                warn_of_masks(f"{layout.name} of {point.name}", pair, encoding)
 
 
 def check_tangents(name: str, derivative: np.ndarray) -> None:

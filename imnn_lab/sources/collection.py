@@ -52,6 +52,11 @@ class Layout:
         return AXES_OF_EXACT if len(self.counts) == 2 else AXES[: len(self.counts)]
 
     @property
+    def is_tangent(self) -> bool:
+        """Whether they are exact derivatives of simulations."""
+        return len(self.counts) == 2
+
+    @property
     def size(self) -> int:
         """Number of simulations."""
         return math.prod(self.counts)
@@ -219,7 +224,7 @@ def checked_simulation(
     if not is_finite.all():
         first = tuple(int(i) for i in np.argwhere(~is_finite)[0])
         received = f"{int((~is_finite).sum())} non-finite values, the first at index {first}"
-        remedy = "Repair or replace the simulation."
+        remedy = f"Repair or replace the simulation. {checks.MASK}"
         raise ValueError(checks.wording(context, "contain finite numbers only", received, remedy))
     checks.data(context, array, dtype)
     if input_shape is None or array.shape == input_shape:

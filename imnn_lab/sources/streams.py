@@ -192,7 +192,7 @@ def streamed_source(
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
         collect(part.simulations(), part.layout, settings, seen)
-    check_derivatives(parts[1].layout, pairs.array, settings.is_exact)
+    check_derivatives(parts[1].layout, pairs.array, settings.is_exact, settings.encoding)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, differences, first.array, settings, external, augmentation)
 
@@ -209,7 +209,8 @@ def disk_source(
     fiducial = DiskStore(parts[0], prints[0], settings)
     file = fiducial.file if settings.is_exact else None
     derivative = DiskStore(parts[1], prints[1], settings, file)
-    check_derivatives(derivative.layout, derivative.sample(SAMPLE_PAIRS), settings.is_exact)
+    pairs = derivative.sample(SAMPLE_PAIRS)
+    check_derivatives(derivative.layout, pairs, settings.is_exact, settings.encoding)
     most = max(1, SAMPLE_VALUES // math.prod(settings.input_shape))
     sample = fiducial.file.read(0, min(fiducial.layout.size, most))
     warn_of_offsets(fiducial.layout.name, sample, settings.dtype)

@@ -93,7 +93,7 @@ class Network:
             )
         θ_fid = np.array(self.settings.θ_fid)
         known = found, θ_fid, self.settings.input_shape, self.preprocess, self.settings.labels
-        return Estimator(self.summariser, *known)
+        return Estimator(self.summariser, *known, self.settings.encoding)
 
     def archive(self) -> Archive:
         """Return what is to be saved."""

@@ -49,7 +49,7 @@ BEHIND = {
     "Candidate", "Choice", "SummarySet", "SummarySet.part", "Verdict", "Pairs",
     "Pairs.first", "Posteriors", "Calibration", "Recalibration", "OverFitting",
     "Novelty", "Distances",
-    "EpsilonAdvice", "Estimator.summaries", "Pairing", "Pairing.describe",
+    "EpsilonAdvice", "Estimator.summaries", "Estimator.encode", "Pairing", "Pairing.describe",
     "DerivativeReport", "HonestFisher", "CovarianceCheck", "Gaussianity", "Linearity",
     "InformationGap", "Transfer",
 }  # fmt: skip

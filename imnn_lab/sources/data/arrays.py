@@ -30,7 +30,11 @@ class ArrayData(Data):
             If it has the wrong type or shape, or holds values that are no data.
         """
         name, counts, axes = self.layout.name, self.layout.counts, self.layout.array_shape
-        value = self.value if self.map_fn is None else _preprocessed(self, self.map_fn)
+        encoding, data = self.settings.encoding, self
+        if encoding is not None:
+            encoded = encoding.encoded(f"`{name}`", self.value, len(counts), self.layout.is_tangent)
+            data = replace(self, value=encoded)
+        value = data.value if self.map_fn is None else _preprocessed(data, self.map_fn)
         array = checks.real_array(name, value, f"Pass an array of shape {axes}.")
         if self.layout.is_open:
             counts = (len(array) if array.ndim else 1, *counts[1:])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import IMNN, networks, problems
-from imnn_lab.networks import choice
+from imnn_lab.networks import architectures, choice
 from imnn_lab.sources.source import ArraySource
 
 
@@ -46,7 +46,7 @@ def gaussian():
     ],
 )
 def test_candidates_fit_the_shape(shape, expected):
-    assert [reading.name for reading in choice._readings(shape)] == expected
+    assert [reading.name for reading in choice.readings_of(shape)] == expected
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_candidates_fit_the_shape(shape, expected):
     ],
 )  # fmt: skip
 def test_a_shape_of_two_readings_is_tried_in_both_and_said_in_words(shape, expected, words):
-    readings = [reading.name for reading in choice._readings(shape)]
+    readings = [reading.name for reading in choice.readings_of(shape)]
     for name in expected:
         assert f"convolutional ({name})" in readings
-    (note,) = choice._ambiguity(shape)
+    (note,) = choice.ambiguity(shape)
     assert words in note
     assert f"give {(*shape, 1)} if it is" in note
 
@@ -123,7 +123,7 @@ def test_networks_side_by_side_are_one_network_that_saves_and_loads(tmp_path):
     parts = [
         make(inputs, choice.Layers("float32", seed, owner))
         for seed, (owner, make) in enumerate(
-            (("a", choice.dense_features), ("b", choice.deep_set_features))
+            (("a", architectures.dense_features), ("b", architectures.deep_set_features))
         )
     ]
     output = choice.Layers("float32", 5).readout(parts[0] + parts[1], 2)
@@ -147,7 +147,7 @@ def test_a_union_is_tried_and_valued_as_one_network():
     )  # fmt: skip
     dense, deep_set = (
         choice._Single.of(inputs, reading, settings, 1)
-        for reading in list(choice._readings((4,)))[1:]
+        for reading in list(choice.readings_of((4,)))[1:]
     )
     for trial in (dense, deep_set):
         trial.value(halves, 2)
