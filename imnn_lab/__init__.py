@@ -12,6 +12,7 @@ To train:
 
 - `IMNN`: the network; fit, steer, Fisher information, estimates, save and load
 - `networks`: dense, deep_set, convolutional, for different kinds of data
+- `Files`: simulations in files of NumPy, HDF5, zarr and FITS, read in parts
 - `TFRecords`: writes simulations to files
 - `campaign`: training_set, matched simulations from any simulator on any cluster
 - `matched`: random draws that stay paired when parameters move; a check of any simulator
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         problems,
     )
     from imnn_lab import lfi as LFI
+    from imnn_lab.files import Files
     from imnn_lab.history import History
     from imnn_lab.imnn import IMNN
     from imnn_lab.regularisation import Regularisation
@@ -72,6 +74,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IMNN",
     "LFI",
+    "Files",
     "FisherStatistics",
     "History",
     "Regularisation",
@@ -96,6 +99,7 @@ _PLACES = {
     "Regularisation": ("imnn_lab.regularisation", "Regularisation"),
     "Run": ("imnn_lab.training.run", "Run"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
+    "Files": ("imnn_lab.files", "Files"),
     "LFI": ("imnn_lab.lfi", None),
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),

@@ -186,7 +186,7 @@ def training_calls(directory):
     """Return those of networks, their training, and the pages that show them."""
     from makers import gaussian_data, small_imnn, small_network
 
-    from imnn_lab import IMNN, TFRecords, dashboards, networks, problems
+    from imnn_lab import IMNN, Files, TFRecords, dashboards, networks, problems
     from imnn_lab.dashboards.page import page
     from imnn_lab.widgets import TrainingWidget
 
@@ -202,6 +202,9 @@ def training_calls(directory):
     few = {"fiducial": data["fiducial"][:3], "derivative": data["derivative"][:3]}
     records = TFRecords(verbose=False)
     written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
+    for seed in range(3):
+        np.savez(directory / f"{seed}.npz", maps=np.full(3, seed))
+    files = Files(directory / "{seed}.npz")
     moved = {
         "observation": data["fiducial"][0], "simulator": gaussian.simulator, "seed": 1,
         "max_rounds": 0,
@@ -229,6 +232,9 @@ def training_calls(directory):
         "Estimator.__call__": (imnn.estimator, {"data": data["fiducial"][:2]}),
         "History.read": (imnn.history.read, {}),
         "History.statistics": (imnn.history.statistics, {"iteration": 1}),
+        "Files": (Files, {"pattern": directory / "{seed}.npz"}),
+        "Files.select": (files.select, {"seeds": [2, 0]}),
+        "Files.split": (files.split, {"n": 1}),
         "TFRecords": (TFRecords, {}),
         "TFRecords.write_record": (records.write_record, written | {"directory": "records"}),
         "TFRecords.write_set": (records.write_set, few | {"directory": "records"}),

@@ -1,4 +1,4 @@
-"""Where simulations come from: arrays, functions, TFRecord files, datasets, or a simulator."""
+"""Where simulations come from: arrays in memory or not, functions, TFRecord files, datasets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.files.rows import as_rows
 from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
@@ -24,6 +25,7 @@ from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.datasets import DatasetData
 from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
+from imnn_lab.sources.data.sliced import SlicedData
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
 from imnn_lab.sources.repeats import (
@@ -113,7 +115,8 @@ def as_source(
     Parameters
     ----------
     fiducial : array-like of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
-        Simulations at the fiducial parameters.
+        Simulations at the fiducial parameters. Memory maps, arrays of h5py, zarr, dask or xarray
+        and `imnn_lab.Files` are read in slices.
     derivative : the same, of shape (n_d, 2, n_params) + input_shape
         Seed-matched simulations below and above the fiducial parameters; if δθ is None, exact
         derivatives of the first n_d fiducial simulations, of shape (n_d, n_params) + input_shape.
@@ -175,6 +178,8 @@ def as_data(
         data: Data = DatasetData(value, layout, settings)
     elif are_files(value):
         data = RecordData(value, layout, settings)
+    elif (rows := as_rows(layout.name, value, layout.axes)) is not None:
+        data = SlicedData(rows, layout, settings, is_raw=map_fn is not None)
     elif callable(value):
         data = FunctionData(value, layout, settings)
     else:
@@ -188,8 +193,10 @@ def array_source(
     """Return a source of arrays of any number of simulations after the checks of `as_source`."""
     settings = replace(settings, check_shape=True)
     of_fiducial, of_derivative = (replace(layout, is_open=True) for layout in _layouts(settings))
-    first = ArrayData(fiducial, of_fiducial, settings).checked()
-    second = ArrayData(derivative, of_derivative, settings).checked()
+    first, second = (
+        _held(value, layout, settings)
+        for value, layout in ((fiducial, of_fiducial), (derivative, of_derivative))
+    )
     _check_numbers(first.layout, second.layout, settings)
     check_derivatives("derivative", second.value, settings.is_exact)
     warn_of_offsets("fiducial", first.value, settings.dtype)
@@ -208,6 +215,15 @@ def array_source(
     return ArraySource(
         first.value, second.value, settings.widths, settings.dtype, external=summaries
     )
+
+
+def _held(value: Any, layout: Layout, settings: Settings) -> ArrayData:
+    """Return an array of any kind as data in memory."""
+    rows = as_rows(layout.name, value, layout.axes)
+    if rows is None:
+        return ArrayData(value, layout, settings).checked()
+    data = SlicedData(rows, layout, settings).checked()
+    return ArrayData(data.array(), data.layout, settings)
 
 
 def _external(
@@ -284,8 +300,7 @@ def _warn_of_large_arrays(arrays: list[ArrayData], settings: Settings) -> None:
         checks.warn(
             f"`cache` = {settings.cache!r} has no effect on arrays: {names} of "
             f"{size / 2**30:.2g} GiB will be copied to memory, of which {free / 2**30:.2g} GiB "
-            "are free. Pass a function that reads one simulation, "
-            "fiducial=lambda seed: array[seed], or TFRecord files.",
+            "are free. Pass a memory map, np.load(file, mmap_mode='r'), or imnn_lab.Files.",
         )
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
-from imnn_lab.sources.collection import Data, Sample, collect
+from imnn_lab.sources.collection import Data, Sample
 from imnn_lab.sources.repeats import Fingerprints
 from imnn_lab.sources.source import Augment, Feed, Rows, Source, State, Step
 
@@ -180,7 +180,7 @@ def streamed_source(
     )
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
-        collect(part.simulations(), part.layout, settings, seen)
+        part.collect(seen)
     check_derivatives(parts[1].layout.name, pairs.array, settings.is_exact)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, first.array, settings, external, augmentation)
@@ -256,7 +256,7 @@ class DiskStore:
         shape = (*self.layout.counts, *settings.input_shape)
         values = np.memmap(path, settings.dtype, "w+", shape=shape)
         prints.sink = values
-        collect(data.simulations(), self.layout, settings, prints)
+        data.collect(prints)
         values.flush()
 
     def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
