@@ -16,7 +16,18 @@ from imnn_lab import checks
 from imnn_lab.files.formats import UnreadableFile
 
 WHOLE_BYTES = 2**27  # of stored chunks that are read whole though fewer rows are asked for
-IN_MEMORY = ("numpy", "tensorflow", "keras", "torch", "jax", "jaxlib", "cupy", "pandas", "astropy")
+IN_MEMORY = (
+    "numpy",
+    "tensorflow",
+    "keras",
+    "torch",
+    "jax",
+    "jaxlib",
+    "cupy",
+    "pandas",
+    "astropy",
+    "pint",
+)
 DIMENSIONS = {
     "seed": ("seed", "realisation", "realization", "simulation", "sim"),
     "derivative": ("derivative", "side", "sign"),

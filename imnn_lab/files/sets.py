@@ -98,7 +98,7 @@ class Files:
         if not array.shape:
             expected = "hold an array with an axis for the realisations"
             received = "one number"
-            raise UnreadableFile(checks.wording(f"`Files`: {self.pattern!r}", expected, received))
+            raise ValueError(checks.wording(f"`Files`: {self.pattern!r}", expected, received))
         self._one, self.dtype = tuple(array.shape[1:]), np.dtype(array.dtype)
         self._rows = range(array.shape[0])
 
