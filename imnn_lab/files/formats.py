@@ -6,6 +6,8 @@ h5py, zarr and astropy are imported when a file of theirs is opened.
 from __future__ import annotations
 
 import importlib
+import math
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ SUFFIXES = {
     ".zarr": "zarr", ".fits": "FITS", ".fit": "FITS", ".fits.gz": "FITS", ".fits.fz": "FITS",
 }  # fmt: skip
 PART = {"NumPy archive": "key", "HDF5": "dataset", "zarr": "dataset", "FITS": "hdu"}
+ALIGNMENT = 64  # bytes
 SHOWN = 10  # names of arrays in a message
 
 
@@ -108,6 +111,49 @@ def arrays(path: str, kind: str) -> Iterator[tuple[Any, Opened]]:
         return
     for part in _guarded(path, kind, lambda: _PARTS[kind](path)):
         yield part, opened(path, kind, part)
+
+
+def read_rows(array: Any, start: int, stop: int) -> Any:
+    """Read consecutive rows of an array, where it can be into memory that TensorFlow shares.
+
+    TensorFlow copies arrays that do not begin at a multiple of 64 bytes.
+    """
+    if isinstance(array, np.memmap):
+        _forget_pages(array)
+        return np.asarray(array[start:stop])
+    package = type(array).__module__.partition(".")[0]
+    if package not in ("h5py", "zarr") or array.dtype.kind not in "iufb" or 0 in array.shape:
+        return array[start:stop]
+    rows = _aligned((stop - start, *array.shape[1:]), array.dtype)
+    if package == "h5py":
+        array.read_direct(rows, np.s_[start:stop])
+        return rows
+    try:
+        from zarr.buffer import default_buffer_prototype  # since 3.1
+    except ImportError:
+        return array[start:stop]
+    shared = default_buffer_prototype().nd_buffer.from_numpy_array(rows)
+    array.get_basic_selection(np.s_[start:stop], out=shared)
+    return rows
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def _forget_pages(array: np.memmap) -> None:
+    """Let the pages of a memory map that were read leave the memory of this process.
+
+    They stay in the cache of the system, and would otherwise count as memory that is used.
+    """
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _guarded(path: str, kind: str, function: Callable[[], Any]) -> Any:

@@ -5,7 +5,6 @@ They are known by the module of their type, or by what they can do; no package i
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.files.formats import UnreadableFile
+from imnn_lab.files.formats import UnreadableFile, read_rows
 
 WHOLE_BYTES = 2**27  # of stored chunks that are read whole though fewer rows are asked for
 IN_MEMORY = (
@@ -59,7 +58,7 @@ class Rows:
 
     def read(self, start: int, stop: int) -> Any:
         """Read the rows from `start` to `stop`."""
-        return self.value[start:stop]
+        return read_rows(self.value, start, stop)
 
     def spans(self, most: int) -> Iterator[tuple[int, int]]:
         """Iterate over all rows in slices (start, stop) of at most `most` rows.
@@ -85,26 +84,13 @@ class Rows:
         return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
 
 
-class MappedRows(Rows):
-    """A memory map, of which pages that were read do not stay in the memory of this process."""
-
-    def read(self, start: int, stop: int) -> Any:
-        """Read the rows from `start` to `stop`."""
-        base = self.value
-        while base is not None and not isinstance(base, mmap.mmap):
-            base = getattr(base, "base", None)
-        if base is not None and self.value.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
-            base.madvise(mmap.MADV_DONTNEED)
-        return np.asarray(self.value[start:stop])
-
-
 class HDF5Rows(Rows):
     """A dataset of h5py."""
 
     def read(self, start: int, stop: int) -> Any:
         """Read the rows from `start` to `stop`."""
         _check_open("The data", self.value)
-        return self.value[start:stop]
+        return read_rows(self.value, start, stop)
 
 
 class DaskRows(Rows):
@@ -141,7 +127,7 @@ def as_rows(name: str, value: Any, axes: tuple[str, ...]) -> Rows | None:
         If it is a file or a group of several arrays, a closed one, or has an unknown length.
     """
     if isinstance(value, np.memmap):
-        return _rows(MappedRows, value) if value.ndim else None
+        return _rows(Rows, value) if value.ndim else None
     if isinstance(value, np.ndarray | np.generic | type):
         return None
     package = type(value).__module__.partition(".")[0]

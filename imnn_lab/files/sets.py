@@ -17,6 +17,7 @@ from imnn_lab.files.formats import (
     UnreadableFile,
     format_of,
     opened,
+    read_rows,
     whole,
 )
 
@@ -223,7 +224,7 @@ class Files:
             return np.empty((0, *self._one), self.dtype)
         try:
             if (np.diff(rows) == 1).all():
-                return np.asarray(array[int(rows[0]) : int(rows[-1]) + 1])
+                return np.asarray(read_rows(array, int(rows[0]), int(rows[-1]) + 1))
             return np.stack([np.asarray(array[int(row)]) for row in rows])
         except Exception as error:
             expected = f"be readable from {rows[0]} to {rows[-1]}"
