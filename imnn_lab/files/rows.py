@@ -155,7 +155,7 @@ def _is_sliced(value: Any) -> bool:
     if not isinstance(shape, tuple) or not shape or not hasattr(type(value), "__getitem__"):
         return False
     try:
-        return np.dtype(value.dtype) is not None and len(value) == shape[0]
+        return isinstance(np.dtype(value.dtype), np.dtype)
     except (AttributeError, TypeError):
         return False
 

@@ -25,7 +25,7 @@ import numpy as np
 SIDE = 64  # maps of 64 × 64 float32, 16 kB
 ROWS = 64  # maps in a stored chunk: 1 MB
 AT_ONCE = 1024
-PASSES = 3
+PASSES = 5
 NAMES = ("fiducial", "derivative")
 
 
