@@ -14,6 +14,7 @@ To train:
 - `Parameter`: a parameter with its fiducial value, width, unit and LaTeX
 - `networks`: dense, deep_set, convolutional, for different kinds of data
 - `augmentations`: noise of a level, rotations and reflections, for `map_fn`
+- `Files`: simulations in files of NumPy, HDF5, zarr and FITS, read in parts
 - `TFRecords`: writes simulations to files
 - `Stencils`, `Stencil`: derivatives from the points that they were simulated at
 - `campaign`: training_set, matched simulations from any simulator on any cluster
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         problems,
     )
     from imnn_lab import lfi as LFI
+    from imnn_lab.files import Files
     from imnn_lab.history import History
     from imnn_lab.imnn import IMNN
     from imnn_lab.parameters import Parameter
@@ -78,6 +80,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IMNN",
     "LFI",
+    "Files",
     "FisherStatistics",
     "History",
     "Parameter",
@@ -114,6 +117,7 @@ _PLACES = {
     "Stencil": ("imnn_lab.stencils", "Stencil"),
     "Stencils": ("imnn_lab.stencils", "Stencils"),
     "TFRecords": ("imnn_lab.sources.tfrecord_writer", "TFRecords"),
+    "Files": ("imnn_lab.files", "Files"),
     "LFI": ("imnn_lab.lfi", None),
     "augmentations": ("imnn_lab.augmentations", None),
     "campaign": ("imnn_lab.campaign", None),

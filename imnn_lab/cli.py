@@ -1,4 +1,4 @@
-"""The command line: ``imnn-lab demo | check | serve | --help | --version``."""
+"""The command line: ``imnn-lab demo | check | inspect | serve | --help | --version``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             return server.serve(parsed)
         return 0
-    return _check(parsed) if parsed.command == "check" else _demo(parsed)
+    commands = {"check": _check, "inspect": _inspect, "demo": _demo}
+    return commands[parsed.command](parsed)
 
 
 def _check(parsed: argparse.Namespace) -> int:
@@ -42,6 +43,18 @@ def _check(parsed: argparse.Namespace) -> int:
         print(f"imnn-lab check: error: {error}", file=sys.stderr)
         return 2
     return int(report.light is Light.RED)
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    """Print what files of simulations hold; return 2 if there is nothing that can be read."""
+    from imnn_lab.files.inspection import inspect
+
+    try:
+        print(inspect(parsed.paths))
+    except (OSError, ValueError) as error:
+        print(f"imnn-lab inspect: error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _demo(parsed: argparse.Namespace) -> int:
@@ -88,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--output", metavar="FILE", help="also write the report, with figures: .html or .md"
     )
+    inspect = commands.add_parser(
+        "inspect",
+        help="say what files of simulations hold, and how to pass them to IMNN",
+        description="Say what files and directories of simulations hold: formats, shapes, sizes, "
+        "missing realisations, sets with the same seeds. It reads names, headers and a few "
+        "samples. The exit status is 2 if there is nothing that it can read.",
+    )
+    inspect.add_argument("paths", nargs="+", metavar="PATH", help="a directory or file")
     serve = commands.add_parser(
         "serve",
         help="serve the laboratory to browsers",

@@ -97,7 +97,8 @@ class IMNN:
         those with missing values become one real array of shape ``settings.input_shape``, which
         the network takes: see `encode`.
     fiducial : array of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
-        Simulations at θ_fid for training. A callable ``fiducial(seed)`` yields (or returns)
+        Simulations at θ_fid for training. Arrays of h5py, zarr, dask and xarray, memory maps and
+        `Files` are read in slices. A callable ``fiducial(seed)`` yields (or returns)
         (simulation, seed) for seeds 0 to n_s − 1; files are those of `TFRecords`; a dataset has
         elements (simulation, seed). `cache` says where data that are not arrays are kept.
     derivative : array of shape (n_d, 2, n_params) + input_shape, or another of these kinds
@@ -158,11 +159,11 @@ class IMNN:
         Numbers of validation simulations; None takes what the arrays hold, and n_s and n_d for
         other kinds of data.
     cache : str or None
-        Where simulations that are not given as arrays are kept: "memory"; "disk", a temporary file
+        Where simulations that are not arrays in memory are kept: "memory"; "disk", a temporary file
         that is read in every iteration; None, nowhere: they are read from their files, or made by
         their function, in every iteration; "auto", memory for less than 1 GiB and otherwise None
         ("disk" for exact derivatives). Unless cached in memory, at most `at_once` simulations are
-        loaded at a time. Arrays are copied to memory whatever it is.
+        loaded at a time. Arrays in memory stay there whatever it is.
     external : tuple, optional
         External summaries of the same simulations, (fiducial, derivative, validation_fiducial,
         validation_derivative): arrays of shape (n_s, n_external), (n_d, 2, n_params, n_external),

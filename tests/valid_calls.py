@@ -188,6 +188,7 @@ def training_calls(directory):
 
     from imnn_lab import (
         IMNN,
+        Files,
         Parameter,
         Stencil,
         Stencils,
@@ -216,6 +217,9 @@ def training_calls(directory):
     named = {"δθ": [0.1, 0.1], "names": ["μ", "Σ"]}
     points = {"points": {-0.05: low, 0.05: high}, "weights": [-10, 10]}
     written = {"n_sims": 3, "get_simulation": lambda seed: np.full(3, seed)}
+    for seed in range(3):
+        np.savez(directory / f"{seed}.npz", maps=np.full(3, seed))
+    files = Files(directory / "{seed}.npz")
     moved = {
         "observation": data["fiducial"][0], "simulator": gaussian.simulator, "seed": 1,
         "max_rounds": 0,
@@ -258,6 +262,9 @@ def training_calls(directory):
             Stencils.five_point,
             {"simulations": np.concatenate([sides, sides], 1)} | named,
         ),
+        "Files": (Files, {"pattern": directory / "{seed}.npz"}),
+        "Files.select": (files.select, {"seeds": [2, 0]}),
+        "Files.split": (files.split, {"n": 1}),
         "TFRecords": (TFRecords, {}),
         "TFRecords.write_record": (records.write_record, written | {"directory": "records"}),
         "TFRecords.write_set": (records.write_set, few | {"directory": "records"}),

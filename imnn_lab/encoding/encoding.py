@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.encoding.part import Part, as_open_shape
+from imnn_lab.encoding.part import Handed, Part, as_open_shape
 
 ONE, LIST, DICT = "one", "list", "dict"
 MOST = 10**7  # entries of a set
@@ -191,16 +191,23 @@ class Encoding:
         received = f"shape {value.shape}" if is_array else checks.describe(value)
         raise ValueError(checks.wording(context, expected, received))
 
-    def resolved(self, sets: Sequence[tuple[str, Any, int]], n_training: int) -> Encoding:
+    def resolved(self, first: Sequence[Handed], every: Callable[[], Iterator[Handed]]) -> Encoding:
         """Return the encoding for the data that there are; see `Part.resolved`."""
         if self.kind == ONE:
-            return replace(self, parts=(self.parts[0].resolved(sets, n_training),))
-        values: list[list[tuple[str, Any, int]]] = [[] for _ in self.parts]
-        for context, value, n_axes in sets:
-            for found, (name, _, one) in zip(values, self._split(context, value), strict=True):
-                found.append((f"{context}: {name!r}", one, n_axes))
-        parts = zip(self.parts, values, strict=True)
-        return replace(self, parts=tuple(part.resolved(found, n_training) for part, found in parts))
+            return replace(self, parts=(self.parts[0].resolved(first, every),))
+
+        def of_part(k: int, sets: Iterable[Handed]) -> Iterator[Handed]:
+            for context, value, n_axes in sets:
+                name, _, one = self._split(context, value)[k]
+                yield f"{context}: {name!r}", one, n_axes
+
+        def every_of(k: int) -> Callable[[], Iterator[Handed]]:
+            return lambda: of_part(k, every())
+
+        parts = (
+            part.resolved(list(of_part(k, first)), every_of(k)) for k, part in enumerate(self.parts)
+        )
+        return replace(self, parts=tuple(parts))
 
     def _takes(self, value: Any, n_axes: int) -> bool:
         if self.kind == ONE:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ import numpy as np
 from imnn_lab import checks
 
 Shape: TypeAlias = tuple[int | None, ...]  # None: any number of entries, of the first axis alone
+Handed: TypeAlias = tuple[str, Any, int]  # context, simulations, axes before those of one
 
 
 def as_shape(value: Any) -> tuple[int, ...]:
@@ -152,29 +153,31 @@ class Part:
             raise ValueError(checks.wording(context, expected, f"shape {array.shape}"))
         return self._with_mask(array, self._judged(context, missing), is_tangent)
 
-    def resolved(self, values: Sequence[tuple[str, Any, int]], n_training: int) -> Part:
+    def resolved(self, first: Sequence[Handed], every: Callable[[], Iterator[Handed]]) -> Part:
         """Return the part for the data that there are.
 
         Parameters
         ----------
-        values : sequence of tuple
-            Context, arrays and the number of their axes before those of a simulation.
-        n_training : int
-            How many of them, the first ones, are for training.
+        first : sequence of tuple
+            Context, array or first simulation of each set of training, and the number of axes
+            before those of a simulation.
+        every : callable
+            Returns an iterator over all sets, or over their simulations, each such a tuple; not
+            called unless it is needed.
         """
-        kinds = [_kind(value, n_axes) for _, value, n_axes in values[:n_training]]
+        kinds = [_kind(value, n_axes) for _, value, n_axes in first]
         part = replace(self, is_complex=bool(kinds) and all(kind == "c" for kind in kinds))
         if part.is_ragged:
             lengths = (
                 _length(context, one)
-                for context, value, n_axes in values
+                for context, value, n_axes in every()
                 for one in _leaves(context, value, n_axes)
             )
             longest = self.longest or max(lengths, default=1)
             return replace(part, masks=1, longest=max(longest, 1))
-        return part._with_gaps(values) if part.takes_gaps else part
+        return part._with_gaps(every()) if part.takes_gaps else part
 
-    def _with_gaps(self, values: Sequence[tuple[str, Any, int]]) -> Part:
+    def _with_gaps(self, values: Iterable[Handed]) -> Part:
         """Find what is missing everywhere, and whether more is missing in some simulations."""
         always: Any = True
         ever: Any = False
@@ -193,7 +196,7 @@ class Part:
             return self
         if always.all():
             expected = "hold values"
-            raise ValueError(checks.wording(values[0][0], expected, "missing ones only"))
+            raise ValueError(checks.wording("The data", expected, "missing ones only"))
         dropped = tuple(np.flatnonzero(always).tolist())
         if (always == ever).all():
             fill = total / count if len(self.shape) > 1 and np.isfinite(total) else 0.0

@@ -1,4 +1,4 @@
-"""Where simulations come from: arrays, functions, TFRecord files, datasets, or a simulator."""
+"""Where simulations come from: arrays in memory or not, functions, TFRecord files, datasets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.encoding import Encoding
+from imnn_lab.files.rows import as_rows
+from imnn_lab.progress import progress_bar
 from imnn_lab.settings import Settings, check_enough, warn_of_few
 from imnn_lab.sources.augmentation import (
     Augmentation,
@@ -28,6 +30,7 @@ from imnn_lab.sources.data.encoded import EncodedData
 from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.points import PointsData, check_same, points_data, smallest_count
 from imnn_lab.sources.data.records import RecordData, are_files
+from imnn_lab.sources.data.sliced import SlicedData
 from imnn_lab.sources.differences import Columns, Differences
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
@@ -121,7 +124,8 @@ def as_source(
     Parameters
     ----------
     fiducial : array-like of shape (n_s,) + input_shape, callable, list of files or tf.data.Dataset
-        Simulations at the fiducial parameters.
+        Simulations at the fiducial parameters. Memory maps, arrays of h5py, zarr, dask or xarray
+        and `imnn_lab.Files` are read in slices.
     derivative : the same, of shape (n_d, 2, n_params) + input_shape
         Seed-matched simulations below and above the fiducial parameters; if δθ is None, exact
         derivatives of the first n_d fiducial simulations, of shape (n_d, n_params) + input_shape.
@@ -213,6 +217,12 @@ def as_data(
         data: Data = DatasetData(value, layout, raw)
     elif are_files(value):
         data = RecordData(value, layout, raw)
+    elif (rows := as_rows(layout.name, value, layout.axes)) is not None:
+        is_raw = map_fn is not None or settings.encoding is not None
+        data = SlicedData(rows, layout, raw, is_raw=is_raw)
+        if settings.encoding is not None:
+            data = data.checked()
+            layout = data.layout
     elif callable(value):
         data = FunctionData(value, layout, raw)
     else:
@@ -258,21 +268,25 @@ def encoded(settings: Settings, **data: Any) -> Settings:
             raise ValueError(checks.wording("`simulator`", expected, received))
         return settings
     encoding = declared or Encoding.declared(settings.input_shape)
-    raw, sets = replace(as_handed_over(settings), encoding=None), []
+    raw = replace(as_handed_over(settings), encoding=None)
     layouts = (*_layouts(settings), *_layouts(settings, is_validation=True))
     given = [(data.get(name), layout) for name, layout in zip(NAMES, layouts, strict=True)]
     training, held_out = (list(_points_of(pairs, settings)) for pairs in (given[:2], given[2:]))
-    for value, layout in (*training, *held_out):
-        source = as_data(value, layout, raw)
-        if isinstance(source, ArrayData):
-            sets.append((f"`{layout.name}`", value, len(layout.counts)))
-        elif encoding.is_needed:
-            for index, one, origin in source.simulations():
-                sets.append((layout.at(index, origin), one, 0))
-        else:
-            sets += _first(source)
-    n_training = len(sets) if encoding.is_needed else len(training)
-    found = encoding.resolved(sets, n_training)
+    sets = [(as_data(each, layout, raw), each, layout) for each, layout in training + held_out]
+    first = [_first(*each) for each in sets[: len(training)]]
+
+    def handed_over() -> Iterator[tuple[str, Any, int]]:
+        total = sum(data.layout.size for data, *_ in sets if not isinstance(data, ArrayData))
+        with progress_bar(settings.verbose and total > 0)(total=total, desc="gaps") as bar:
+            for data, value, layout in sets:
+                if isinstance(data, ArrayData):
+                    yield f"`{layout.name}`", value, len(layout.counts)
+                    continue
+                for index, one, origin in data.simulations():
+                    yield layout.at(index, origin), one, 0
+                    bar.update(1)
+
+    found = encoding.resolved(first, handed_over)
     if found.is_plain:
         return settings
     return replace(settings, encoding=found, input_shape=found.input_shape)
@@ -291,13 +305,15 @@ def _points_of(sets: list[tuple[Any, Layout]], settings: Settings) -> Iterator[t
             yield value, layout
 
 
-def _first(data: Data) -> list[tuple[str, Any, int]]:
-    """Return the first simulation of a set, if it can be read: faults are told of later."""
+def _first(data: Data, value: Any, layout: Layout) -> tuple[str, Any, int]:
+    """Return an array, or the first simulation if it can be read: faults are told of later."""
+    if isinstance(data, ArrayData):
+        return f"`{layout.name}`", value, len(layout.counts)
     try:
         index, one, origin = next(iter(data.simulations()))
     except Exception:
-        return [("", 0.0, 0)]
-    return [(data.layout.at(index, origin), one, 0)]
+        return "", 0.0, 0
+    return layout.at(index, origin), one, 0
 
 
 def array_source(
@@ -318,10 +334,10 @@ def array_source(
     of_fiducial, of_derivative = (
         replace(layout, is_open=True, name=prefix + layout.name) for layout in _layouts(settings)
     )
-    first = ArrayData(fiducial, of_fiducial, settings).checked()
+    first = _held(fiducial, of_fiducial, settings)
 
     def make(value: Any, layout: Layout) -> Data:
-        return ArrayData(value, layout, settings).checked()
+        return _held(value, layout, settings)
 
     second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     _check_numbers(first.layout, second.layout, settings)
@@ -360,6 +376,14 @@ def refuse_known(source: Source, known: Source) -> None:
     """
     for prints, others in zip(known.prints, source.prints, strict=False):
         refuse_shared(prints, others, known.augmentation is not None)
+
+
+def _held(value: Any, layout: Layout, settings: Settings) -> ArrayData:
+    """Return an array of any kind as data in memory."""
+    if as_rows(layout.name, value, layout.axes) is None:
+        return ArrayData(value, layout, settings).checked()
+    data = as_data(value, layout, settings).checked()
+    return ArrayData(data.array(), data.layout, settings)
 
 
 def _external(
@@ -447,8 +471,7 @@ def _warn_of_large_arrays(arrays: list[ArrayData], settings: Settings) -> None:
         checks.warn(
             f"`cache` = {settings.cache!r} has no effect on arrays: {names} of "
             f"{size / 2**30:.2g} GiB will be copied to memory, of which {free / 2**30:.2g} GiB "
-            "are free. Pass a function that reads one simulation, "
-            "fiducial=lambda seed: array[seed], or TFRecord files.",
+            "are free. Pass a memory map, np.load(file, mmap_mode='r'), or imnn_lab.Files.",
         )
 
 

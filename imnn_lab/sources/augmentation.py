@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,11 @@ class PreprocessedData(Data):
     """Data, here `value`, whose simulations are mapped as they are read."""
 
     map_fn: MapFunction
+
+    def checked(self) -> PreprocessedData:
+        """Return the data after the checks that are possible before they are read."""
+        data = self.value.checked()
+        return replace(self, value=data, layout=data.layout)
 
     def simulations(self) -> LabelledSimulations:
         """Iterate over the mapped simulations."""

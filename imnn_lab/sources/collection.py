@@ -140,7 +140,11 @@ class Data(abc.ABC):
 
     def array(self) -> np.ndarray:
         """Read all simulations into an array, counts + input_shape."""
-        return collect(self.simulations(), self.layout, self.settings)
+        return self.collect()
+
+    def collect(self, sink: Sink | None = None) -> Any:
+        """Read and check all simulations, and return the sink that holds them; see `collect`."""
+        return collect(self.simulations(), self.layout, self.settings, sink)
 
     def stream(self, at_once: int, failures: list[Exception]) -> tf.data.Dataset:
         """Return a dataset of chunks (simulations, positions) that reads the set anew.
@@ -152,27 +156,32 @@ class Data(abc.ABC):
         failures : list
             Receives exceptions raised while reading, of which TensorFlow keeps only the text.
         """
-        layout, settings = self.layout, self.settings
 
         def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             try:
-                simulations = self.simulations()
-                while chunk := list(itertools.islice(simulations, at_once)):
-                    arrays = [
-                        checked_simulation(
-                            layout.at(index, origin), value, settings.input_shape,
-                            settings.check_shape, settings.dtype,
-                        ).astype(settings.dtype)
-                        for index, value, origin in chunk
-                    ]  # fmt: skip
-                    yield np.stack(arrays), np.array([layout.positions(i) for i, *_ in chunk])
+                yield from self.chunks(at_once)
             except Exception as error:
                 failures.append(error)
                 raise
 
+        settings = self.settings
         values = tf.TensorSpec((None, *settings.input_shape), settings.dtype)
         signature = (values, tf.TensorSpec((None,), tf.int64))
         return tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(2)
+
+    def chunks(self, at_once: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Iterate over chunks (simulations, positions) of at most `at_once` simulations."""
+        layout, settings = self.layout, self.settings
+        simulations = self.simulations()
+        while chunk := list(itertools.islice(simulations, at_once)):
+            arrays = [
+                checked_simulation(
+                    layout.at(index, origin), value, settings.input_shape, settings.check_shape,
+                    settings.dtype,
+                ).astype(settings.dtype)
+                for index, value, origin in chunk
+            ]  # fmt: skip
+            yield np.stack(arrays), np.array([layout.positions(i) for i, *_ in chunk])
 
 
 def as_index(label: Any) -> Index | None:
@@ -237,10 +246,10 @@ def checked_simulation(
 
 
 class Sink(Protocol):
-    """Receives simulations, each at its index."""
+    """Receives simulations: each at its index, or all of some seeds."""
 
-    def __setitem__(self, index: Index, value: np.ndarray) -> None:
-        """Write the simulation at an index."""
+    def __setitem__(self, index: Index | slice, value: np.ndarray) -> None:
+        """Write the simulation at an index, or those of a slice of the seeds."""
 
 
 class Sample:
@@ -256,9 +265,11 @@ class Sample:
         n = int(np.clip(max_values // math.prod(shape), 1, min(max_seeds, layout.counts[0])))
         self.array = np.empty((n, *shape), settings.dtype)
 
-    def __setitem__(self, index: Index, value: np.ndarray) -> None:
-        """Keep the simulation if its seed is one of the first."""
-        if index[0] < len(self.array):
+    def __setitem__(self, index: Index | slice, value: np.ndarray) -> None:
+        """Keep the simulations of which the seeds are among the first."""
+        if isinstance(index, slice):
+            self.array[index] = value[: max(0, len(self.array) - index.start)]
+        elif index[0] < len(self.array):
             self.array[index] = value
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.sources.collection import Data, collect
 from imnn_lab.sources.data.arrays import ArrayData
+from imnn_lab.sources.data.sliced import SlicedData
 from imnn_lab.sources.repeats import Fingerprints, warn_of_equal
 
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative")
@@ -79,9 +80,10 @@ def _summaries(whole: Data) -> np.ndarray:
 
 def _summaries_of(data: Data) -> np.ndarray:
     layout, name = data.layout, data.layout.name
-    if isinstance(data, ArrayData):
+    if isinstance(data, ArrayData | SlicedData):
+        value = data.value if isinstance(data, ArrayData) else data.value.read(0, layout.counts[0])
         axes = f"{layout.counts} + (n_external,)"
-        array = checks.real_array(name, data.value, f"Pass an array of shape {axes}.")
+        array = checks.real_array(name, value, f"Pass an array of shape {axes}.")
         if array.ndim != len(layout.counts) + 1 or array.shape[:-1] != layout.counts:
             received = f"shape {array.shape}"
             raise ValueError(checks.wording(f"`{name}`", f"have shape {axes}", received))

@@ -49,25 +49,24 @@ class Fingerprints:
         self.is_constant = np.zeros(layout.counts, bool)
         self.sink: Sink | None = None
 
-    def __setitem__(self, index: Index, value: np.ndarray) -> None:
-        """Take the simulation at an index."""
-        of_one = _of_rows(value.reshape(1, -1), self._dtype)
-        self.digests[index], self.is_whole[index], self.is_constant[index] = (x[0] for x in of_one)
+    def __setitem__(self, index: Index | slice, value: np.ndarray) -> None:
+        """Take the simulation at an index, or those of a slice of the seeds."""
+        counts = self.digests[index].shape
+        found = _of_rows(value.reshape(math.prod(counts), -1), self._dtype)
+        for kept, new in zip(self._kept, found, strict=True):
+            kept[index] = new.reshape(counts)
         if self.sink is not None:
             self.sink[index] = value
 
     def take_all(self, array: np.ndarray) -> None:
         """Take all simulations, counts + input_shape."""
-        per_seed = self.layout.size // len(array)
         step = max(1, CHUNK_VALUES // array[0].size)
         for i in range(0, len(array), step):
-            some = array[i : i + step]
-            found = _of_rows(some.reshape(len(some) * per_seed, -1), self._dtype)
-            (
-                self.digests[i : i + step],
-                self.is_whole[i : i + step],
-                self.is_constant[i : i + step],
-            ) = (x.reshape(some.shape[: self.digests.ndim]) for x in found)
+            self[i : min(i + step, len(array))] = array[i : i + step]
+
+    @property
+    def _kept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.digests, self.is_whole, self.is_constant
 
     def repeats(self) -> list[tuple[int, int]]:
         """Return pairs of positions: a simulation, and an equal one of an earlier seed."""

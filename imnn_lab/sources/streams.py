@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from imnn_lab.settings import Settings
 from imnn_lab.sources.checking import check_derivatives, warn_of_offsets
-from imnn_lab.sources.collection import Data, collect
+from imnn_lab.sources.collection import Data
 from imnn_lab.sources.data.points import PointsLayout, sample_of
 from imnn_lab.sources.differences import Differences
 from imnn_lab.sources.repeats import Fingerprints
@@ -191,7 +191,7 @@ def streamed_source(
     )
     for part, seen, sample in zip(parts, prints, (first, pairs), strict=True):
         seen.sink = sample
-        collect(part.simulations(), part.layout, settings, seen)
+        part.collect(seen)
     check_derivatives(parts[1].layout, pairs.array, settings.is_exact, settings.encoding)
     warn_of_offsets(parts[0].layout.name, first.array, settings.dtype)
     return StreamedSource(parts, differences, first.array, settings, external, augmentation)
@@ -267,7 +267,7 @@ class DiskStore:
         shape = (*self.layout.counts, *settings.input_shape)
         values = np.memmap(path, settings.dtype, "w+", shape=shape)
         prints.sink = values
-        collect(data.simulations(), self.layout, settings, prints)
+        data.collect(prints)
         values.flush()
 
     @property

@@ -41,7 +41,7 @@ class ArrayData(Data):
         shape = (*counts, *self.settings.input_shape)
         if array.shape != shape and (self.settings.check_shape or array.size != math.prod(shape)):
             expected = f"have shape {axes} = {shape}"
-            remedy = _difference(array.shape, shape)
+            remedy = difference(array.shape, shape)
             raise ValueError(checks.wording(f"`{name}`", expected, f"shape {array.shape}", remedy))
         if counts[0] < 2:
             raise ValueError(checks.wording(f"`{name}`", "hold at least 2 simulations", counts[0]))
@@ -80,7 +80,7 @@ def _preprocessed(data: ArrayData, map_fn: MapFunction) -> Any:
     return np.reshape(mapped, (*counts, *np.shape(mapped[0])))
 
 
-def _difference(received: tuple[int, ...], expected: tuple[int, ...]) -> str:
+def difference(received: tuple[int, ...], expected: tuple[int, ...]) -> str:
     """Say which axes look swapped, missing or different."""
     if sorted(received) == sorted(expected):
         moved = [i for i, (a, b) in enumerate(zip(received, expected, strict=True)) if a != b]

@@ -107,10 +107,13 @@ class PointSample(Sample):
         self._places = np.where(numbers < most, np.cumsum(numbers < most) - 1, -1)
         self.array = np.empty((int((numbers < most).sum()), *settings.input_shape), settings.dtype)
 
-    def __setitem__(self, index: Index, value: np.ndarray) -> None:
-        """Keep the simulation if it is one of the first of its point."""
-        if self._places[index[0]] >= 0:
-            self.array[self._places[index[0]]] = value
+    def __setitem__(self, index: Index | slice, value: np.ndarray) -> None:
+        """Keep the simulations that are among the first of their point."""
+        places = self._places[index if isinstance(index, slice) else index[0]]
+        if isinstance(index, slice):
+            self.array[places[places >= 0]] = value[places >= 0]
+        elif places >= 0:
+            self.array[places] = value
 
 
 def sample_of(layout: Layout, settings: Settings, max_values: int, max_seeds: int) -> Sample:

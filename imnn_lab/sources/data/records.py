@@ -14,6 +14,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from imnn_lab import checks
+from imnn_lab.files.formats import format_of
 from imnn_lab.sources.collection import AXES, Data, Index, LabelledSimulations, Layout
 from imnn_lab.sources.tfrecord_writer import DTYPES, FRAME
 
@@ -76,6 +77,9 @@ def _checked_names(name: str, files: Any) -> list[str]:
     remedy = "Pass a list of names of files."
     checked = [str(checks.path(name, file, remedy)) for file in several]
     for file in checked:
+        if format_of(file) is not None:
+            remedy = f"Pass imnn_lab.Files({file!r})."
+            raise ValueError(checks.wording(f"`{name}`", "be TFRecord files", repr(file), remedy))
         if not Path(file).is_file():
             remedy = "Pass the list that TFRecords.write_record returned."
             expected = "be a file that exists"
