@@ -115,8 +115,9 @@ class Columns(Differences):
 
     def sides(self) -> np.ndarray:
         """Return the rows below, and those above."""
-        axes = (self.n_d, -1, self.n_params)
-        return np.arange(self.size).reshape(axes).swapaxes(0, 1).reshape(-1, self.size // axes[1])
+        n = self.n_groups // self.n_params
+        rows = np.arange(self.size).reshape(self.n_d, n, self.n_params)
+        return rows.swapaxes(0, 1).reshape(n, -1)
 
     def first(self, n_d: int) -> tuple[np.ndarray, Differences]:
         """Return the rows of the first n_d seeds."""

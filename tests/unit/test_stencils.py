@@ -583,5 +583,7 @@ def test_stencils_are_refused_as_validation_of_pairs():
         "validation_derivative": Stencils.central([0.1], pairs[1]),
     }
     given = {"n_s": 50, "n_d": 20, "n_params": 1, "n_summaries": 1, "θ_fid": [0], "δθ": [0.1]}
-    with pytest.raises(TypeError, match="`validation_derivative` must hold pairs, as in training"):
+    with pytest.raises(
+        TypeError, match="`validation_derivative` must hold no Stencils, as in training"
+    ):
         made((fiducial[0], pairs[0]), model=linear(1), **given | validation)

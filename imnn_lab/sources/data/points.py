@@ -286,10 +286,12 @@ def check_same(name: str, stencils: Any, settings: Settings) -> None:
     """
     if settings.stencils is None or not isinstance(stencils, Stencils):
         is_needed = settings.stencils is not None
-        expected = "hold Stencils, as in training" if is_needed else "hold pairs, as in training"
+        expected = (
+            "hold Stencils, as in training" if is_needed else "hold no Stencils, as in training"
+        )
         raise TypeError(checks.wording(f"`{name}`", expected, checks.describe(stencils)))
-    if len(stencils) != len(settings.stencils):
-        expected = f"hold {len(settings.stencils)} stencils, as in training"
+    if len(stencils) != settings.n_params:
+        expected = f"hold a stencil for each of n_params = {settings.n_params} parameters"
         raise ValueError(checks.wording(f"`{name}`", expected, len(stencils)))
     pairs = zip(stencils.description, settings.stencils, strict=True)
     for α, (here, other) in enumerate(pairs):
