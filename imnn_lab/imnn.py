@@ -1211,7 +1211,7 @@ class IMNN:
         if place is not None and (place / STATE).is_file():
             return type(self).load(place, **data, map_fn=preprocess)
         kept = asdict(self.settings)
-        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed"):
+        for name in ("θ_fid", "warm_start", "simulation_seed", "is_preprocessed", "encoding"):
             del kept[name]
         kept |= {"validation_n_s": None, "validation_n_d": None, "map_fn": preprocess}
         model = unpacked_network(packed_network(self.model))
