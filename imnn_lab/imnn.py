@@ -1326,7 +1326,7 @@ class IMNN:
         named = {"n_params", "θ_fid", "δθ"} if self.names else {"θ_fid"}
         for name in (
             "warm_start", "simulation_seed", "is_preprocessed", "stencils", "names", "units",
-            "latex", *named,
+            "latex", "encoding", *named,
         ):  # fmt: skip
             del kept[name]
         kept |= (

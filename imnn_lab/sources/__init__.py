@@ -309,6 +309,9 @@ def _first(data: Data, value: Any, layout: Layout) -> tuple[str, Any, int]:
     """Return an array, or the first simulation if it can be read: faults are told of later."""
     if isinstance(data, ArrayData):
         return f"`{layout.name}`", value, len(layout.counts)
+    if isinstance(data, DatasetData):  # one more pass may not give the same
+        is_complex = any(x.dtype.is_complex for x in tf.nest.flatten(value.element_spec))
+        return f"`{layout.name}`", np.zeros((), complex if is_complex else float), 0
     try:
         index, one, origin = next(iter(data.simulations()))
     except Exception:

@@ -379,8 +379,9 @@ def _length(value: Any) -> int | None:
     """Return the number of simulations that data hold, None if they do not tell."""
     if isinstance(value, tf.data.Dataset | str) or callable(value) or are_files(value):
         return None
+    shape = getattr(value, "shape", None)  # arrays of zarr have no length
     try:
-        return len(value)
+        return int(shape[0]) if shape else len(value)
     except TypeError:
         return None
 
