@@ -46,6 +46,7 @@ class Settings:
     names: tuple[str, ...] | None = None
     units: tuple[str, ...] | None = None
     latex: tuple[str | None, ...] | None = None
+    resample: bool = False
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -84,6 +85,7 @@ class Settings:
             cache=_cache(given.get("cache", "auto")),
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
+            resample=checks.boolean("resample", given.get("resample", False)),
             **_parts(given.get("labels")),
         )
 
@@ -142,7 +144,7 @@ class Settings:
         for name in ("validation_n_s", "validation_n_d", "at_once"):
             checks.optional_integer(name, values[name], 1)
         checks.seed_or_none("simulation_seed", values.get("simulation_seed"))
-        for name in (*FLAGS, "is_preprocessed"):
+        for name in (*FLAGS, "is_preprocessed", "resample"):
             checks.boolean(name, values.get(name, False))
         return cls(**values | clean)
 

@@ -26,6 +26,7 @@ from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.records import RecordData, are_files
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
+from imnn_lab.sources.pool import check_pool
 from imnn_lab.sources.repeats import (
     Fingerprints,
     check_simulations,
@@ -69,6 +70,9 @@ def sources(
     """
     training, validation = (fiducial, derivative), (validation_fiducial, validation_derivative)
     if simulator is not None:
+        if settings.resample:
+            expected = "be False with a `simulator`, which makes new simulations anyway"
+            raise ValueError(checks.wording("`resample`", expected, "True"))
         _check_alone(*training, *validation, external)
         _check_n_s("n_s", settings.n_s, settings)
         if settings.validation_n_s is not None:
@@ -140,6 +144,9 @@ def as_source(
     second = as_data(derivative, of_derivative, settings, map_fn).checked()
     parts, layouts = (first, second), (first.layout, second.layout)
     _check_numbers(*layouts, settings)
+    is_pool = settings.resample and not is_validation
+    if is_pool:
+        check_pool(parts, any(part is not None for part in external), settings)
     cache = _cache(parts, settings)
     summaries = _external(external, layouts, settings)
     n_s_name = "validation_n_s" if is_validation else "n_s"
@@ -159,6 +166,8 @@ def as_source(
         source = ArraySource(
             x, d, settings.widths, settings.dtype, settings.at_once, summaries, augmentation
         )
+        if is_pool:
+            source.drawn = settings.n_s, settings.n_d, settings.simulation_seed
     simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
     if augmentation is None:
         check_simulations(simulations, settings.n_summaries, summaries is not None)
@@ -225,7 +234,7 @@ def _external(
 def _layouts(settings: Settings, is_validation: bool = False) -> tuple[Layout, Layout]:
     sides = () if settings.is_exact else (2,)
     n_s, n_d, prefix = settings.n_s, settings.n_d, ""
-    is_open = False, False
+    is_open = settings.resample, settings.resample
     if is_validation:
         counts, prefix = (settings.validation_n_s, settings.validation_n_d), "validation_"
         is_open = counts[0] is None, counts[1] is None
