@@ -191,6 +191,10 @@ class IMNN:
     longest : int, optional
         The largest number of entries if an axis of `input_shape` is None, by default that of the
         data.
+    resample : bool
+        Whether the fiducial and derivative simulations, arrays, are a pool of more than n_s and
+        n_d, of which every iteration draws n_s and n_d anew. The statistics at the end are those of
+        the whole pool; those of the history, of what was drawn.
     strategy : tf.distribute.Strategy, optional
         `OneDeviceStrategy`, `MirroredStrategy` or `MultiWorkerMirroredStrategy`: in each iteration
         of a fit the simulations of training and validation are shared out among its replicas, and
@@ -272,6 +276,7 @@ class IMNN:
         parameters: Mapping[str, Any] | None = None,
         missing: str | None = None,
         longest: int | None = None,
+        resample: bool = False,
     ) -> None:
         stencils = None
         if isinstance(derivative, Stencils):
@@ -280,8 +285,9 @@ class IMNN:
         is_preprocessed = map_fn is not None and not is_augmentation(map_fn)
         given = as_arguments(parameters, n_params=n_params, θ_fid=θ_fid, δθ=δθ)
         given |= {"n_s": n_s, "n_d": n_d, "n_summaries": n_summaries, "input_shape": input_shape}
+        kind = {"keeps_shape": not is_preprocessed, "is_pool": resample is True}
         settings = Settings.checked(
-            **completed(given, fiducial, derivative, keeps_shape=not is_preprocessed),
+            **completed(given, fiducial, derivative, **kind), resample=resample,
             at_once=at_once, check_shape=check_shape, verbose=verbose,
             dtype=dtype, itype=itype, warm_start=warm_start, whiten=whiten, seed=seed,
             validation_n_s=validation_n_s, validation_n_d=validation_n_d, cache=cache,
@@ -1326,7 +1332,7 @@ class IMNN:
         named = {"n_params", "θ_fid", "δθ"} if self.names else {"θ_fid"}
         for name in (
             "warm_start", "simulation_seed", "is_preprocessed", "stencils", "names", "units",
-            "latex", "encoding", *named,
+            "latex", "encoding", "resample", *named,
         ):  # fmt: skip
             del kept[name]
         kept |= (
@@ -1444,6 +1450,9 @@ def _check_shared(settings: Settings, data: dict[str, Any], replicas: Replicas) 
     if replicas.has_others and has_level(data["map_fn"]):
         expected = "be one process if `map_fn` has a level"
         raise ValueError(checks.wording("`strategy`", expected, "one of several workers"))
+    if settings.resample:
+        expected = f"be False with a `strategy` of {replicas.n} replicas"
+        raise ValueError(checks.wording("`resample`", expected, "True"))
     if settings.cache in ("disk", None):
         expected = f'be "memory" or "auto" with a `strategy` of {replicas.n} replicas'
         raise ValueError(checks.wording("`cache`", expected, repr(settings.cache)))

@@ -49,6 +49,7 @@ class Settings:
     units: tuple[str, ...] | None = None
     latex: tuple[str | None, ...] | None = None
     encoding: Encoding | None = None  # None: simulations are arrays of real numbers
+    resample: bool = False
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -96,6 +97,7 @@ class Settings:
             simulation_seed=_any_seed() if seed is None else seed % 2**31,
             is_preprocessed=given.get("is_preprocessed", False),
             stencils=stencils,
+            resample=checks.boolean("resample", given.get("resample", False)),
             **_parts(labels),
         )
 
@@ -164,7 +166,7 @@ class Settings:
         for name in ("validation_n_s", "validation_n_d", "at_once"):
             checks.optional_integer(name, values[name], 1)
         checks.seed_or_none("simulation_seed", values.get("simulation_seed"))
-        for name in (*FLAGS, "is_preprocessed"):
+        for name in (*FLAGS, "is_preprocessed", "resample"):
             checks.boolean(name, values.get(name, False))
         return cls(**values | clean)
 

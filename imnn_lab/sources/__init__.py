@@ -34,6 +34,7 @@ from imnn_lab.sources.data.sliced import SlicedData
 from imnn_lab.sources.differences import Columns, Differences
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
 from imnn_lab.sources.fresh import simulator_sources
+from imnn_lab.sources.pool import check_pool
 from imnn_lab.sources.repeats import (
     Fingerprints,
     check_simulations,
@@ -81,6 +82,9 @@ def sources(
     """
     training, validation = (fiducial, derivative), (validation_fiducial, validation_derivative)
     if simulator is not None:
+        if settings.resample:
+            expected = "be False with a `simulator`, which makes new simulations anyway"
+            raise ValueError(checks.wording("`resample`", expected, "True"))
         _check_alone(*training, *validation, external)
         _check_n_s("n_s", settings.n_s, settings)
         if settings.validation_n_s is not None:
@@ -157,6 +161,9 @@ def as_source(
     second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     parts, layouts = (first, second), (first.layout, second.layout)
     _check_numbers(*layouts, settings)
+    is_pool = settings.resample and not is_validation
+    if is_pool:
+        check_pool(parts, any(part is not None for part in external), settings)
     differences = _differences(second)
     cache = _cache(parts, settings)
     summaries = _external(external, parts, settings)
@@ -177,6 +184,8 @@ def as_source(
         source = ArraySource(
             x, d, differences, settings.dtype, settings.at_once, summaries, augmentation
         )
+        if is_pool:
+            source.drawn = settings.n_s, settings.n_d, settings.simulation_seed
     simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
     if augmentation is None:
         check_simulations(simulations, settings.n_summaries, summaries is not None)
@@ -414,7 +423,7 @@ def _external(
 def _layouts(settings: Settings, is_validation: bool = False) -> tuple[Layout, Layout]:
     sides = () if settings.δθ is None else (2,)
     n_s, n_d, prefix = settings.n_s, settings.n_d, ""
-    is_open = False, False
+    is_open = settings.resample, settings.resample
     if is_validation:
         counts, prefix = (settings.validation_n_s, settings.validation_n_d), "validation_"
         is_open = counts[0] is None, counts[1] is None

@@ -45,7 +45,7 @@ def has_level(map_fn: MapFunction | None) -> bool:
 
 
 def _n_arguments(map_fn: MapFunction) -> int:
-    expected = "take (simulation), (simulation, seed) or (simulation, seed, level)"
+    expected = "take (simulation) or (simulation, seed) or (simulation, seed, level)"
     if not callable(map_fn):
         raise TypeError(checks.wording("`map_fn`", expected, checks.describe(map_fn)))
     try:

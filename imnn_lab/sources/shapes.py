@@ -38,7 +38,12 @@ def shapes_of(fiducial: Any, derivative: Any) -> Shapes:
 
 
 def completed(
-    given: dict[str, Any], fiducial: Any, derivative: Any, *, keeps_shape: bool
+    given: dict[str, Any],
+    fiducial: Any,
+    derivative: Any,
+    *,
+    keeps_shape: bool,
+    is_pool: bool = False,
 ) -> dict[str, Any]:
     """Return the arguments with those that the data say, and n_summaries, where they are None.
 
@@ -50,6 +55,8 @@ def completed(
         Simulations of training.
     keeps_shape : bool
         Whether one of these simulations has the shape that the network sees.
+    is_pool : bool
+        Whether n_s and n_d of them are drawn, which their numbers do not say.
 
     Raises
     ------
@@ -58,6 +65,7 @@ def completed(
     """
     found = shapes_of(fiducial, derivative)
     known = found._asdict() if keeps_shape else found._replace(input_shape=None)._asdict()
+    known |= {"n_s": None, "n_d": None} if is_pool else {}
     if given["n_params"] is None and given["θ_fid"] is not None:
         known["n_params"] = checks.as_array(given["θ_fid"]).size
     full = given | {name: value for name, value in known.items() if given.get(name) is None}

@@ -342,6 +342,12 @@ class ArraySource(Source):
     δθ : array, shape (n_params,), None, or Differences
     dtype, at_once, external, augmentation
         As for `Source`.
+
+    Attributes
+    ----------
+    drawn : tuple of int, or None
+        n_s and n_d that training draws from these simulations in every iteration, and the seed;
+        None if it takes all.
     """
 
     def __init__(
@@ -364,6 +370,7 @@ class ArraySource(Source):
         )
         both = (tf.constant(np.asarray(x, dtype)) for x in (fiducial, derivative))
         self._pieces = self._pieces_of(*both)
+        self.drawn: tuple[int, int, int] | None = None
         self._shares: list[tuple[str, list[Rows]]] = []
 
     def feed(self, step: tf.Tensor) -> Feed:
@@ -383,6 +390,11 @@ class ArraySource(Source):
     def in_chunks(self) -> bool:
         """Whether the simulations of a replica go through the network in several chunks."""
         return self.at_once < sum(self.replicas.most(x.positions.shape[0]) for x in self._pieces)
+
+    @property
+    def pieces(self) -> Sequence[Rows]:
+        """All rows, as they are before augmentation."""
+        return tuple(self._pieces)
 
     def checksum(self) -> int:
         """Return a number that differs where simulations do."""

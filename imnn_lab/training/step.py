@@ -29,6 +29,7 @@ from imnn_lab.keras_private import n_updates, rate_of
 from imnn_lab.loss import LossTerms, loss_and_information, non_gaussianity
 from imnn_lab.networks.frozen import Cut, cut
 from imnn_lab.replicas import Replicas
+from imnn_lab.sources.pool import DrawnSource
 from imnn_lab.sources.source import FIRST, ArraySource, Feed, Rows, Source
 from imnn_lab.summaries import Compressor, moments_of, split
 
@@ -284,6 +285,8 @@ class TrainingGraph:
             self.compressor = Compressor(self.model, self._cut.second)
             self.training = self._cut.features(self.training)
             self.validation = self.validation and self._cut.features(self.validation)
+        if isinstance(self.training, ArraySource) and self.training.drawn is not None:
+            self.training = DrawnSource(self.training)
         if self.replicas.n > 1:
             self.training = _shared(self.training, self.replicas)
             self.validation = self.validation and _shared(self.validation, self.replicas)

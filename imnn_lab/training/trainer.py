@@ -183,7 +183,8 @@ class Trainer:
             graph.objective = self._projected if plan.objective == "projected" else None
             graph.gaussianity = plan.gaussianity
             for name, source in self._sources().items():
-                self.network.history.counts[name] = source.n_s, source.n_d, source.n_external
+                n_s, n_d = (getattr(source, "drawn", None) or (source.n_s, source.n_d))[:2]
+                self.network.history.counts[name] = n_s, n_d, source.n_external
             run = Run(
                 graph,
                 self.network.history,

@@ -154,7 +154,7 @@ def failing(simulation):
     ("map_fn", "error", "words"),
     [
         (3, TypeError, r"take \(simulation\) or \(simulation, seed\)"),
-        (lambda a, b, c: a, TypeError, "3 arguments"),
+        (lambda a, b, c, d: a, TypeError, "4 arguments"),
         (randomly, ValueError, "same simulation every time"),
         (failing, RuntimeError, "no table"),
         (lambda x: x[:4], ValueError, "shape"),

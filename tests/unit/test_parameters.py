@@ -5,6 +5,7 @@ import html
 import pickle
 
 import numpy as np
+import panel
 import pytest
 from makers import SIZE, gaussian_data, plain_imnn, plain_network
 from scipy import stats
@@ -181,6 +182,15 @@ def test_names_reach_the_pages(imnn):
     page = TrainingDashboard(imnn).page()
     assert page.ellipse.pairs == {"M_ν, σ<8": (0, 1)}
     page.tick()
+
+
+def test_pages_load_what_writes_latex_where_it_is_needed(imnn, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(panel, "extension", lambda *names, **_: loaded.extend(names))
+    TrainingDashboard(imnn, labels=["a", "b"])
+    assert not loaded
+    TrainingDashboard(imnn)
+    assert loaded == ["mathjax"]
 
 
 def test_axes_show_latex_and_units(imnn):

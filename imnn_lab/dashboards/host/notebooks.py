@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import panel as pn
@@ -35,6 +36,12 @@ def prepare_notebook() -> None:
     """Load Panel's scripts into a notebook, from this machine, unless they are there."""
     if kernel_shell() is not None and not scripts_are_loaded():
         pn.extension(inline=True)
+
+
+def load_mathematics(labels: Iterable[str]) -> None:
+    """Load what writes LaTeX, from this machine, into pages and notebooks whose names have some."""
+    if any(getattr(label, "latex", None) for label in labels):
+        pn.extension("mathjax", inline=kernel_shell() is not None)
 
 
 def follow(page: Page) -> NotebookTicker | None:

@@ -11,7 +11,7 @@ import panel as pn
 from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import body, side_by_side, stack
 from imnn_lab.dashboards.common.trust import TrustView
-from imnn_lab.dashboards.host.notebooks import follow
+from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
 from imnn_lab.dashboards.inference.controls import PopulationView, RejectionView, TargetView
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
@@ -97,6 +97,7 @@ class InferenceDashboard(pn.viewable.Viewer):
         self.state = InferenceState(
             estimator, Fisher, prior, simulator, labels, exact=exact, seed=seed
         )
+        load_mathematics(self.state.labels)
         if target is None:
             self.state.simulate_target(self.state.prior.sample(1, 0)[0], 0)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from imnn_lab.dashboards.common.layout import (
     table,
     words,
 )
-from imnn_lab.dashboards.host.notebooks import follow
+from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
 from imnn_lab.dashboards.inference.snapshot import BINS, WIDTH
 from imnn_lab.dashboards.inference.views import summary_table
 from imnn_lab.dashboards.results.files import Results, SavedNetwork, read_results
@@ -59,6 +60,9 @@ class ResultsDashboard(pn.viewable.Viewer):
     def __init__(self, path: Path | str | Results) -> None:
         super().__init__()
         self.results = path if isinstance(path, Results) else read_results(path)
+        of_trainings = (each.settings.labels or () for each in self.results.trainings.values())
+        of_posteriors = (each.labels for each in self.results.posteriors.values())
+        load_mathematics(chain.from_iterable((*of_trainings, *of_posteriors)))
 
     def __panel__(self) -> pn.viewable.Viewable:
         page = ResultsPage(self.results)

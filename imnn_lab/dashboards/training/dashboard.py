@@ -12,7 +12,7 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import Body, body, flowing
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.browser_ack import Echo
-from imnn_lab.dashboards.host.notebooks import StillPicture, follow
+from imnn_lab.dashboards.host.notebooks import StillPicture, follow, load_mathematics
 from imnn_lab.dashboards.training.controls import Controls, Status
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Pump
@@ -57,6 +57,7 @@ class TrainingDashboard(pn.viewable.Viewer):
         n_params = len(as_trained(imnn).θ_fid)
         self._labels = parameter_names(labels, n_params, getattr(imnn, "names", None))
         self._known = _known(known_fisher, n_params)
+        load_mathematics(self._labels)
         self.state = TrainingState(imnn)
 
     def page(self) -> TrainingPage:
