@@ -315,12 +315,19 @@ def _points_of(sets: list[tuple[Any, Layout]], settings: Settings) -> Iterator[t
 
 
 def _first(data: Data, value: Any, layout: Layout) -> tuple[str, Any, int]:
-    """Return an array, or the first simulation if it can be read: faults are told of later."""
+    """Return an array, or one simulation if it can be had: faults are told of later.
+
+    Only functions are called for it; other data tell of what type their numbers are.
+    """
     if isinstance(data, ArrayData):
         return f"`{layout.name}`", value, len(layout.counts)
-    if isinstance(data, DatasetData):  # one more pass may not give the same
-        is_complex = any(x.dtype.is_complex for x in tf.nest.flatten(value.element_spec))
-        return f"`{layout.name}`", np.zeros((), complex if is_complex else float), 0
+    if not isinstance(data, FunctionData):
+        spec = value.element_spec if isinstance(data, DatasetData) else None
+        dtype = getattr(spec[0], "dtype", None) if isinstance(spec, tuple) and spec else None
+        is_complex = isinstance(dtype, tf.DType) and dtype.is_complex
+        if isinstance(data, SlicedData):
+            is_complex = data.value.dtype.kind == "c"
+        return "", 1j if is_complex else 1.0, 0
     try:
         index, one, origin = next(iter(data.simulations()))
     except Exception:
