@@ -52,6 +52,11 @@ def rotations(axes: Sequence[int] = (0, 1)) -> Callable[[Any, Any], Any]:
     ----------
     axes : pair of int
         The axes of the plane, of equal length.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no such axes; the ``map_fn`` raises where those of a simulation are not.
     """
     first, second = _axes(axes, 2)
 

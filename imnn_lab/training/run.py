@@ -258,7 +258,13 @@ class Run:
             self._requests["requested_after"] = self._recorded
 
     def check_has_level(self) -> None:
-        """Refuse a level where the `map_fn` has none."""
+        """Refuse a level where the `map_fn` has none.
+
+        Raises
+        ------
+        ValueError
+            If it has none.
+        """
         if not self.graph.has_level:
             remedy = "Pass map_fn(simulation, seed, level) to IMNN."
             expected = "be left out without a `map_fn` that takes one"
