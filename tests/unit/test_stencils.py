@@ -374,8 +374,8 @@ def test_a_network_is_trained_for_its_best_linear_readout(training, validation):
 
 
 def test_a_network_is_chosen_and_trained(training, validation, monkeypatch):
-    readings = list(choice._readings((N_VALUES,)))[:1]
-    monkeypatch.setattr(choice, "_readings", lambda shape: readings)
+    readings = list(choice.readings_of((N_VALUES,)))[:1]
+    monkeypatch.setattr(choice, "readings_of", lambda *given: readings)
     imnn = made(training, validation, model=None)
     imnn.fit(2)
     assert off(imnn.F) < 5 * np.sqrt(2 / N_S)  # a linear network
