@@ -289,6 +289,11 @@ def _same_seeds(found: list[Found]) -> list[str]:
 
 def _pairs(found: Sequence[Found]) -> list[tuple[Found, Found]]:
     """Return sets whose names differ only as those below and above the fiducial do."""
+    return [(low, high) for _, low, high in _named_pairs(found)]
+
+
+def _named_pairs(found: Sequence[Found]) -> list[tuple[str, Found, Found]]:
+    """Return the same with what their names have in common, the parameter perhaps."""
     of_call = {each.call: each for each in found}
     pairs = []
     for low in found:
@@ -297,19 +302,21 @@ def _pairs(found: Sequence[Found]) -> list[tuple[Found, Found]]:
             if one in "-+":
                 word = rf"{re.escape(one)}(?=[/.'])"
             for match in re.finditer(word, low.call):
-                call = low.call[: match.start()] + other + low.call[match.end() :]
-                if call in of_call:
-                    pairs.append((low, of_call[call]))
+                before, after = low.call[: match.start()], low.call[match.end() :]
+                if before + other + after in of_call:
+                    parts = re.split(r"[/']", before)
+                    name = parts[-1].strip("_-. ") or parts[-2].strip("_-. ")
+                    pairs.append((name, low, of_call[before + other + after]))
     return pairs
 
 
 def _suggestion(found: list[Found]) -> list[str]:
     """Return a call that takes what was found."""
-    usable = [each for each in found if each.n > 1 and each.dtype.kind in "iufb"]
+    usable = [each for each in found if each.n > 1 and each.dtype.kind in "iufbc"]
     if not usable:
         return []
-    pairs = _pairs(usable)
-    paired = {id(each) for pair in pairs for each in pair}
+    pairs = _named_pairs(usable)
+    paired = {id(each) for _, *pair in pairs for each in pair}
     rest = [each for each in usable if id(each) not in paired] or usable
     named = [each for each in rest if "fid" in each.call.lower()]
     fiducial = max(named or rest, key=lambda each: each.n)
@@ -319,30 +326,25 @@ def _suggestion(found: list[Found]) -> list[str]:
         if len(each.input_shape) == len(one) + 2
         and each.input_shape[0] == 2 and each.input_shape[2:] == one
     ]  # fmt: skip
-    lines = ["", "Suggested call:", "", "from imnn_lab import IMNN, Files", ""]
-    lines += [f"fiducial = {fiducial.call}"]
-    n_d, n_params = "...", "..."
+    lines, given = ["", "Suggested call:", ""], "θ_fid=..., fiducial=fiducial, derivative=..."
+    names = "IMNN, Files, Stencils" if pairs and not joint else "IMNN, Files"
+    lines += [f"from imnn_lab import {names}", "", f"fiducial = {fiducial.call}"]
     if joint:
         lines += [f"derivative = {joint[0].call}"]
-        n_d, n_params = str(joint[0].n), str(joint[0].input_shape[1])
+        given = "θ_fid=..., δθ=..., fiducial=fiducial, derivative=derivative"
     elif pairs:
-        lines += ["pairs = [  # below and above: do the names say so rightly?"]
-        lines += [f"    ({low.call}, {high.call})," for low, high in pairs]
-        lines += ["]"]
-        if any(each.seeds is not None for pair in pairs for each in pair):
-            lines += [
-                "seeds = sorted(set.intersection(*(set(x.seeds) for pair in pairs for x in pair)))",
-                "pairs = [tuple(x.select(seeds) for x in pair) for pair in pairs]",
-            ]
-        n_d, n_params = "len(pairs[0][0])", str(len(pairs))
-        lines += ["derivative = lambda seed, side, parameter: pairs[parameter][side][seed]"]
-    derivative = "derivative" if joint or pairs else "..."
-    return [
-        *lines, "imnn = IMNN(",
-        f"    n_s=len(fiducial), n_d={n_d}, n_params={n_params}, n_summaries={n_params},",
-        f"    θ_fid=..., δθ=..., input_shape={one}, fiducial=fiducial, derivative={derivative},",
-        ")",
-    ]  # fmt: skip
+        steps = ", ".join(f"{name!r}: ..." for name, *_ in pairs)
+        lines += [f"step = {{{steps}}}  # from the fiducial value to the points"]
+        lines += ["derivative = Stencils({  # below and above: do the names say so rightly?"]
+        lines += [
+            f"    {name!r}: {{-step[{name!r}]: {low.call}, step[{name!r}]: {high.call}}},"
+            for name, low, high in pairs
+        ]
+        lines += ["})"]
+        given = "θ_fid=..., fiducial=fiducial, derivative=derivative"
+    marks = any("NaN" in remark or "marks" in remark for remark in fiducial.remarks)
+    given += ', missing="mask"' * marks
+    return [*lines, f"imnn = IMNN({given})"]
 
 
 def _size(path: str) -> int:

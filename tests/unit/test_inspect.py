@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from makers import gaussian_data, plain_network
 
-from imnn_lab import IMNN, cli, problems
+from imnn_lab import IMNN, Stencils, cli, problems
 from imnn_lab.files import inspection
 
 SIZE = 40
@@ -42,7 +42,9 @@ def run_suggested(text):
     """Run the suggested call, with what it leaves open filled in."""
     code = text.partition("Suggested call:")[2]
     problem = problems.gaussian()
-    code = code.replace("θ_fid=..., δθ=...", "θ_fid=θ_fid, δθ=δθ, model=model, verbose=False")
+    code = code.replace("δθ=...", "δθ=δθ").replace("θ_fid=...", "θ_fid=θ_fid")
+    code = code.replace("IMNN(θ", "IMNN(model=model, verbose=False, θ")
+    code = re.sub(r"('\w+'): \.\.\.", r"\1: 0.05", code)
     names = {"θ_fid": problem.θ_fid, "δθ": problem.δθ, "model": plain_network()}
     exec(code, names)
     assert isinstance(names["imnn"], IMNN)
@@ -57,11 +59,15 @@ def test_a_suite_of_directories(suite, capsys):
     assert re.search(r"The same 40 seeds: .*Sigma_m/{seed}.*, .*mu_p/{seed}", said.out)
     assert re.search(r"39 seeds in both of a pair: .*mu_m.* and .*mu_p", said.out)
     imnn = run_suggested(said.out)
+    assert imnn.names == ("Sigma", "mu")
     kept = np.delete(np.arange(SIZE), 5)
+    points = {
+        "Sigma": {-0.05: DERIVATIVE[:, 0, 1], 0.05: DERIVATIVE[:, 1, 1]},
+        "mu": {-0.05: DERIVATIVE[kept, 0, 0], 0.05: DERIVATIVE[kept, 1, 0]},
+    }
     expected = IMNN(
-        39, 39, 2, 2, problems.gaussian().θ_fid, problems.gaussian().δθ, (10,),
-        np.delete(FIDUCIAL, 3, 0), DERIVATIVE[kept][:, :, ::-1], model=plain_network(),
-        verbose=False,
+        θ_fid=problems.gaussian().θ_fid, fiducial=np.delete(FIDUCIAL, 3, 0),
+        derivative=Stencils(points), model=plain_network(), verbose=False,
     )  # fmt: skip
     np.testing.assert_allclose(imnn.F, expected.F, rtol=1e-4)
 
