@@ -16,7 +16,8 @@ To train:
 - `augmentations`: noise of a level, rotations and reflections, for `map_fn`
 - `Files`: simulations in files of NumPy, HDF5, zarr and FITS, read in parts
 - `TFRecords`: writes simulations to files
-- `Stencils`, `Stencil`: derivatives from the points that they were simulated at
+- `Stencils`: derivatives from the points that they were simulated at
+- `Stencil`: those points for one parameter, and their weights
 - `campaign`: training_set, matched simulations from any simulator on any cluster
 - `matched`: random draws that stay paired when parameters move; a check of any simulator
 - `problems`: toy problems with exact answers, and the flow of the Nile

@@ -105,8 +105,6 @@ class Stencil:
         (-10.0, 10.0)
         """
         centre = checks.number("fiducial", fiducial)
-        if not isinstance(points, Mapping):
-            raise _no_points(points)
 
         def moved(values: Mapping[Any, Any]) -> dict[float, Any]:
             return {
@@ -114,7 +112,9 @@ class Stencil:
                 for value, each in values.items()
             }
 
-        return cls(moved(points), moved(weights) if isinstance(weights, Mapping) else weights)
+        return cls(
+            moved(_as_mapping(points)), moved(weights) if isinstance(weights, Mapping) else weights
+        )
 
     @property
     def step(self) -> float:
@@ -333,8 +333,7 @@ def highest_order(offsets: Sequence[float]) -> tuple[float, ...]:
 
 
 def _points(points: Any) -> dict[float, Any]:
-    if not isinstance(points, Mapping):
-        raise _no_points(points)
+    points = _as_mapping(points)
     found = {checks.number("points", offset): value for offset, value in points.items()}
     if len(found) < 2:
         expected = "hold simulations at 2 points or more"
@@ -357,10 +356,12 @@ def _points(points: Any) -> dict[float, Any]:
     return found
 
 
-def _no_points(points: Any) -> TypeError:
-    remedy = "For example Stencil({-0.01: below, 0.01: above})."
-    expected = "be a mapping from offsets to simulations"
-    return TypeError(checks.wording("`points`", expected, checks.describe(points), remedy))
+def _as_mapping(points: Any) -> Mapping[Any, Any]:
+    if not isinstance(points, Mapping):
+        remedy = "For example Stencil({-0.01: below, 0.01: above})."
+        expected = "be a mapping from offsets to simulations"
+        raise TypeError(checks.wording("`points`", expected, checks.describe(points), remedy))
+    return points
 
 
 def _checked_weights(
