@@ -280,6 +280,9 @@ class IMNN:
     ) -> None:
         stencils = None
         if isinstance(derivative, Stencils):
+            if resample is True:
+                expected = "be False with Stencils, whose simulations are all taken"
+                raise ValueError(checks.wording("`resample`", expected, "True"))
             n_d = checks.optional_integer("n_d", n_d, 2)
             n_d = smallest_count(derivative, fiducial, n_d, holds_several(input_shape))
             stencils = derivative.description
