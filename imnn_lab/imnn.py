@@ -23,7 +23,7 @@ from imnn_lab.diagnostics import (
     novelty,
 )
 from imnn_lab.diagnostics.fisher import TEST
-from imnn_lab.encoding import Encoding
+from imnn_lab.encoding import Encoding, holds_several
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
 from imnn_lab.flow import FlowRecord, Layers, checked_every, summary_set
@@ -280,7 +280,11 @@ class IMNN:
     ) -> None:
         stencils = None
         if isinstance(derivative, Stencils):
-            n_d = smallest_count(derivative, fiducial, checks.optional_integer("n_d", n_d, 2))
+            if resample is True:
+                expected = "be False with Stencils, whose simulations are all taken"
+                raise ValueError(checks.wording("`resample`", expected, "True"))
+            n_d = checks.optional_integer("n_d", n_d, 2)
+            n_d = smallest_count(derivative, fiducial, n_d, holds_several(input_shape))
             stencils = derivative.description
         is_preprocessed = map_fn is not None and not is_augmentation(map_fn)
         given = as_arguments(parameters, n_params=n_params, θ_fid=θ_fid, δθ=δθ)

@@ -75,6 +75,11 @@ class Encoding:
         return self.kind == ONE and self.parts[0].is_plain
 
     @property
+    def is_several(self) -> bool:
+        """Whether a simulation has several arrays."""
+        return self.kind != ONE
+
+    @property
     def is_needed(self) -> bool:
         """Whether the data must be looked at before they can be encoded."""
         return any(part.is_ragged or part.takes_gaps for part in self.parts)
@@ -238,6 +243,11 @@ class Encoding:
             raise ValueError(checks.wording(context, expected, checks.describe(value)))
         arrays = [value[name] for name in self.names] if is_dict else list(value)
         return list(zip(self.names, self.parts, arrays, strict=True))
+
+
+def holds_several(input_shape: Any) -> bool:
+    """Whether an `input_shape` is that of simulations of several arrays, a list or a dict."""
+    return input_shape is not None and _shapes(input_shape)[0] != ONE
 
 
 def _shapes(input_shape: Any) -> tuple[str, dict[str, Any]]:

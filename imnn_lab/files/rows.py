@@ -6,7 +6,7 @@ They are known by the module of their type, or by what they can do; no package i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class Rows:
     def read(self, start: int, stop: int) -> Any:
         """Read the rows from `start` to `stop`."""
         return read_rows(self.value, start, stop)
+
+    def first(self, n: int) -> Rows:
+        """Return the first n rows, unread."""
+        edges = None if self.edges is None else self.edges[self.edges < n]
+        return replace(self, shape=(n, *self.shape[1:]), edges=edges)
 
     def spans(self, most: int) -> Iterator[tuple[int, int]]:
         """Iterate over all rows in slices (start, stop) of at most `most` rows.
@@ -126,6 +131,8 @@ def as_rows(name: str, value: Any, axes: tuple[str, ...]) -> Rows | None:
     TypeError, ValueError
         If it is a file or a group of several arrays, a closed one, or has an unknown length.
     """
+    if isinstance(value, Rows):
+        return value
     if isinstance(value, np.memmap):
         return _rows(Rows, value) if value.ndim else None
     if isinstance(value, np.ndarray | np.generic | type):

@@ -182,7 +182,7 @@ def choose(
     if stencils is None:
         n_d, *_, n_params = encoding.lengths(derivative, n_axes)
     else:
-        n_d, n_params = smallest_count(stencils, fiducial, None), len(stencils)
+        n_d, n_params = smallest_count(stencils, fiducial, None, encoding.is_several), len(stencils)
     held_out = [
         None if x is None or isinstance(x, Stencils) else encoding.lengths(x, 1)[0]
         for x in data[2:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from imnn_lab.sources.data.encoded import EncodedData
 from imnn_lab.sources.data.functions import FunctionData
 from imnn_lab.sources.data.points import PointsData, check_same, points_data, smallest_count
 from imnn_lab.sources.data.records import RecordData, are_files
+from imnn_lab.sources.data.several import SeveralData, several_data
 from imnn_lab.sources.data.sliced import SlicedData
 from imnn_lab.sources.differences import Columns, Differences
 from imnn_lab.sources.external import NAMES, check_width, external_parts, external_summaries
@@ -218,10 +219,18 @@ def _differences(data: Data) -> Differences:
 
 
 def as_data(
-    value: Any, layout: Layout, settings: Settings, map_fn: MapFunction | None = None
+    value: Any,
+    layout: Layout,
+    settings: Settings,
+    map_fn: MapFunction | None = None,
+    encoding: Encoding | None = None,
 ) -> Data:
-    """Return an argument as data of its kind, preprocessed by `map_fn`; only this asks the kind."""
+    """Return an argument as data of its kind, preprocessed by `map_fn`; only this asks the kind.
+
+    `encoding` is that of data which are not encoded yet, if the settings have none.
+    """
     raw = as_handed_over(settings)
+    encoding = encoding or settings.encoding
     if isinstance(value, tf.data.Dataset):
         data: Data = DatasetData(value, layout, raw)
     elif are_files(value):
@@ -232,6 +241,13 @@ def as_data(
         if settings.encoding is not None:
             data = data.checked()
             layout = data.layout
+    elif (
+        encoding is not None
+        and encoding.is_several
+        and (several := several_data(value, layout, raw)) is not None
+    ):
+        data = several.checked()
+        layout = data.layout
     elif callable(value):
         data = FunctionData(value, layout, raw)
     else:
@@ -281,8 +297,11 @@ def encoded(settings: Settings, **data: Any) -> Settings:
     layouts = (*_layouts(settings), *_layouts(settings, is_validation=True))
     given = [(data.get(name), layout) for name, layout in zip(NAMES, layouts, strict=True)]
     training, held_out = (list(_points_of(pairs, settings)) for pairs in (given[:2], given[2:]))
-    sets = [(as_data(each, layout, raw), each, layout) for each, layout in training + held_out]
-    first = [_first(*each) for each in sets[: len(training)]]
+    sets = [
+        (as_data(each, layout, raw, encoding=encoding), each, layout)
+        for each, layout in training + held_out
+    ]
+    first = [_first(*each, encoding) for each in sets[: len(training)]]
 
     def handed_over() -> Iterator[tuple[str, Any, int]]:
         total = sum(data.layout.size for data, *_ in sets if not isinstance(data, ArrayData))
@@ -314,25 +333,39 @@ def _points_of(sets: list[tuple[Any, Layout]], settings: Settings) -> Iterator[t
             yield value, layout
 
 
-def _first(data: Data, value: Any, layout: Layout) -> tuple[str, Any, int]:
+def _first(data: Data, value: Any, layout: Layout, encoding: Encoding) -> tuple[str, Any, int]:
     """Return an array, or one simulation if it can be had: faults are told of later.
 
     Only functions are called for it; other data tell of what type their numbers are.
     """
     if isinstance(data, ArrayData):
         return f"`{layout.name}`", value, len(layout.counts)
+    if isinstance(data, SeveralData):
+        each = [_like(one.value.dtype) for one in data.value.values()]
+        return f"`{layout.name}`", data.together(each), 0
+    if isinstance(data, DatasetData):
+        spec = value.element_spec
+        one = spec[0] if isinstance(spec, tuple) and spec else None
+        several = isinstance(one, Mapping | tuple | list)
+        one = tf.nest.map_structure(_like, one) if several else _like(one)
+        return f"`{layout.name}`", one, 0
+    if encoding.is_several and not isinstance(data, FunctionData):
+        return f"`{layout.name}`", value, 0  # refused: not several arrays
     if not isinstance(data, FunctionData):
-        spec = value.element_spec if isinstance(data, DatasetData) else None
-        dtype = getattr(spec[0], "dtype", None) if isinstance(spec, tuple) and spec else None
-        is_complex = isinstance(dtype, tf.DType) and dtype.is_complex
-        if isinstance(data, SlicedData):
-            is_complex = data.value.dtype.kind == "c"
-        return "", 1j if is_complex else 1.0, 0
+        return "", _like(data.value.dtype if isinstance(data, SlicedData) else None), 0
     try:
         index, one, origin = next(iter(data.simulations()))
     except Exception:
         return "", 0.0, 0
     return layout.at(index, origin), one, 0
+
+
+def _like(kind: Any) -> complex:
+    """Return a number of the kind of a dtype, or of a spec of TensorFlow that has one."""
+    dtype = getattr(kind, "dtype", kind)
+    if isinstance(dtype, tf.DType):
+        return 1j if dtype.is_complex else 1.0
+    return 1j if getattr(dtype, "kind", "") == "c" else 1.0
 
 
 def array_source(

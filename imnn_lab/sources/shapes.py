@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from imnn_lab import checks
+from imnn_lab.files.rows import as_rows
+from imnn_lab.sources.collection import AXES
 
 MADE_FOR = {
     "n_s": "number of fiducial simulations",
@@ -33,7 +35,7 @@ def shapes_of(fiducial: Any, derivative: Any) -> Shapes:
     derivative : any
         With a shape that begins with n_d.
     """
-    first, second = _shape(fiducial), _shape(derivative)
+    first, second = _shape("fiducial", fiducial), _shape("derivative", derivative)
     return Shapes(first[0] if first else None, second[0] if second else None, first[1:] or None)
 
 
@@ -79,7 +81,7 @@ def completed(
         )
         expected = f"be given {', '.join(unknown)}"
         raise ValueError(checks.wording("IMNN", expected, "None", remedy))
-    _check_width(full, _shape(derivative), found.input_shape)
+    _check_width(full, _shape("derivative", derivative), found.input_shape)
     return full
 
 
@@ -93,8 +95,11 @@ def _check_width(given: dict[str, Any], shape: tuple[int, ...], one: Any) -> Non
         raise ValueError(checks.wording("`δθ`", expected, received, remedy))
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    """Return the shape of an array, () of what has none."""
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    """Return the shape of an array, its seeds first, () of what has none."""
+    rows = as_rows(name, value, AXES[:1] if name == "fiducial" else AXES)
+    if rows is not None:
+        return rows.shape
     try:
         return tuple(int(length) for length in value.shape)
     except (AttributeError, TypeError, ValueError):

@@ -6,10 +6,11 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from kinds_of_data import NAMES
 from makers import gaussian_data
 
-from imnn_lab import IMNN, LFI, problems
+from imnn_lab import IMNN, LFI, Files, Stencils, problems
 from imnn_lab.encoding import Encoding
 from imnn_lab.inference import Uniform
 from imnn_lab.networks.layers import Layers
@@ -419,3 +420,98 @@ def test_load_with_the_same_arguments_takes_the_saved_encoding(tmp_path):
 def test_plain_data_have_no_encoding():
     assert read(DATA)[0].encoding is None
     assert Encoding.declared((10,)).is_plain
+
+
+def in_arrays(array, kind):
+    """Return the two arrays of `SHAPES` as a dict or a list."""
+    arrays = parts(array)
+    return arrays if kind == "dict" else list(arrays.values())
+
+
+def shapes_of(kind):
+    return SHAPES if kind == "dict" else list(SHAPES.values())
+
+
+def flat(array):
+    """Return what `parts` gives as one array."""
+    return np.concatenate([array[..., :8], array[..., 7:]], axis=-1)
+
+
+def stencils_of(array, of=lambda x: x):
+    """Return pairs as stencils, the second parameter against the fiducial simulations."""
+    μ = {-0.05: of(array[:, 0, 0]), 0.05: of(array[:, 1, 0])}
+    return Stencils({"μ": μ, "Σ": {0: "fiducial", 0.1: of(array[:, 1, 1])}})
+
+
+def of_stencils(fiducial, derivative, input_shape, **changes):
+    given = {"parameters": {"μ": 0, "Σ": 1}, "n_s": SIZE, "dtype": "float64", "verbose": False}
+    kernel = keras.initializers.GlorotUniform(1)
+    dense = keras.layers.Dense(2, kernel_initializer=kernel, dtype="float64")
+    layers = [keras.Input((11,), dtype="float64"), dense]
+    return IMNN(
+        **given | changes, fiducial=fiducial, derivative=derivative, input_shape=input_shape,
+        model=keras.Sequential(layers),
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of few simulations
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_stencils_of_several_arrays_are_counted_by_simulations(kind):
+    fiducial, derivative = DATA[:2]
+    plain = of_stencils(flat(fiducial), stencils_of(derivative, flat), (11,))
+    several = of_stencils(
+        in_arrays(fiducial, kind),
+        stencils_of(derivative, lambda x: in_arrays(x, kind)),
+        shapes_of(kind),
+    )
+    np.testing.assert_allclose(several.F, plain.F, rtol=1e-9)
+    assert several.settings.n_d == SIZE
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_datasets_of_several_arrays(is_complex):
+    arrays, pairs = (parts(x * (1j if is_complex else 1)) for x in DATA[:2])
+    dataset = tf.data.Dataset.from_tensor_slices((arrays, np.arange(SIZE)))
+    found = [read((x, pairs), input_shape=SHAPES) for x in (arrays, dataset)]
+    assert found[0][0].encoding == found[1][0].encoding
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+@pytest.mark.filterwarnings("ignore")  # of few simulations
+@pytest.mark.parametrize("cache", [None, "disk", "memory"])
+def test_several_arrays_of_files_are_read_in_slices(cache, tmp_path, monkeypatch):
+    most = []
+    read_slice = Files._read
+    monkeypatch.setattr(
+        Files, "_read", lambda self, rows: most.append(len(rows)) or read_slice(self, rows)
+    )
+    fiducial, derivative = DATA[:2]
+
+    def kept(arrays, place):
+        found = {}
+        for name, array in arrays.items():
+            (tmp_path / place / name).mkdir(parents=True)
+            for seed, one in enumerate(array):
+                np.save(tmp_path / place / name / f"{2 * seed}.npy", one)
+            found[name] = Files(tmp_path / place / name / "{seed}.npy")
+        return found
+
+    places = map(str, range(9))
+    files = of_stencils(
+        kept(parts(fiducial), "fiducial"),
+        stencils_of(derivative, lambda x: kept(parts(x), next(places))), SHAPES, cache=cache,
+        at_once=8,
+    )  # fmt: skip
+    plain = of_stencils(flat(fiducial), stencils_of(derivative, flat), (11,))
+    np.testing.assert_allclose(files.F, plain.F, rtol=1e-9)
+    assert max(most) <= 8
+
+
+def test_several_arrays_of_files_of_other_seeds_are_refused(tmp_path):
+    for name, array in parts(DATA[0]).items():
+        (tmp_path / name).mkdir()
+        for seed, one in enumerate(array):
+            np.save(tmp_path / name / f"{seed + (name == 'map' and seed > 5)}.npy", one)
+    files = {name: Files(tmp_path / name / "{seed}.npy") for name in SHAPES}
+    with pytest.raises(ValueError, match="`fiducial` must hold arrays of the same seeds"):
+        read((files, parts(DATA[1])), input_shape=SHAPES)

@@ -15,9 +15,11 @@ from astropy.io import fits
 from kinds_of_data import NAMES, read, rows, settings
 from makers import gaussian_data, plain_imnn, plain_network
 
-from imnn_lab import Files, sources
+from imnn_lab import Files, Stencils, sources
 from imnn_lab.estimator import Summariser
 from imnn_lab.files.rows import Rows, as_rows
+from imnn_lab.sources import smallest_count
+from imnn_lab.sources.shapes import shapes_of
 
 SIZE = 60
 DATA = dict(zip(NAMES, gaussian_data(SIZE, SIZE), strict=True))
@@ -334,6 +336,13 @@ def test_dimensions_without_known_names_are_taken_in_their_order(reference):
     half = half.transpose("parameter", "a", "b", "time")
     for value in (unnamed, half, half.chunk({"a": 7})):
         np.testing.assert_array_equal(rows(read_of({"derivative": value})[0]), reference[0])
+
+
+def test_numbers_and_shapes_are_taken_from_dimensions_by_name():
+    fiducial, derivative = (labelled(DATA[name], None) for name in ("fiducial", "derivative"))
+    assert shapes_of(fiducial, derivative) == (SIZE, SIZE, (10,))
+    point = labelled(DATA["fiducial"], None)
+    assert smallest_count(Stencils([{-0.1: point, 0.1: point}]), fiducial, None, False) == SIZE
 
 
 @pytest.mark.parametrize("sides", [[0.1, -0.1], ["upper", "lower"], ["p", "m"]])

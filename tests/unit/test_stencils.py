@@ -252,6 +252,36 @@ def test_a_streamed_fiducial_set_may_be_a_point():
         np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
+class Slices:
+    """An array of which slices are read, and how long each was."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, []
+
+    def __getitem__(self, index):
+        found = self.array[index]
+        self.read.append(len(found))
+        return found
+
+
+@pytest.mark.parametrize("missing", [None, "mask"])
+def test_a_fiducial_set_that_is_read_in_slices_stays_so_as_a_point(missing):
+    x, y = np.random.default_rng(3).normal(size=(2, N_S, N_VALUES))
+    x[:, 0] = x[:, 0] if missing is None else np.nan
+    shape = N_VALUES - (missing is not None)
+    layers = [keras.Input((shape,), dtype="float64"), keras.layers.Dense(1, dtype="float64")]
+    changes = {
+        "n_params": 1, "n_summaries": 1, "θ_fid": [0.3], "missing": missing, "cache": None,
+        "model": keras.Sequential(layers), "at_once": 8,
+    }  # fmt: skip
+    moved = (x + 0.01 * y)[: N_S // 2]
+    values, upper = Slices(x), Slices(moved)
+    found = made((values, Stencils({"Ω_m": {0: "fiducial", 0.01: upper}})), **changes)
+    expected = made((x, Stencils({"Ω_m": {0: x[: len(moved)], 0.01: moved}})), **changes)
+    np.testing.assert_allclose(found.F, expected.F, rtol=1e-9)
+    assert max(values.read + upper.read) == 8
+
+
 def test_central_stencils_are_pairs():
     rng = np.random.default_rng(3)
     z, d = rng.normal(size=(300, N_VALUES)), rng.normal(size=(200, 1, 1, N_VALUES))
@@ -500,6 +530,7 @@ def test_what_needs_pairs_says_so(imnn):
             r"n_params = 3 parameters. Received 4 \(Ω_m, w, h, M_ν\)",
         ),
         ({"n_d": 7}, "`n_d` must be None, or the smallest number"),
+        ({"n_d": 7, "resample": True}, "`resample` must be False with Stencils"),
         ({"input_shape": (7,)}, r"`derivative of Ω_m at -0.01` must have shape|`fiducial` must"),
         (
             {"validation_derivative": np.zeros((20, 2, 4, N_VALUES))},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
+from imnn_lab.files.rows import as_rows
 from imnn_lab.progress import announce
 from imnn_lab.settings import Settings
-from imnn_lab.sources.collection import Data, Index, LabelledSimulations, Layout, Sample
+from imnn_lab.sources.collection import AXES, Data, Index, LabelledSimulations, Layout, Sample
 from imnn_lab.sources.data.arrays import ArrayData
 from imnn_lab.sources.data.records import are_files
+from imnn_lab.sources.data.several import places, seeds_of, selected
 from imnn_lab.sources.differences import Points
 from imnn_lab.stencils import Stencil, Stencils, in_words
 
@@ -204,8 +206,11 @@ def points_data(
         If simulations of a parameter cannot be matched, or fewer than 2 of them can be.
     """
     n_s = fiducial[1].layout.counts[0]
+    several = settings.encoding is not None and settings.encoding.is_several
     labels = (
-        labels_of(stencils, fiducial[0], name, n, n_s) if like is None else like.differences.labels
+        labels_of(stencils, fiducial[0], name, n, several, n_s)
+        if like is None
+        else like.differences.labels
     )
     if like is None and settings.verbose:
         _announce_missing(stencils, name, labels)
@@ -225,18 +230,20 @@ def points_data(
     return PointsData(tuple(parts), whole, settings, differences)
 
 
-def smallest_count(stencils: Stencils, fiducial: Any, n_d: int | None) -> int:
+def smallest_count(stencils: Stencils, fiducial: Any, n_d: int | None, several: bool) -> int:
     """Return the smallest number of simulations that a parameter has, which `n_d` must be.
+
+    `several` says whether a simulation has several arrays.
 
     Raises
     ------
     TypeError, ValueError
         As `points_data` does, or if `n_d` is another number, and needed for none of them.
     """
-    labels = labels_of(stencils, fiducial, "derivative", n_d)
+    labels = labels_of(stencils, fiducial, "derivative", n_d, several)
     n = min(map(len, labels))
     tells = all(
-        _length(value) is not None or isinstance(value, str)
+        _length(value, several) is not None or isinstance(value, str)
         for stencil in stencils.stencils
         for value in stencil.simulations
     )
@@ -247,15 +254,21 @@ def smallest_count(stencils: Stencils, fiducial: Any, n_d: int | None) -> int:
 
 
 def labels_of(
-    stencils: Stencils, fiducial: Any, name: str, n: int | None, n_s: int | None = None
+    stencils: Stencils,
+    fiducial: Any,
+    name: str,
+    n: int | None,
+    several: bool,
+    n_s: int | None = None,
 ) -> list[np.ndarray]:
     """Return the seeds of each parameter that all its points have, ascending."""
     found = []
     for of_parameter, stencil in zip(stencils.names, stencils.stencils, strict=True):
         context = f"`{name}` of {of_parameter}"
         seeds = _seeds(context, stencil, fiducial)
+        available = _length(fiducial, several) if n_s is None else n_s
         labels = (
-            np.arange(_number(context, stencil, fiducial, n, n_s))
+            np.arange(_number(context, stencil, available, n, several))
             if seeds is None
             else functools.reduce(np.intersect1d, seeds)
         )
@@ -264,16 +277,6 @@ def labels_of(
             raise ValueError(checks.wording(context, expected, len(labels)))
         found.append(labels)
     return found
-
-
-def selected(value: Any, seeds: np.ndarray) -> Any:
-    """Return the simulations of some seeds, all of them if the data tell no seeds."""
-    own = getattr(value, "seeds", None)
-    if own is None or np.array_equal(own, seeds):
-        return value
-    if hasattr(value, "select"):
-        return value.select([int(seed) for seed in seeds])
-    return value[_places(own, seeds)]
 
 
 def check_same(name: str, stencils: Any, settings: Settings) -> None:
@@ -312,28 +315,23 @@ def _in_words(described: tuple[str, tuple[float, ...], tuple[float, ...]]) -> st
 
 def _of_fiducial(value: Any, data: Data, seeds: np.ndarray, layout: Layout, make: Make) -> Data:
     """Return the fiducial simulations of some seeds."""
-    own = getattr(value, "seeds", None)
+    own = seeds_of("`fiducial`", value)
     if own is not None and not isinstance(data, ArrayData):
         return make(selected(value, seeds), layout)
-    numbers = seeds if own is None else _places(own, seeds)
+    numbers = seeds if own is None else places(own, seeds)
     if isinstance(data, ArrayData):
         return replace(data, value=np.asarray(data.value)[numbers], layout=layout)
     if callable(value):
         return make(value, layout)
-    if hasattr(value, "shape"):
-        return make(value[: len(seeds)], layout)
+    if (rows := as_rows(layout.name, value, layout.axes)) is not None:
+        return make(rows.first(len(seeds)), layout)
     return PickedData(data, layout, data.settings, numbers)
-
-
-def _places(own: Any, seeds: np.ndarray) -> np.ndarray:
-    order = np.argsort(own)
-    return order[np.searchsorted(np.asarray(own), seeds, sorter=order)]
 
 
 def _seeds(context: str, stencil: Stencil, fiducial: Any) -> list[np.ndarray] | None:
     """Return the seeds of each point, None if the data tell none."""
     values = [fiducial if isinstance(x, str) else x for x in stencil.simulations]
-    given = [getattr(value, "seeds", None) for value in values]
+    given = [seeds_of(context, value) for value in values]
     if all(seeds is None for seeds in given):
         return None
     found = []
@@ -350,10 +348,12 @@ def _seeds(context: str, stencil: Stencil, fiducial: Any) -> list[np.ndarray] | 
     return found
 
 
-def _number(context: str, stencil: Stencil, fiducial: Any, n: int | None, n_s: int | None) -> int:
+def _number(
+    context: str, stencil: Stencil, available: int | None, n: int | None, several: bool
+) -> int:
     """Return the number of simulations at each point of data that tell no seeds."""
     lengths = {
-        offset: _length(value)
+        offset: _length(value, several)
         for offset, value in zip(stencil.offsets, stencil.simulations, strict=True)
         if not isinstance(value, str)
     }
@@ -367,7 +367,6 @@ def _number(context: str, stencil: Stencil, fiducial: Any, n: int | None, n_s: i
         expected = "be data that tell their number"
         raise ValueError(checks.wording(context, expected, "others", "Pass n_d."))
     number = known.pop() if known else int(n or 0)
-    available = _length(fiducial) if n_s is None else n_s
     takes_fiducial = any(isinstance(value, str) for value in stencil.simulations)
     if takes_fiducial and available is not None and number > available:
         expected = f"hold at most as many simulations as the fiducial ones, {available}"
@@ -375,13 +374,17 @@ def _number(context: str, stencil: Stencil, fiducial: Any, n: int | None, n_s: i
     return number
 
 
-def _length(value: Any) -> int | None:
+def _length(value: Any, several: bool) -> int | None:
     """Return the number of simulations that data hold, None if they do not tell."""
+    if several and isinstance(value, Mapping | list | tuple) and len(value):
+        value = next(iter(value.values())) if isinstance(value, Mapping) else value[0]
     if isinstance(value, tf.data.Dataset | str) or callable(value) or are_files(value):
         return None
-    shape = getattr(value, "shape", None)  # arrays of zarr have no length
+    rows = as_rows("derivative", value, AXES[:1])
+    if rows is not None:  # arrays of zarr have no length, those of xarray any order
+        return rows.shape[0]
     try:
-        return int(shape[0]) if shape else len(value)
+        return len(value)
     except TypeError:
         return None
 
@@ -390,9 +393,9 @@ def _announce_missing(stencils: Stencils, name: str, labels: Sequence[np.ndarray
     """Say how many simulations are left out, as other points lack their seeds."""
     for of_parameter, stencil, kept in zip(stencils.names, stencils.stencils, labels, strict=True):
         left = {
-            offset: len(value.seeds) - len(kept)
+            offset: len(own) - len(kept)
             for offset, value in zip(stencil.offsets, stencil.simulations, strict=True)
-            if getattr(value, "seeds", None) is not None
+            if (own := seeds_of(f"`{name}`", value)) is not None
         }
         words = ", ".join(f"{n} at {in_words(offset)}" for offset, n in left.items() if n)
         if words:
