@@ -3,7 +3,8 @@
 Each candidate is started in closed form, and valued by ln det F on simulations that its last layer
 was not solved for: solved on training and evaluated on validation, and the other way round.
 Candidates share their input, so that the features of several can stand side by side before one last
-layer. Among those that are nearly as good as the best, the one with the fewest weights is taken.
+layer. Among those that are nearly as good as the best, the one with the fewest weights is taken;
+those of which the value is not known to a factor of e in det F are only if all are so.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ MOST_ROWS = 20_000  # simulations of a set
 MOST_COMPUTED = 2**31  # values that a candidate computes for them
 FEWEST_ROWS = 600
 MOST_FEATURES = 1600  # of networks side by side
+UNKNOWN = 1.0  # error of ln det F with which a candidate is not compared with others
 TIE, MOST_TIE = 0.01, 0.5  # ln det F that a simpler network may lose: at least, if it is noisy
 
 
@@ -229,8 +231,7 @@ def chosen_network(settings: Settings, training: Source, validation: Source | No
             trial.value(sets, n_summaries)
             shown.update(1)
     tried = [*singles, *_unions(singles, sets, n_summaries)]
-    best = max(tried, key=lambda trial: trial.mean)
-    chosen = min((t for t in tried if t.is_as_good_as(best)), key=lambda t: t.n_weights)
+    chosen = _chosen(tried)
     output = Layers(settings.dtype, last_seed).readout(chosen.features, n_summaries)
     model = keras.Model(inputs, output, name=chosen.model_name)
     candidates = [replace(trial.candidate(), is_chosen=trial is chosen) for trial in tried]
@@ -264,6 +265,12 @@ class _Trial:
         return float(np.mean(self.values))
 
     @property
+    def error(self) -> float:
+        """Standard error of `mean`, NaN if it is −∞."""
+        with np.errstate(invalid="ignore"):
+            return float(np.std(self.values, ddof=1) / np.sqrt(len(self.values)))
+
+    @property
     def model_name(self) -> str:
         """Name of the Keras model."""
         return "_and_".join(kind.split()[0] for kind in self.kinds)
@@ -274,9 +281,8 @@ class _Trial:
 
     def candidate(self) -> Candidate:
         """Return what is told of this candidate."""
-        with np.errstate(invalid="ignore"):  # −∞ where F is singular
-            error = float(np.std(self.values, ddof=1) / np.sqrt(len(self.values)))
-        return Candidate(" + ".join(self.names), self.mean, error, self.n_weights, self.seconds)
+        name = " + ".join(self.names)
+        return Candidate(name, self.mean, self.error, self.n_weights, self.seconds)
 
     def is_as_good_as(self, best: _Trial) -> bool:
         """Return whether this loses no more than TIE, or than two errors of the difference."""
@@ -360,6 +366,18 @@ class _Single(_Trial):
         self.seconds += time.perf_counter() - started
 
 
+def _known(trials: Sequence[_Trial]) -> Sequence[_Trial]:
+    """Return the trials whose information is known, all of them if none is."""
+    return [trial for trial in trials if trial.error <= UNKNOWN] or trials
+
+
+def _chosen(tried: Sequence[_Trial]) -> _Trial:
+    """Return the trial with the fewest weights of those that are as good as the best."""
+    known = _known(tried)
+    best = max(known, key=lambda trial: trial.mean)
+    return min((t for t in known if t.is_as_good_as(best)), key=lambda t: t.n_weights)
+
+
 def _unions(
     singles: list[_Single], sets: Sequence[ArraySource], n_summaries: int
 ) -> Iterator[_Trial]:
@@ -367,7 +385,7 @@ def _unions(
 
     Where a linear network is as good as the best there is nothing that others could add.
     """
-    best: _Trial = max(singles, key=lambda trial: trial.mean)
+    best: _Trial = max(_known(singles), key=lambda trial: trial.mean)
     if any(trial.kinds == ("linear",) and trial.is_as_good_as(best) for trial in singles):
         return
     by_kind = {trial.kinds[0]: trial for trial in sorted(singles, key=lambda trial: trial.mean)}
@@ -379,7 +397,7 @@ def _unions(
             and sum(best.widths) + sum(other.widths) <= MOST_FEATURES
         ]
         yield from found
-        better = [trial for trial in found if not best.is_as_good_as(trial)]
+        better = [trial for trial in _known(found) if not best.is_as_good_as(trial)]
         if not better:
             return
         best = max(better, key=lambda trial: trial.mean)

@@ -160,6 +160,18 @@ def test_a_union_is_tried_and_valued_as_one_network():
     assert both.mean > dense.mean - 0.1  # nothing is lost by more features but their noise
 
 
+def test_a_value_that_is_not_known_is_not_preferred():
+    def trial(n_weights, *values):
+        return choice._Trial((), (), [], n_weights, values=np.array(values))
+
+    sure, better = trial(10, 2.0, 2.2, 2.1, 1.9), trial(20, 3.0, 3.1, 2.9, 3.2)
+    wild, lost = trial(5, 40.0, 10.0, 20.0, 3.0), trial(1, *[-np.inf] * 4)
+    assert choice._chosen([sure, better, wild, lost]) is better
+    assert choice._chosen([sure, wild, lost]) is sure
+    assert choice._chosen([wild, lost]) is wild  # where nothing is known
+    assert choice._chosen([lost]) is lost
+
+
 @pytest.mark.parametrize("is_exact", [False, True])
 def test_choosing_takes_the_first_simulations_of_many(is_exact):
     x, sides = rng(1).normal(size=(50, 3)), () if is_exact else (2,)
