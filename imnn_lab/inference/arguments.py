@@ -79,7 +79,8 @@ def as_target_data(target_data: Any) -> Any:
     """Return a copy of observed data as a finite array, or a tuple of such arrays."""
     if isinstance(target_data, tuple):
         return tuple(as_target_data(leaf) for leaf in target_data)
-    array = np.atleast_1d(checks.real_array("target_data", target_data)).copy()
+    remedy = "Of complex numbers, sets or several arrays, give what `imnn.encode(data)` returns."
+    array = np.atleast_1d(checks.real_array("target_data", target_data, remedy)).copy()
     if array.size == 0:
         expected = "have shape (n_targets,) + input_shape with at least one target"
         raise ValueError(checks.wording("`target_data`", expected, f"shape {array.shape}"))

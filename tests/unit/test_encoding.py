@@ -255,6 +255,10 @@ def test_inference_with_encoded_data():
     )  # fmt: skip
     abc.ABC(50)
     assert len(abc.draws.parameters) == 50
+    with pytest.raises(TypeError, match=r"give what `imnn.encode\(data\)` returns"):
+        LFI.GaussianApproximation(
+            GAPS[0][:1] * 1j, Uniform([-3, 0.1], [3, 4]), imnn.F, imnn.get_estimate
+        )
 
 
 # Sets of any length ---------------------------------------------------------------------------
