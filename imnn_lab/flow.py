@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from imnn_lab import checks
 from imnn_lab.diagnostics import FisherFlow, SummarySet
 from imnn_lab.estimator import Summariser
 from imnn_lab.keras_private import calls_of
@@ -128,17 +127,6 @@ class Layers:
         """Return what was found at some iterations."""
         given = np.array(iterations), np.array(found)
         return FisherFlow(tuple(self.names), tuple(self.widths), *given)
-
-
-def checked_every(every: Any) -> int:
-    """Return a number of iterations from one look to the next.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no positive integer.
-    """
-    return checks.integer("every", every, 1)
 
 
 def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -26,7 +26,7 @@ from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.encoding import Encoding, holds_several
 from imnn_lab.estimator import Estimator, Summariser, packed_network, unpacked_network
 from imnn_lab.executors import Executor, as_executor
-from imnn_lab.flow import FlowRecord, Layers, checked_every, summary_set
+from imnn_lab.flow import FlowRecord, Layers, summary_set
 from imnn_lab.history import History
 from imnn_lab.keras_private import give_one_copy
 from imnn_lab.networks import cross_fitting, last_layer, setup
@@ -1063,7 +1063,7 @@ class IMNN:
         >>> record.flow.log_det_F.shape[1] == len(record.flow.layers)
         True
         """
-        return FlowRecord(self._layers(), checked_every(every))
+        return FlowRecord(self._layers(), checks.integer("every", every, 1))
 
     def report(
         self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None

@@ -213,7 +213,7 @@ def _name_in_latex(label: str) -> str:
     for letter in label:
         plain = unicodedata.normalize("NFKC", letter)
         if unicodedata.name(letter, "").endswith(" SYMBOL"):
-            letter = plain  # ε for ϵ
+            letter = plain  # another form of epsilon or theta
         kind, _, name = unicodedata.name(letter, "").rpartition(" ")
         if kind in ("GREEK SMALL LETTER", "GREEK CAPITAL LETTER"):
             named = name.lower() if "SMALL" in kind else name.capitalize()

@@ -116,11 +116,6 @@ class Stencil:
             moved(_as_mapping(points)), moved(weights) if isinstance(weights, Mapping) else weights
         )
 
-    @property
-    def step(self) -> float:
-        """Mean distance of neighbouring points: δθ for two of them."""
-        return (self.offsets[-1] - self.offsets[0]) / (len(self.offsets) - 1)
-
     def __repr__(self) -> str:
         return f"Stencil(offsets={self.offsets}, weights={self.weights})"
 

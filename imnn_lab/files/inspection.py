@@ -280,20 +280,18 @@ def _same_seeds(found: list[Found]) -> list[str]:
         for group in groups.values()
         if len(group) > 1
     ]
-    for low, high in _pairs(sets):
+    for _, low, high in _pairs(sets):
         n = len(set(low.seeds) & set(high.seeds))  # type: ignore[arg-type]
         if not n == low.n == high.n:
             lines.append(f"{n} seeds in both of a pair: {low.place} and {high.place}")
     return lines
 
 
-def _pairs(found: Sequence[Found]) -> list[tuple[Found, Found]]:
-    """Return sets whose names differ only as those below and above the fiducial do."""
-    return [(low, high) for _, low, high in _named_pairs(found)]
+def _pairs(found: Sequence[Found]) -> list[tuple[str, Found, Found]]:
+    """Return sets whose names differ only as those below and above the fiducial do.
 
-
-def _named_pairs(found: Sequence[Found]) -> list[tuple[str, Found, Found]]:
-    """Return the same with what their names have in common, the parameter perhaps."""
+    What the names have in common, the parameter perhaps, comes first.
+    """
     of_call = {each.call: each for each in found}
     pairs = []
     for low in found:
@@ -315,7 +313,7 @@ def _suggestion(found: list[Found]) -> list[str]:
     usable = [each for each in found if each.n > 1 and each.dtype.kind in "iufbc"]
     if not usable:
         return []
-    pairs = _named_pairs(usable)
+    pairs = _pairs(usable)
     paired = {id(each) for _, *pair in pairs for each in pair}
     rest = [each for each in usable if id(each) not in paired] or usable
     named = [each for each in rest if "fid" in each.call.lower()]

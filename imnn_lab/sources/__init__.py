@@ -177,23 +177,37 @@ def as_source(
     elif cache is None:
         source = streamed_source(parts, differences, prints, settings, summaries, augmentation)
     else:
-        x, d = (part.array() for part in parts)
-        check_derivatives(layouts[1], d, settings.is_exact, settings.encoding)
-        warn_of_offsets(layouts[0].name, x, settings.dtype)
-        for each, array in zip(prints, (x, d), strict=True):
-            each.take_all(array)
+        arrays = _looked_through(parts, prints, settings)
         source = ArraySource(
-            x, d, differences, settings.dtype, settings.at_once, summaries, augmentation
+            *arrays, differences, settings.dtype, settings.at_once, summaries, augmentation
         )
         if is_pool:
             source.drawn = settings.n_s, settings.n_d, settings.simulation_seed
-    simulations = list(prints[: 1 if settings.is_exact else 2])  # exact derivatives may be equal
-    if augmentation is None:
-        check_simulations(simulations, settings.n_summaries, summaries is not None)
+    _keep_prints(source, prints, settings)
+    return source
+
+
+def _looked_through(
+    parts: tuple[Data, Data], prints: tuple[Fingerprints, Fingerprints], settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the simulations as arrays, checked as a whole, of which the prints are taken."""
+    x, d = parts[0].array(), parts[1].array()
+    check_derivatives(parts[1].layout, d, settings.is_exact, settings.encoding)
+    warn_of_offsets(parts[0].layout.name, x, settings.dtype)
+    for each, array in zip(prints, (x, d), strict=True):
+        each.take_all(array)
+    return x, d
+
+
+def _keep_prints(
+    source: Source, prints: tuple[Fingerprints, Fingerprints], settings: Settings
+) -> None:
+    """Check that simulations differ where they should, and let the source keep their prints."""
+    source.prints = list(prints[: 1 if settings.is_exact else 2])  # exact ones may be equal
+    if source.augmentation is None:
+        check_simulations(source.prints, settings.n_summaries, source.external is not None)
         if settings.is_exact:
             warn_of_partly_constant(prints[1])
-    source.prints = simulations
-    return source
 
 
 def _derivative_data(
@@ -393,24 +407,14 @@ def array_source(
 
     second = _derivative_data(derivative, of_derivative, (fiducial, first), settings, make)
     _check_numbers(first.layout, second.layout, settings)
-    values = second.array()
-    check_derivatives(second.layout, values, settings.is_exact, settings.encoding)
-    warn_of_offsets(first.layout.name, first.value, settings.dtype)
+    prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
+    arrays = _looked_through((first, second), prints, settings)
     summaries = _external(external_parts(external)[:2], (first, second), settings)
     check_width(summaries, n_external)
     check_enough(first.layout.name, first.layout.counts[0], settings.n_summaries + n_external)
-    prints = Fingerprints(first.layout, settings), Fingerprints(second.layout, settings)
-    for each, array in zip(prints, (first.value, values), strict=True):
-        each.take_all(array)
-    simulations = list(prints[: 1 if settings.is_exact else 2])
-    check_simulations(simulations, settings.n_summaries, summaries is not None)
-    if settings.is_exact:
-        warn_of_partly_constant(prints[1])
-    warn_of_mixed_numbers(simulations)
-    source = ArraySource(
-        first.value, values, _differences(second), settings.dtype, external=summaries
-    )
-    source.prints = simulations
+    source = ArraySource(*arrays, _differences(second), settings.dtype, external=summaries)
+    _keep_prints(source, prints, settings)
+    warn_of_mixed_numbers(source.prints)
     return source
 
 

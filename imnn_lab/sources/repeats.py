@@ -104,13 +104,13 @@ def _of_rows(rows: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray,
 
 
 def check_simulations(
-    simulations: list[Fingerprints], n_summaries: int, has_external: bool
+    simulations: Sequence[Fingerprints], n_summaries: int, has_external: bool
 ) -> None:
     """Refuse or warn of simulations that are equal where they should differ.
 
     Parameters
     ----------
-    simulations : list of Fingerprints
+    simulations : sequence of Fingerprints
         Of the fiducial simulations, and of those below and above θ_fid if there are any.
     n_summaries : int
         Number of summaries.

@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import keras
+import kinds_of_data
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,13 +25,7 @@ UNSEEN = -1.6375e30
 
 
 def settings(**changes):
-    given = {
-        "n_s": SIZE, "n_d": SIZE, "n_params": 2, "n_summaries": 2, "θ_fid": problem.θ_fid,
-        "δθ": problem.δθ, "input_shape": (10,), "validation_n_s": None, "validation_n_d": None,
-        "at_once": None, "check_shape": True, "verbose": False, "dtype": "float32",
-        "itype": "int32", "warm_start": True, "whiten": True, "seed": 5,
-    }  # fmt: skip
-    return Settings.checked(**given | changes)
+    return kinds_of_data.settings(**{"n_s": SIZE, "n_d": SIZE} | changes)
 
 
 def read(data, map_fn=None, **changes):
