@@ -24,12 +24,16 @@ class Draws:
         Where they failed.
     failure : str or None
         What the first failure said.
+    weights : ndarray, shape (n,), or None
+        π(θ)/q(θ) of draws from a density q other than the prior π, up to a factor; None if they
+        are from the prior.
     """
 
     parameters: np.ndarray
     estimates: np.ndarray
     failed_parameters: np.ndarray
     failure: str | None = None
+    weights: np.ndarray | None = None
 
     def __repr__(self) -> str:
         n, n_params = self.parameters.shape
