@@ -12,6 +12,7 @@ from imnn_lab.inference import Draws, Posterior, prior_draws
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.arguments import as_grid, as_target_data
 from imnn_lab.inference.coordinates import Coordinates
+from imnn_lab.inference.learning import learned_posteriors
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import SimulatedInference
 from imnn_lab.neural_density.mixture import ConditionalMixture
@@ -321,21 +322,14 @@ class NeuralPosterior(SimulatedInference):
         tqdm_notebook: bool | None,
     ) -> None:
         """Train on draws; what is learned so far is kept from epoch to epoch."""
-        from imnn_lab.tensorflow_import import import_tensorflow
-
-        import_tensorflow()
-        from imnn_lab.neural_density.training import train
-
-        coordinates = Coordinates.fitted(self.prior, draws.parameters, draws.estimates)
-        u, _ = coordinates.from_parameters(draws.parameters)
-        features = coordinates.features(draws.estimates)
-        arriving = train(features, u, seeds, members=members, epochs=epochs)
+        arriving = learned_posteriors(draws, self.prior, seeds, members=members, epochs=epochs)
         make = progress_bar(self.verbose, tqdm_notebook, desc="Training", unit="epoch")
         curves: list[np.ndarray] = []
         with make(total=epochs) as bar:
-            for epoch in arriving:
+            for learned, epoch in arriving:
                 curves.append(np.array([epoch.training, epoch.held_out]))
-                self._coordinates, self._density, self._curves = coordinates, epoch.density, curves
+                self._coordinates, self._density = learned.coordinates, epoch.density
+                self._curves = curves
                 bar.update(1)
                 bar.set_postfix({"held out": f"{epoch.held_out.mean():.3f}"})
 

@@ -1,0 +1,48 @@
+"""Learn the posterior of any observation from draws, epoch by epoch.
+
+The pairs are θ in unbounded coordinates and the features of θ̂ (`imnn_lab.inference.coordinates`);
+`imnn_lab.neural_density.training` fits the density of the first given the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imnn_lab.inference.amortised import AmortisedPosterior
+from imnn_lab.inference.coordinates import Coordinates
+from imnn_lab.inference.draws import Draws
+from imnn_lab.inference.priors import Prior
+
+if TYPE_CHECKING:
+    from imnn_lab.neural_density.training import Epoch
+
+
+def learned_posteriors(
+    draws: Draws, prior: Prior, seeds: np.random.SeedSequence, *, members: int, epochs: int
+) -> Iterator[tuple[AmortisedPosterior, Epoch]]:
+    """Yield the best posterior so far after each epoch of a training, with that epoch.
+
+    Parameters
+    ----------
+    draws : Draws
+        From the prior.
+    prior : Prior
+    seeds : numpy.random.SeedSequence
+    members : int
+        Networks that are trained, at once, from different starts, and averaged.
+    epochs : int
+        Passes through the draws, at most.
+    """
+    from imnn_lab.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from imnn_lab.neural_density.training import train
+
+    coordinates = Coordinates.fitted(prior, draws.parameters, draws.estimates)
+    u, _ = coordinates.from_parameters(draws.parameters)
+    features = coordinates.features(draws.estimates)
+    for epoch in train(features, u, seeds, members=members, epochs=epochs):
+        yield AmortisedPosterior(epoch.density, coordinates, prior), epoch
