@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,9 +50,36 @@ class Draws:
         """Number of simulations asked for, failed ones included."""
         return len(self.parameters) + self.num_failed
 
+    @property
+    def effective_number(self) -> float:
+        """How many draws from the prior tell as much, (Σ w)²/Σ w²."""
+        if self.weights is None or not self.weights.any():
+            return float(len(self.parameters) if self.weights is None else 0)
+        w = self.weights / self.weights.max()
+        return float(w.sum() ** 2 / (w**2).sum())
+
+    def where(self, mask: np.ndarray) -> Draws:
+        """Return some of the draws; the failed ones stay.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n,)
+            Which.
+        """
+        weights = None if self.weights is None else self.weights[mask]
+        return replace(
+            self,
+            parameters=self.parameters[mask],
+            estimates=self.estimates[mask],
+            weights=weights,
+        )
+
     @staticmethod
     def joined(parts: Sequence[Draws]) -> Draws:
         """Return several draws as one, in order.
+
+        Weights of different parts are known up to different factors: each part counts as much
+        as its effective number of draws.
 
         Parameters
         ----------
@@ -60,12 +87,22 @@ class Draws:
             At least one.
         """
         failures = [part.failure for part in parts if part.failure is not None]
+        weights = None
+        if any(part.weights is not None for part in parts):
+            weights = np.concatenate([part._absolute_weights() for part in parts])
         return Draws(
             np.concatenate([part.parameters for part in parts]),
             np.concatenate([part.estimates for part in parts]),
             np.concatenate([part.failed_parameters for part in parts]),
             failures[0] if failures else None,
+            weights,
         )
+
+    def _absolute_weights(self) -> np.ndarray:
+        """Return weights that sum to the effective number."""
+        if self.weights is None:
+            return np.ones(len(self.parameters))
+        return self.weights * (self.effective_number / (self.weights.sum() or 1.0))
 
 
 @dataclass(frozen=True)
