@@ -26,11 +26,48 @@ CARD = {"border": BORDER, "border-radius": "8px", "padding": "12px", "min-width"
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
 TEXT_MARGIN = (4, 10)
 EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
+TAB_ROW, TAB_PANEL = "imnn-tab-row", "imnn-tab-panel"  # classes of what becomes tabs
 # Names for controls that Bokeh 3.9 and Panel 1.9 leave without one. They come and go, and lie in
 # shadow roots, which no selector or observer of the document reaches: so they are looked up once a
 # second. test_every_control_has_a_name (served) tells whether Bokeh and Panel name them.
+# Tabs are dressed as such again whenever Bokeh draws their row anew.
 NAME_CONTROLS = """
 {
+  const dress = row => {
+    const root = row.shadowRoot, tabs = [...root.querySelectorAll("button")]
+    root.querySelector(".bk-btn-group")?.setAttribute("role", "tablist")
+    for (const tab of tabs) {
+      const active = tab.classList.contains("bk-active")
+      tab.setAttribute("role", "tab")
+      tab.setAttribute("aria-selected", String(active))
+      tab.tabIndex = active ? 0 : -1
+    }
+    const shown = tabs.find(tab => tab.tabIndex === 0)
+    if (shown && root.imnn_focused && document.activeElement === document.body) shown.focus()
+    for (const panel of row.getRootNode().querySelectorAll(".TAB_PANEL")) {
+      panel.setAttribute("role", "tabpanel")
+      panel.setAttribute("aria-label", text(shown).split("\\n")[0])
+    }
+  }
+  const move = event => {
+    const tabs = [...event.target.parentElement.children], at = tabs.indexOf(event.target)
+    const to = {ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1}[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    const tab = tabs.at(to % tabs.length)
+    tab.click()
+    tab.focus()
+  }
+  const tabs_of = row => {
+    const root = row.shadowRoot
+    if (!root || root.imnn_tabs) return
+    root.imnn_tabs = new MutationObserver(() => dress(row))
+    root.imnn_tabs.observe(root, {subtree: true, childList: true, attributeFilter: ["class"]})
+    root.addEventListener("keydown", move)
+    root.addEventListener("focusin", () => { root.imnn_focused = true })
+    root.addEventListener("focusout", event => { root.imnn_focused = !event.target.isConnected })
+    dress(row)
+  }
   const text = element => element?.textContent.trim() ?? ""
   const kinds = [
     [".noUi-handle", root => text(root.querySelector(".bk-slider-title")).replace(/:[^:]*$/, "")],
@@ -43,6 +80,7 @@ NAME_CONTROLS = """
   const look = root => {
     for (const control of root.querySelectorAll("*")) {
       if (control.shadowRoot) look(control.shadowRoot)
+      if (control.classList.contains("TAB_ROW")) tabs_of(control)
       if (control.hasAttribute("aria-label")) continue
       const kind = kinds.find(([selector]) => control.matches(selector))
       const name = kind?.[1](root, control)
@@ -51,7 +89,7 @@ NAME_CONTROLS = """
   }
   window.imnn_lab_names ??= setInterval(() => look(document), 1000)
 }
-"""
+""".replace("TAB_ROW", TAB_ROW).replace("TAB_PANEL", TAB_PANEL)
 
 
 class View(pn.viewable.Viewer, Generic[Moment]):
