@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imnn_lab.inference.priors import Prior
+from imnn_lab.neural_density.mixture import Standardisation
 
 EDGE = 1e-12  # distance from a bound, in units of s, of a point on it
 MARGIN = 0.1  # the same of the estimates whose coordinates are features
@@ -39,7 +40,12 @@ class Coordinates:
     scale: np.ndarray
 
     @staticmethod
-    def fitted(prior: Prior, parameters: np.ndarray, estimates: np.ndarray) -> Coordinates:
+    def fitted(
+        prior: Prior,
+        parameters: np.ndarray,
+        estimates: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> Coordinates:
         """Return those for a posterior as wide as what a regression on the estimates leaves.
 
         Parameters
@@ -47,13 +53,15 @@ class Coordinates:
         prior : Prior
             Has the bounds.
         parameters, estimates : ndarray, shape (n, n_params)
+        weights : ndarray, shape (n,), optional
+            Of the draws, up to a factor.
         """
-        centred, size = estimates - estimates.mean(axis=0), np.std(estimates, axis=0)
-        design = np.column_stack([np.ones(len(estimates)), centred / np.where(size > 0, size, 1.0)])
-        coefficients, *_ = np.linalg.lstsq(design, parameters, rcond=None)
-        spread = np.std(parameters - design @ coefficients, axis=0)
-        floor = 1e-6 * np.std(parameters, axis=0)
-        width = prior.high - prior.low
+        weights = np.ones(len(parameters)) if weights is None else weights
+        regression = Standardisation.fitted(estimates, parameters, weights)
+        spread = np.sqrt((regression.root**2).sum(axis=1))
+        middle = np.average(parameters, axis=0, weights=weights)
+        variance = np.average((parameters - middle) ** 2, axis=0, weights=weights)
+        floor, width = 1e-6 * np.sqrt(variance), prior.high - prior.low
         return Coordinates(prior.low, prior.high, np.clip(spread, floor, LARGEST * width))
 
     def from_parameters(self, θ: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ def learned_posteriors(
     Parameters
     ----------
     draws : Draws
-        From the prior.
+        From the prior, or weighted as if they were.
     prior : Prior
     seeds : numpy.random.SeedSequence
     members : int
@@ -41,8 +41,11 @@ def learned_posteriors(
     import_tensorflow()
     from imnn_lab.neural_density.training import train
 
-    coordinates = Coordinates.fitted(prior, draws.parameters, draws.estimates)
-    u, _ = coordinates.from_parameters(draws.parameters)
-    features = coordinates.features(draws.estimates)
-    for epoch in train(features, u, seeds, members=members, epochs=epochs):
+    if draws.weights is not None:
+        draws = draws.where(draws.weights > 0)
+    θ, estimates, weights = draws.parameters, draws.estimates, draws.weights
+    coordinates = Coordinates.fitted(prior, θ, estimates, weights)
+    u, _ = coordinates.from_parameters(θ)
+    features = coordinates.features(estimates)
+    for epoch in train(features, u, seeds, members=members, epochs=epochs, weights=weights):
         yield AmortisedPosterior(epoch.density, coordinates, prior), epoch

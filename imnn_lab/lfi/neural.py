@@ -91,7 +91,8 @@ class NeuralPosterior(SimulatedInference):
         Parameters
         ----------
         draws : int or Draws
-            Number of simulations; or draws that were made before from this prior, as `ABC.draws`.
+            Number of simulations; or draws that were made before: from this prior, as
+            `ABC.draws`, or weighted as if they were, as those of a `PMC`.
         at_once, save_sims, tqdm_notebook
             As for `ApproximateBayesianComputation.ABC`.
         members : int, keyword only
@@ -109,7 +110,7 @@ class NeuralPosterior(SimulatedInference):
         SimulationError
             If too many simulations fail.
         ValueError
-            If fewer than 50 draws succeeded.
+            If fewer than 50 draws succeeded, or weighted ones tell less than 50 of the prior.
         RuntimeError
             If `get_estimate` has changed since this object was built.
 
@@ -345,6 +346,8 @@ class NeuralPosterior(SimulatedInference):
                 expected = f"have at least {FEWEST} {name} of {self.n_params} numbers each"
                 remedy = "Draw more."
                 raise ValueError(checks.wording("`draws`", expected, f"shape {shape}", remedy))
+        if draws.weights is not None:
+            _check_weights(draws, draws.weights)
         return draws
 
     def _warn_of_unlike_targets(self) -> None:
@@ -357,3 +360,17 @@ class NeuralPosterior(SimulatedInference):
                 f"draws ({beyond.sum()} of {len(beyond)} targets do): its posterior is a guess. "
                 "Draw more, or take a wider prior."
             )
+
+
+def _check_weights(draws: Draws, weights: np.ndarray) -> None:
+    if np.shape(weights) != (len(draws.parameters),) or not (
+        np.isfinite(weights).all() and np.min(weights) >= 0
+    ):
+        expected = "be finite, not negative, and one for each of the parameters"
+        received = f"shape {np.shape(weights)}, {weights}"
+        raise ValueError(checks.wording("The weights of `draws`", expected, received))
+    if draws.effective_number < FEWEST:
+        expected = f"tell as much as {FEWEST} draws from the prior at least"
+        received = f"as much as {draws.effective_number:.3g}"
+        remedy = "Draw more, or add draws from the prior by `Draws.joined`."
+        raise ValueError(checks.wording("`draws`", expected, received, remedy))

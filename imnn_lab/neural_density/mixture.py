@@ -46,14 +46,17 @@ class Standardisation:
     root: np.ndarray
 
     @staticmethod
-    def fitted(features: np.ndarray, values: np.ndarray) -> Standardisation:
-        """Fit it to pairs, shapes (n, n_features) and (n, p)."""
-        centre, scale = features.mean(axis=0), features.std(axis=0)
+    def fitted(features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> Standardisation:
+        """Fit it to pairs, shapes (n, n_features), (n, p) and, of their weights, (n,)."""
+        share = (weights / weights.sum())[:, None]
+        centre = (share * features).sum(axis=0)
+        scale = np.sqrt((share * (features - centre) ** 2).sum(axis=0))
         scale = np.where(scale > 0, scale, 1.0)
         design = np.column_stack([np.ones(len(features)), (features - centre) / scale])
-        coefficients, *_ = np.linalg.lstsq(design, values, rcond=None)
+        root_share = np.sqrt(share)
+        coefficients, *_ = np.linalg.lstsq(root_share * design, root_share * values, rcond=None)
         residuals = values - design @ coefficients
-        covariance = residuals.T @ residuals / len(values)
+        covariance = (share * residuals).T @ residuals
         # regular even if the features determine the values
         floor = 1e-12 * np.diag(values.var(axis=0) + np.finfo(float).tiny)
         root = np.linalg.cholesky(covariance + floor)

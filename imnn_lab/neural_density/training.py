@@ -67,7 +67,9 @@ def train(
     members: int = 4,
     epochs: int = 60,
     rate: float = 1e-2,
+    decay: float = 0.0,
     architecture: Architecture = Architecture(),
+    weights: np.ndarray | None = None,
 ) -> Iterator[Epoch]:
     """Yield the epochs of a training.
 
@@ -83,24 +85,32 @@ def train(
         cosine over all of them.
     rate : float
         Of learning, at the start.
+    decay : float
+        Of the kernels, in each update and in units of the rate.
     architecture : Architecture
+    weights : ndarray, shape (n,), optional
+        Weights of the pairs, up to a factor.
     """
     rng = np.random.default_rng(seeds)
     order = rng.permutation(len(values))
     n_held = max(1, round(HELD_OUT * len(values)))
     kept, held = order[n_held:], order[:n_held]
-    standardisation = Standardisation.fitted(features[kept], values[kept])
+    weights = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    for part in (kept, held):
+        weights[part] /= weights[part].mean() or 1.0
+    standardisation = Standardisation.fitted(features[kept], values[kept], weights[kept])
     inputs = standardisation.inputs(features)
     residuals = standardisation.residuals(inputs, values[:, None])[:, 0]
-    pairs = np.concatenate([inputs, residuals], axis=1).astype(np.float32)
+    pairs = np.concatenate([inputs, residuals, weights[:, None]], axis=1).astype(np.float32)
     graph = _Graph(
         initial_weights(features.shape[1], values.shape[1], members, architecture, rng),
         values.shape[1],
     )
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
     steps = -(-len(kept) // size)
-    graph.compile(keras.optimizers.schedules.CosineDecay(rate, epochs * steps))
-    best, reached, since = graph.numpy(), np.full(members, -np.inf), 0
+    graph.compile(keras.optimizers.schedules.CosineDecay(rate, epochs * steps), decay)
+    best, since = graph.numpy(), 0
+    reached = graph.log_prob(tf.constant(pairs[held])).numpy()  # of the regression alone
     log_det = standardisation.log_det
     for _ in range(epochs):
         shuffled = pairs[rng.permutation(kept)]
@@ -131,8 +141,11 @@ class _Graph:
         self._n_values = n_values
         self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
 
-    def compile(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        optimiser = keras.optimizers.Adam(schedule, beta_2=0.99)
+    def compile(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule, decay: float
+    ) -> None:
+        optimiser = keras.optimizers.AdamW(schedule, beta_2=0.99, weight_decay=decay)
+        optimiser.exclude_from_weight_decay(var_list=self.variables[1::2])
         variables = self.variables
         optimiser.build(variables)
 
@@ -154,8 +167,15 @@ class _Graph:
         return [kernel * self._mask.numpy(), *later]
 
     def _log_prob(self, pairs: tf.Tensor) -> tf.Tensor:
-        """Return the mean ln q of whitened pairs (n, n_features + p), shape (n_members,)."""
+        """Return the mean ln q of whitened pairs, shape (n_members,).
+
+        Parameters
+        ----------
+        pairs : tf.Tensor, shape (n, n_features + p + 1)
+            Features, residuals, and weights whose mean is one.
+        """
         kernel, *later = self.variables
+        pairs, weights = pairs[:, :-1], pairs[:, -1]
         hidden = tf.einsum("bi,epih->epbh", pairs, kernel * self._mask)
         biases, kernels = later[::2], later[1::2]
         for bias, kernel in zip(biases, kernels, strict=False):
@@ -165,7 +185,7 @@ class _Graph:
         r = tf.transpose(pairs[:, -self._n_values :])[None, :, :, None]
         terms = logits - 0.5 * tf.square((r - mean) * tf.exp(-log_σ)) - log_σ
         each = tf.reduce_logsumexp(terms, -1) - tf.reduce_logsumexp(logits, -1) - 0.5 * LOG_2π
-        return tf.reduce_mean(tf.reduce_sum(each, 1), -1)
+        return tf.reduce_mean(tf.reduce_sum(each, 1) * weights, -1)
 
 
 def initial_weights(

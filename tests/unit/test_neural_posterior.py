@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,6 +229,31 @@ def test_few_or_misshapen_draws_are_refused():
     few = Draws(np.zeros((20, 2)), np.zeros((20, 2)), np.empty((0, 2)))
     with pytest.raises(ValueError, match="have at least 50 parameters of 2 numbers each"):
         make().train(few)
+
+
+def test_weights_that_tell_too_little_or_nothing_are_refused(NP):
+    rare = np.where(np.arange(1000) < 30, 1.0, 0.0)
+    with pytest.raises(ValueError, match="as much as 50 draws from the prior at least"):
+        make().train(replace(NP.draws, weights=rare))
+    for wrong in (-rare, rare * np.nan, rare[:5]):
+        with pytest.raises(ValueError, match="weights of `draws` must be finite, not negative"):
+            make().train(replace(NP.draws, weights=wrong))
+
+
+def test_integer_weights_are_repeated_draws():
+    rng = np.random.default_rng(1)
+    features, values = rng.standard_normal((40, 2)), rng.gamma(2.0, size=(40, 2))
+    times = rng.integers(0, 4, 40)
+    repeated = [np.repeat(a, times, axis=0) for a in (features, values)]
+    weighted = Standardisation.fitted(features, values, 1e3 * times)
+    expected = Standardisation.fitted(*repeated, np.ones(times.sum()))
+    for name in ("centre", "scale", "intercept", "slopes", "root"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(expected, name), rtol=1e-9)
+    made = [
+        Coordinates.fitted(Uniform([0, 0], [99, 99]), values, features, times),
+        Coordinates.fitted(Uniform([0, 0], [99, 99]), repeated[1], repeated[0]),
+    ]
+    np.testing.assert_allclose(made[0].scale, made[1].scale, rtol=1e-9)
 
 
 def test_nothing_is_told_before_training():
