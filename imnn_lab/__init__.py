@@ -42,7 +42,7 @@ To trust:
 To look at:
 
 - `dashboards`: TrainingDashboard, InferenceDashboard, ResultsDashboard; `IMNN.explore`,
-  `IMNN.widget` and `explore` of the three ways of inference open them
+  `IMNN.widget` and `explore` of the four ways of inference open them
 
 Shapes are written as tuples of n_s, n_d (numbers of fiducial and derivative simulations), n_params,
 n_summaries and input_shape, the shape of one simulation. Names are loaded when they are first used,

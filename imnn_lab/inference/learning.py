@@ -7,6 +7,7 @@ The pairs are θ in unbounded coordinates and the features of θ̂ (`imnn_lab.in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,26 @@ from imnn_lab.inference.priors import Prior
 
 if TYPE_CHECKING:
     from imnn_lab.neural_density.training import Epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A posterior of any observation, and how it was learned.
+
+    Attributes
+    ----------
+    posterior : AmortisedPosterior
+        Of the best epoch of each network.
+    training, held_out : ndarray, shape (n_epochs, n_members)
+        Mean ln q of the pairs in each epoch: of those trained on, and of those held out.
+    draws : Draws
+        What it has learned from.
+    """
+
+    posterior: AmortisedPosterior
+    training: np.ndarray
+    held_out: np.ndarray
+    draws: Draws
 
 
 def learned_posteriors(

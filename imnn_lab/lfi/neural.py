@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from imnn_lab.inference import Draws, Posterior, prior_draws
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.arguments import as_grid, as_target_data
 from imnn_lab.inference.coordinates import Coordinates
-from imnn_lab.inference.learning import learned_posteriors
+from imnn_lab.inference.learning import Learned, learned_posteriors
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import SimulatedInference
 from imnn_lab.neural_density.mixture import ConditionalMixture
@@ -248,6 +249,27 @@ class NeuralPosterior(SimulatedInference):
         self._check_histogram(bins, ranges)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("Neural posterior", self.samples(), self.labels, **kwargs)
+
+    def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
+        """Return an `InferenceDashboard` with what is learned so far.
+
+        Parameters
+        ----------
+        exact : callable, optional, keyword only
+            ``exact(data)``: samples of the exact posterior for data of shape input_shape.
+
+        Returns
+        -------
+        imnn_lab.dashboards.InferenceDashboard
+            Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
+        """
+        draws, learned = self._draws, None
+        if self._density is not None:
+            curves = self.curves
+            learned = Learned(self._learned(), curves["training"], curves["held_out"], self.draws)
+        if draws is not None and draws.weights is not None:
+            draws = None  # not from the prior
+        return self._dashboard(self.simulator, exact=exact, draws=draws, learned=learned)
 
     @property
     def draws(self) -> Draws:

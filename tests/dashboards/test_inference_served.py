@@ -71,15 +71,18 @@ def test_names_keep_their_marks_and_hide_what_they_name(watched_page, address):
     button(page, "Draw").click()
     until(page, lambda: len(column(page, "xs", "corner 1 0 lines ABC")) > 0)
     marks = page.evaluate(MARKS, "corner legend")
-    assert [label for label, *_ in marks] == ["Gaussian approximation", "ABC", "PMC", "exact"]
+    names = ["Gaussian approximation", "ABC", "PMC", "neural posterior", "exact"]
+    assert [label for label, *_ in marks] == names
     assert all(is_marked for _, is_marked, *_ in marks)
 
     _, _, left, top = marks[1]
     page.mouse.click(left + 40, top + 10)
     for place in ("corner 1 0", "corner 0 0"):
-        until(page, lambda place=place: page.evaluate(SHOWN, place) == [True, False, True, True])
+        until(
+            page, lambda place=place: page.evaluate(SHOWN, place) == [True, False, True, True, True]
+        )
     page.mouse.click(left + 40, top + 10)
-    until(page, lambda: page.evaluate(SHOWN, "corner 1 0") == [True, True, True, True])
+    until(page, lambda: page.evaluate(SHOWN, "corner 1 0") == [True, True, True, True, True])
 
 
 def test_two_browsers_do_not_see_each_other(watched_page, address):

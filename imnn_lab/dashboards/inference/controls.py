@@ -1,4 +1,4 @@
-"""Controls of the inference page: the target, rejection ABC and population Monte Carlo."""
+"""Controls of the inference page: the target, and the ways to its posterior that simulate."""
 
 from __future__ import annotations
 
@@ -215,6 +215,57 @@ class PopulationView(WorkView):
     def _choose_iteration(self, event: Any) -> None:
         is_last = event.new >= self._player.end
         self._state.choices.iteration = -1 if is_last else max(0, int(event.new))
+
+
+class NeuralView(WorkView):
+    """Learn the posterior of any observation, and see how far its training is."""
+
+    def __init__(self, state: InferenceState, snapshot: Snapshot) -> None:
+        super().__init__(state, "Train")
+        choices = state.choices.param
+        self._drawing = Drawing(snapshot.learning, "learning", height=180)
+        boxes = [
+            pn.widgets.IntInput.from_param(choices.learning_draws, step=1000, width=140),
+            pn.widgets.IntInput.from_param(choices.epochs, step=10, width=140),
+        ]
+        self.body = card(
+            "Neural posterior",
+            words("Learns from draws of the prior, once for any target; makes those missing."),
+            pn.FlexBox(*boxes, gap="0px", **WIDE),
+            self._buttons,
+            self.status,
+            figure_rows(self._drawing),
+        )
+
+    @property
+    def work(self) -> Work:
+        """The thread that learns."""
+        return self._state.neural_work
+
+    def start(self) -> None:
+        """Learn with the chosen settings."""
+        self._state.learn()
+
+    def sentence(self, snapshot: Snapshot) -> str:
+        """Return how far the training is, and why it ended."""
+        learned, state, message = snapshot.learned, self.work.state, self.work.message
+        if learned is None:
+            if state in ("running", "stopping"):
+                return f"{state}: {snapshot.draws.num_draws:,} simulations …"
+            return message if state == "stopped" else "Nothing learned yet: press Train."
+        head = {"finished": f"finished: {message}", "stopped": message, "idle": "given"}
+        held_out = learned.held_out.mean(axis=1)
+        words = (
+            f"{head.get(state, state)}. {len(held_out)} epochs of {learned.draws.num_draws:,} "
+            f"simulations; −ln q of those held out {-held_out.max():.3f}."
+        )
+        if snapshot.neural is None:
+            words += " Hardly any of it lies inside the prior for this target."
+        return words
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the curves of the training."""
+        self._drawing.update(snapshot.learning)
 
 
 def _estimate(snapshot: Snapshot) -> str:

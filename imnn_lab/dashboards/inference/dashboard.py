@@ -1,4 +1,4 @@
-"""The page of inference: a target, three ways to its posterior, and the draws behind them."""
+"""The page of inference: a target, four ways to its posterior, and the draws behind them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import body, side_by_side, stack
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
-from imnn_lab.dashboards.inference.controls import PopulationView, RejectionView, TargetView
+from imnn_lab.dashboards.inference.controls import (
+    NeuralView,
+    PopulationView,
+    RejectionView,
+    TargetView,
+)
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.views import (
@@ -25,12 +30,15 @@ from imnn_lab.dashboards.inference.views import (
 from imnn_lab.figures.bokeh import Brush
 from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.draws import Draws
+from imnn_lab.inference.learning import Learned
 from imnn_lab.inference.population import Population
 from imnn_lab.inference.posterior import Posterior
 
 
 class InferenceDashboard(pn.viewable.Viewer):
-    """Infer parameters by hand and eye: Gaussian approximation, ABC and PMC beside each other.
+    """Infer parameters by hand and eye: four posteriors beside each other.
+
+    They are the Gaussian approximation, ABC, PMC and the neural posterior.
 
     Parameters
     ----------
@@ -55,6 +63,8 @@ class InferenceDashboard(pn.viewable.Viewer):
         Draws from the prior to start with.
     populations : sequence of Population, optional
         Iterations of population Monte Carlo to start with, for the first target.
+    learned : Learned, optional
+        What a neural posterior has learned, to start with.
 
     Attributes
     ----------
@@ -82,12 +92,14 @@ class InferenceDashboard(pn.viewable.Viewer):
         seed: int | None = None,
         draws: Draws | None = None,
         populations: Sequence[Population] = (),
+        learned: Learned | None = None,
     ) -> None:
         super().__init__()
         populations = checks.entries("populations", populations, "populations")
         for name, given, kind in (
             *(("populations", population, Population) for population in populations),
             *(() if draws is None else (("draws", draws, Draws),)),
+            *(() if learned is None else (("learned", learned, Learned),)),
         ):
             if not isinstance(given, kind):
                 expected = f"hold a {kind.__name__} of imnn_lab.inference"
@@ -104,6 +116,8 @@ class InferenceDashboard(pn.viewable.Viewer):
             self._add_targets(as_target_data(target), populations)
         if draws is not None:
             self.state.add_draws(draws)
+        if learned is not None:
+            self.state.keep_learned(learned)
 
     def _add_targets(self, target: Any, populations: Sequence[Population]) -> None:
         leaves = target if isinstance(target, tuple) else (target,)
@@ -143,6 +157,7 @@ class InferencePage:
         below: list[Any] = [SummaryView(), ExportView(state, snapshot)]
         if snapshot.simulates:
             controls += [RejectionView(state, snapshot), PopulationView(state)]
+            controls.append(NeuralView(state, snapshot))
             below.append(TrustView(state.report, lambda: state.n_draws))
             figures.append(ScatterView(state, snapshot, self.brush))
             below.insert(1, SelectionView(self.brush))

@@ -11,18 +11,21 @@ import numpy as np
 
 from imnn_lab.figures import Panels, corner, distances, scatter
 from imnn_lab.figures.clouds import Cloud, column_names
+from imnn_lab.figures.learning import learning_curves
 from imnn_lab.inference.density import Marginals
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.gaussian import GaussianPosterior
+from imnn_lab.inference.learning import Learned
 from imnn_lab.inference.population import Population
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.priors import Prior
 from imnn_lab.inference.rejection import Acceptance
 
 GAUSSIAN, ABC, PMC, EXACT = "Gaussian approximation", "ABC", "PMC", "exact"
+NEURAL = "neural posterior"
 MOST_SHOWN = 2500  # draws of one cloud that a page shows
 WIDTH = 4.5  # standard deviations that figures reach to either side of a posterior's mean
-FARTHEST = 3.0  # times the reach that ABC and PMC may add while they are still wide
+FARTHEST = 3.0  # times the reach that others may add while they are still wide
 BINS = 30
 
 
@@ -63,6 +66,10 @@ class Snapshot:
         Draws from the prior, and which of them are within ε of the target.
     populations : tuple of Population
         Iterations of population Monte Carlo, in order.
+    learned : Learned or None
+        What the neural posterior has learned so far.
+    neural : Posterior or None
+        Samples of it for the target.
     exact : Posterior or None
     series : tuple of str
         Names of all posteriors that may be shown, in the order of their styles.
@@ -75,6 +82,8 @@ class Snapshot:
     observation: Observation
     acceptance: Acceptance
     populations: tuple[Population, ...]
+    learned: Learned | None
+    neural: Posterior | None
     exact: Posterior | None
     series: tuple[str, ...]
     prior: Prior
@@ -114,6 +123,7 @@ class Snapshot:
             GAUSSIAN: self.observation.samples,
             ABC: self._accepted(),
             PMC: None if population is None else population.posterior(self.labels, self.prior),
+            NEURAL: self.neural,
             EXACT: self.exact,
         }
         return {name: samples[name] for name in self.series}
@@ -185,7 +195,7 @@ class Snapshot:
     def ranges(self) -> list[tuple[float, float]]:
         """The range of each parameter in figures.
 
-        It holds the Gaussian approximation and the exact posterior. It follows ABC's and PMC's
+        It holds the Gaussian approximation and the exact posterior. It follows the others
         farther out, but not over the whole prior while ε is large.
         """
         low, high = np.array(self.observation.gaussian.ranges(width=WIDTH)).T
@@ -193,7 +203,7 @@ class Snapshot:
             low, high = self._widened(low, high, self.exact)
         reach = FARTHEST * (high - low) / 2
         nearest, farthest = (low + high) / 2 - reach, (low + high) / 2 + reach
-        for name in (ABC, PMC):
+        for name in (ABC, PMC, NEURAL):
             posterior = self.samples.get(name)
             if posterior is not None:
                 low, high = self._widened(low, high, posterior)
@@ -243,6 +253,11 @@ class Snapshot:
         """The histogram of the draws' distances."""
         ρ, ε = self.acceptance.distances, self.acceptance.ε
         return distances(ρ, ε, self.series, self.series.index(ABC))
+
+    @cached_property
+    def learning(self) -> Panels:
+        """The curves of the neural posterior's training."""
+        return learning_curves(self.learned)
 
 
 def _few(cloud: Cloud) -> Cloud:

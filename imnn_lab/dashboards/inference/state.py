@@ -21,6 +21,7 @@ from imnn_lab.dashboards.inference.snapshot import (
     ABC,
     EXACT,
     GAUSSIAN,
+    NEURAL,
     PMC,
     Observation,
     Snapshot,
@@ -29,6 +30,7 @@ from imnn_lab.inference.arguments import as_fisher, as_labels
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.gaussian import GaussianPosterior
+from imnn_lab.inference.learning import Learned
 from imnn_lab.inference.population import Population, Stopping
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.prior_adapters import as_prior, labels_of
@@ -37,7 +39,8 @@ from imnn_lab.regularisation import EPSILON
 from imnn_lab.report import Report, about_posteriors
 
 MOST_DRAWS = 1_000_000
-FEWEST = 100  # draws of which a report says something
+FEWEST = 100  # draws of which a report says something, and that a neural posterior learns from
+SAMPLES = 5000  # of the neural posterior
 SHOWN = ("log_distance", "adjust", "iteration", "smoothing", "axes")
 
 
@@ -57,6 +60,10 @@ class Choices(param.Parameterized):
     most_simulations = param.Integer(
         100_000, bounds=(10, 10 * MOST_DRAWS), allow_None=True, label="maximum simulations"
     )
+    learning_draws = param.Integer(
+        5000, bounds=(FEWEST, MOST_DRAWS), allow_None=True, label="draws to learn from"
+    )
+    epochs = param.Integer(60, bounds=(1, 10_000), allow_None=True, label="epochs")
     iteration = param.Integer(-1, bounds=(-1, None), doc="Population to show; −1 is the last.")
     smoothing = param.Number(1.0, bounds=(0, 5), step=0.1, label="smoothing (bins)")
     axes = param.Selector(
@@ -113,8 +120,8 @@ class InferenceState:
     choices : Choices
     observations : list of Observation
         All targets.
-    abc_work, pmc_work : Work
-        The threads that simulate.
+    abc_work, pmc_work, neural_work : Work
+        The threads that simulate and learn.
     """
 
     def __init__(
@@ -139,7 +146,7 @@ class InferenceState:
         self.simulator, self.exact = simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
-        self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
+        self.abc_work, self.pmc_work, self.neural_work = Work("ABC"), Work("PMC"), Work("neural")
         self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
         none = np.empty((0, len(self.Fisher)))
         self._draws = Record((Draws(none, none, none),))
@@ -148,6 +155,8 @@ class InferenceState:
         self._observation: Observation | None = None
         self._populations: Record[Population] = Record()
         self._exact: Record[Posterior] = Record()
+        self._learned: Learned | None = None
+        self._neural: tuple[Learned, Target, Posterior | None] | None = None
         self._changes = 0
 
     @property
@@ -323,21 +332,51 @@ class InferenceState:
             tasks.population_task(model, self.prior, target, sizes, rules, seeds, record)
         )
 
+    def keep_learned(self, learned: Learned) -> None:
+        """Show what a neural posterior has learned so far."""
+        self._learned = learned
+
+    def learn(self) -> None:
+        """Learn the posterior of any observation from draws of the prior, in a thread.
+
+        Draws that are missing are simulated first; they are draws of ABC as well.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator.
+        ValueError
+            If a box is empty.
+        """
+        model = self.model
+        if self.neural_work.is_running:
+            return
+        sizes = self.choices.chosen("learning_draws"), self.choices.chosen("epochs")
+        self._changes += 1
+        self.neural_work.start(
+            tasks.learning_task(
+                model, self.prior, sizes, self._next_seeds(), self._draws, self.keep_learned
+            )
+        )
+
     def stop(self) -> None:
-        """Ask everything that simulates to end."""
-        self.abc_work.stop()
-        self.pmc_work.stop()
+        """Ask everything that simulates and learns to end."""
+        for work in (self.abc_work, self.pmc_work, self.neural_work):
+            work.stop()
 
     def snapshot(self) -> Snapshot:
         """Return the results and choices at this moment."""
         populations, exact = self._populations.read(), self._exact.read()
-        acceptance, choices = self._accepted(), self.choices
-        n = (self._changes, acceptance.draws.num_draws, len(populations), len(exact))
+        acceptance, choices, learned = self._accepted(), self.choices, self._learned
+        n_epochs = 0 if learned is None else len(learned.training)
+        n = (self._changes, acceptance.draws.num_draws, len(populations), len(exact), n_epochs)
         return Snapshot(
             key=(*n, *(getattr(choices, name) for name in SHOWN)),
             observation=self.observation,
             acceptance=acceptance,
             populations=populations,
+            learned=learned,
+            neural=None if learned is None else self._of_target(learned),
             exact=exact[0] if exact else None,
             series=self._series(),
             prior=self.prior,
@@ -370,12 +409,17 @@ class InferenceState:
             f"PMC(draws={_written(choices.particles)}, initial_draws={_written(initial)}, "
             f"criterion={_written(choices.criterion)}, "
             f"max_simulations={_written(choices.most_simulations)})",
-            f'GA.plot(overlay={{"ABC": ABC.samples({adjust})[0], "PMC": PMC.samples()[0]}})',
+            f"NP = LFI.NeuralPosterior(*arguments, simulator, {labels})",
+            f"NP.train(draws={_written(choices.learning_draws)}, "
+            f"epochs={_written(choices.epochs)})",
+            f'overlay = {{"ABC": ABC.samples({adjust})[0], "PMC": PMC.samples()[0], '
+            f'"{NEURAL}": NP.samples()[0]}}',
+            "GA.plot(overlay=overlay)",
         ]
         return "\n".join(lines)
 
     def _series(self) -> tuple[str, ...]:
-        simulated = (ABC, PMC) if self.simulator is not None else ()
+        simulated = (ABC, PMC, NEURAL) if self.simulator is not None else ()
         return (GAUSSIAN, *simulated, *((EXACT,) if self.exact is not None else ()))
 
     def _accepted(self) -> Acceptance:
@@ -385,6 +429,21 @@ class InferenceState:
         if last is None or last.draws is not draws or last.target is not target or last.ε != ε:
             last = self._acceptance = accept(draws, target, ε=ε)
         return last
+
+    def _of_target(self, learned: Learned) -> Posterior | None:
+        """Return samples of what is learned for the target, drawn once for both."""
+        target, last = self.observation.target, self._neural
+        if last is None or last[0] is not learned or last[1] is not target:
+            last = self._neural = learned, target, self._drawn(learned, target)
+        return last[2]
+
+    def _drawn(self, learned: Learned, target: Target) -> Posterior | None:
+        rng, about = np.random.default_rng(0), {"simulations": learned.draws.num_draws}
+        try:
+            (θ,) = learned.posterior.sample(target.estimate[None], SAMPLES, rng)
+        except RuntimeError:  # hardly anything lies inside the prior
+            return None
+        return Posterior(θ, np.ones(SAMPLES), self.labels, self.prior.bounds, about)
 
     def _joined_draws(self) -> Draws:
         parts = self._draws.read()

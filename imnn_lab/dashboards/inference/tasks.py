@@ -1,4 +1,4 @@
-"""What the threads of the inference page do: append draws and populations to records."""
+"""What the threads of the inference page do: append to records, and give what is learned."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from imnn_lab.dashboards.common.background import Record
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
+from imnn_lab.inference.learning import Learned, learned_posteriors
 from imnn_lab.inference.population import (
     Moves,
     Population,
@@ -30,6 +31,7 @@ REASONS = {
     "max_seconds": "time limit reached",
 }
 STOPPED = "stopped by the user"
+MEMBERS = 4  # networks of a neural posterior
 
 
 def draw_task(
@@ -89,6 +91,52 @@ def population_task(
             if stop.is_set():
                 break
         return STOPPED
+
+    return task
+
+
+def learning_task(
+    model: ForwardModel,
+    prior: Prior,
+    sizes: tuple[int, int],
+    seeds: np.random.SeedSequence,
+    record: Record[Draws],
+    keep: Callable[[Learned], object],
+) -> Task:
+    """Return the task of learning the posterior of any observation from draws of the prior.
+
+    Parameters
+    ----------
+    model : ForwardModel
+        Makes the draws that are missing.
+    prior : Prior
+    sizes : pair of int
+        Number of draws to learn from, at least, and of epochs, at most.
+    seeds : SeedSequence
+    record : Record
+        Has the draws so far, and keeps those that are made.
+    keep : callable
+        Is given what is learned after each epoch.
+    """
+    least, epochs = sizes
+    for_draws, for_training = seeds.spawn(2)
+
+    def task(stop: threading.Event) -> str:
+        missing = least - len(Draws.joined(record.read()).parameters)
+        for part in _prior_draws(model, prior, missing, for_draws):
+            record.append(part)
+            if stop.is_set():
+                return STOPPED
+        draws = Draws.joined(record.read())
+        curves = []
+        arriving = learned_posteriors(draws, prior, for_training, members=MEMBERS, epochs=epochs)
+        for posterior, epoch in arriving:
+            curves.append((epoch.training, epoch.held_out))
+            training, held_out = np.array(curves).transpose(1, 0, 2)
+            keep(Learned(posterior, training, held_out, draws))
+            if stop.is_set():
+                return STOPPED
+        return "all epochs done" if len(curves) == epochs else "no longer better on draws held out"
 
     return task
 
