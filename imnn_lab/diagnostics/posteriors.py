@@ -28,7 +28,7 @@ from imnn_lab.inference import (
     population_monte_carlo,
     until_stopped,
 )
-from imnn_lab.inference.rejection import regression_adjusted
+from imnn_lab.inference.adjustment import regression_adjusted
 from imnn_lab.progress import announce, progress_bar
 
 SAMPLES = 1000  # of each posterior
@@ -135,7 +135,7 @@ def rejection_posteriors(
     nearest : int, optional
         How many of the others to accept; by default a fiftieth of all, at least 20.
     adjust : bool
-        Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        Apply the linear regression adjustment (see `imnn_lab.inference.adjustment`).
     most : int
         How many posteriors to take, those of the first pairs; all pairs are draws.
 
@@ -164,7 +164,9 @@ def rejection_posteriors(
         if adjust:
             differences = target.differences(pairs.estimates[chosen])
             ε = distances[chosen].max() * (1 + 1e-9)
-            samples[i], weight = regression_adjusted(samples[i], differences, distances[chosen], ε)
+            samples[i], weight = regression_adjusted(
+                samples[i], differences, distances[chosen], ε, prior=pairs.prior
+            )
             weights[i] = weight / weight.sum()
     name = f"ABC, the nearest {k} of {others}" + ", adjusted" * adjust
     return Posteriors(name, θ, samples, weights, pairs.prior, pairs.labels)

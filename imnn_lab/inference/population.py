@@ -15,18 +15,21 @@ particles have moved; so there are few of them, and evaluating all stays cheap.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.inference.adjustment import as_order, regression_adjusted
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.priors import Prior
 from imnn_lab.inference.proposal import Proposal, kernel_mixture
 
+BUDGET_SCALE, BUDGET_POWER = 0.7, 0.7  # particles are 0.7 · budget^0.7
+PRIOR_PART = 0.2  # of a budget is drawn from the prior
 RENEWAL = 0.2  # of the particles must have moved before a new proposal is worth its cost
 
 
@@ -60,6 +63,8 @@ class Population:
         Simulations so far, and how many of them failed.
     failure : str or None
         What the first failure said.
+    made : tuple of Draws
+        All draws, of the prior and of each iteration.
     """
 
     iteration: int
@@ -77,6 +82,7 @@ class Population:
     simulations: int
     failed: int
     failure: str | None = None
+    made: tuple[Draws, ...] = ()
 
     @property
     def ε(self) -> float:
@@ -99,7 +105,13 @@ class Population:
         names = ("parameters", "estimates", "distances", "log_prior", "mixture", "latest")
         return replace(self, **{name: getattr(self, name).copy() for name in names})
 
-    def posterior(self, labels: tuple[str, ...], prior: Prior | None = None) -> Posterior:
+    def posterior(
+        self,
+        labels: tuple[str, ...],
+        prior: Prior | None = None,
+        adjust: bool | str = False,
+        target: Target | None = None,
+    ) -> Posterior:
         """Return the particles as weighted samples of the posterior.
 
         Parameters
@@ -108,7 +120,22 @@ class Population:
             A name for each parameter.
         prior : Prior, optional
             Supplies the bounds.
+        adjust : bool, "linear" or "quadratic"
+            Apply the regression adjustment, True a linear one; it needs `target`.
+        target : Target, optional
+            To which the particles have moved.
         """
+        parameters, weights = self.parameters.copy(), self.weights
+        if (order := as_order(adjust)) and target is not None:
+            parameters, weights = regression_adjusted(
+                parameters,
+                target.differences(self.estimates),
+                self.distances,
+                float(self.distances.max()),
+                weights=weights,
+                prior=prior,
+                order=order,
+            )
         properties = {
             "ε": self.ε,
             "acceptance": self.acceptance,
@@ -117,7 +144,7 @@ class Population:
             "failed": self.failed,
         }
         bounds = None if prior is None else prior.bounds
-        return Posterior(self.parameters.copy(), self.weights, labels, bounds, properties)
+        return Posterior(parameters, weights, labels, bounds, properties)
 
 
 @dataclass(frozen=True)
@@ -129,9 +156,8 @@ class Moves:
     percentile : float or None
         Percentage of the particles kept while the others move; None moves a hundredth of them.
     kernel_scale : float
-        Covariance of the proposal's kernels, in units of the particles' covariance. With the
-        weights of the mixture, 1 needs fewer simulations per effective sample at the same ε than
-        the customary 2: 29 against 32, 42 against 50, 92 against 152 with 1, 2, 5 parameters.
+        Covariance of the proposal's kernels, in units of the default ones (see
+        `imnn_lab.inference.proposal`).
     """
 
     percentile: float | None = 75.0
@@ -193,6 +219,7 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         simulations=draws.num_draws,
         failed=draws.num_failed,
         failure=draws.failure,
+        made=(draws,),
     )
 
 
@@ -317,8 +344,46 @@ def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) 
         simulations=population.simulations + draws.num_draws,
         failed=population.failed + draws.num_failed,
         failure=population.failure or draws.failure,
+        made=(*population.made, draws),
         **{name: column[nearest] for name, column in pool.items()},
     )
+
+
+def all_draws(populations: Sequence[Population], prior: Prior) -> Iterator[Draws]:
+    """Yield all draws of runs that share their draws from the prior, with weights, run by run.
+
+    The weights are π(θ)/q(θ) of the mixture q of everything drawn from in all runs; the first that
+    is yielded are those of the prior.
+
+    Parameters
+    ----------
+    populations : sequence of Population
+        The last of each run, at least one.
+    prior : Prior
+        What the first draws were drawn from.
+    """
+    first = populations[0]
+    proposals = [proposal for population in populations for proposal in population.proposals]
+    for draws in (first.made[0], *(part for p in populations for part in p.made[1:])):
+        density = np.exp(prior.log_prob(draws.parameters.copy()))
+        mixture = first.prior_draws * density
+        for proposal in proposals:
+            mixture += proposal.count * proposal.density(draws.parameters)
+        yield replace(draws, weights=density / mixture)
+
+
+def sizes_for(budget: int, n_params: int) -> tuple[int, int]:
+    """Return how many particles to keep, and how many to draw from the prior, with a budget.
+
+    Parameters
+    ----------
+    budget : int
+        Simulations for each target.
+    n_params : int
+        Number of parameters.
+    """
+    draws = max(n_params + 2, round(BUDGET_SCALE * budget**BUDGET_POWER))
+    return draws, min(budget, max(draws, round(PRIOR_PART * budget)))
 
 
 def _nearest(distances: np.ndarray, keep: int) -> np.ndarray:

@@ -1,18 +1,34 @@
-"""The proposal of population Monte Carlo: a mixture of Gaussians."""
+"""The proposal of population Monte Carlo: a mixture of Gaussians, each as wide as its surroundings.
+
+The kernel around a particle has twice the covariance of its M nearest particles about it (Filippi,
+Barnes, Cornebise & Stumpf 2013, section 4.2),
+
+    Σ_a = 2 s Σ_k W_k (θ_k − θ_a)(θ_k − θ_a)ᵀ / Σ_k W_k,
+
+so that kernels follow curved posteriors and stay within separate modes. Every fourth has s times
+the covariance of all particles, so that no tail is missed, and a kernel weighs W_a², which makes
+the mixture wider than the particles. The density is that of the mixture, whatever its kernels: so
+the weights stay exact.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 ANCESTORS = 1000  # largest number of components, which bounds the cost of the density
 BLOCK = 2**17  # kernel evaluations at a time: a megabyte, which stays in the cache
+NEIGHBOURS = 0.1  # fraction of the particles that are a neighbourhood
+WIDE = 4  # every fourth kernel has the covariance of all particles
+FLATTENING = 2  # power of the particles' weights
+FEWEST = 3  # particles of a neighbourhood, for each parameter and one more
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A mixture of Gaussian kernels of one covariance.
+    """A mixture of Gaussian kernels.
 
     Attributes
     ----------
@@ -20,32 +36,34 @@ class Proposal:
         Centres of the kernels.
     weights : ndarray, shape (n_ancestors,)
         Weights of the kernels, which sum to one.
-    root : ndarray, shape (n_params, n_params)
-        Lower Cholesky factor of the kernels' covariance.
+    roots : ndarray, shape (n_ancestors, n_params, n_params)
+        Lower Cholesky factors of the kernels' covariances.
     count : int
         How many particles were drawn from it so far, those outside the prior included.
     """
 
     ancestors: np.ndarray
     weights: np.ndarray
-    root: np.ndarray
+    roots: np.ndarray
     count: int = 0
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params)."""
         chosen = rng.choice(len(self.ancestors), n, p=self.weights)
-        steps = rng.standard_normal((n, len(self.root)))
-        return self.ancestors[chosen] + steps @ self.root.T
+        steps = rng.standard_normal((n, self.ancestors.shape[1]))
+        return self.ancestors[chosen] + np.einsum("nij,nj->ni", self.roots[chosen], steps)
 
     def density(self, θ: np.ndarray) -> np.ndarray:
         """Return the mixture's density at parameters of shape (n, n_params), shape (n,)."""
-        inverse = np.linalg.inv(self.root)
-        centre = self.ancestors.mean(axis=0)
-        points, ancestors = (θ - centre) @ inverse.T, (self.ancestors - centre) @ inverse.T
-        scale = np.prod(np.diag(inverse)) / (2 * np.pi) ** (len(self.root) / 2)
+        centre, unit = self.ancestors.mean(axis=0), np.abs(self.roots).max(axis=(0, 2))
+        ancestors, points = (self.ancestors - centre) / unit, (θ - centre) / unit
+        inverses = np.linalg.inv(self.roots / unit[:, None])
+        coefficients, log_norm = _exponents(ancestors, inverses)
+        scale = np.exp(log_norm.max()) / np.prod(unit)
+        weights = self.weights * np.exp(log_norm - log_norm.max())
         size = max(1, BLOCK // len(ancestors))
         blocks = [
-            _kernel_sums(points[start : start + size], ancestors, self.weights)
+            _kernel_sums(points[start : start + size], coefficients, weights)
             for start in range(0, len(points), size)
         ]
         return scale * np.concatenate([np.empty(0), *blocks])
@@ -57,18 +75,64 @@ def kernel_mixture(
     rng: np.random.Generator,
     kernel_scale: float,
 ) -> Proposal:
-    """Return the mixture around weighted particles, `kernel_scale` times their covariance wide.
+    """Return the mixture around weighted particles, with kernels of their neighbourhoods' shapes.
 
     More than 1,000 particles are represented by 1,000 drawn from them by systematic resampling.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (n, n_params)
+        The particles.
+    weights : ndarray, shape (n,)
+        Their weights, which sum to one.
+    rng : numpy.random.Generator
+        Source of random numbers.
+    kernel_scale : float
+        Covariance of the kernels in units of the customary one, s.
     """
     mean = weights @ parameters
     Δ = parameters - mean
-    root = cholesky_of_spread(kernel_scale * (weights[:, None] * Δ).T @ Δ)
-    if len(parameters) <= ANCESTORS:
-        return Proposal(parameters, weights, root)
-    points = (rng.random() + np.arange(ANCESTORS)) / ANCESTORS
-    chosen = np.searchsorted(np.cumsum(weights), points).clip(max=len(weights) - 1)
-    return Proposal(parameters[chosen], np.full(ANCESTORS, 1 / ANCESTORS), root)
+    root = cholesky_of_spread((weights[:, None] * Δ).T @ Δ)
+    whitened = np.linalg.solve(root, Δ.T).T
+    chosen = np.arange(len(parameters))
+    kernel_weights = weights**FLATTENING / np.sum(weights**FLATTENING)
+    if len(parameters) > ANCESTORS:
+        points = (rng.random() + np.arange(ANCESTORS)) / ANCESTORS
+        chosen = np.searchsorted(np.cumsum(kernel_weights), points).clip(max=len(weights) - 1)
+        kernel_weights = np.full(ANCESTORS, 1 / ANCESTORS)
+    covariances = 2 * kernel_scale * neighbourhood_covariances(whitened, weights, chosen)
+    covariances[::WIDE] = kernel_scale * np.eye(len(root))
+    return Proposal(parameters[chosen], kernel_weights, root @ np.linalg.cholesky(covariances))
+
+
+def neighbourhood_covariances(
+    points: np.ndarray, weights: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Return the covariance of the points near each chosen one about it, (n_chosen, p, p).
+
+    A part p/M of it is spread evenly over all directions: so it is regular.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, p)
+        Points of unit covariance.
+    weights : ndarray, shape (n,)
+        Their weights.
+    chosen : ndarray of int, shape (n_chosen,)
+        Indices of those whose neighbourhoods are asked for.
+    """
+    n, p = points.shape
+    near = min(n, max(round(NEIGHBOURS * n), FEWEST * (p + 1)))
+    _, neighbours = cKDTree(points).query(points[chosen], near)
+    neighbours = neighbours.reshape(len(chosen), near)
+    Δ = points[neighbours] - points[chosen][:, None]
+    parts = weights[neighbours]
+    parts = parts / parts.sum(axis=1, keepdims=True)
+    covariances = np.einsum("amp,amq->apq", parts[:, :, None] * Δ, Δ)
+    even = np.trace(covariances, axis1=1, axis2=2) / p
+    part = min(0.5, p / near)
+    floor = np.maximum(even, 1e-12)[:, None, None] * np.eye(p)
+    return (1 - part) * covariances + part * floor
 
 
 def cholesky_of_spread(covariance: np.ndarray) -> np.ndarray:
@@ -83,11 +147,26 @@ def cholesky_of_spread(covariance: np.ndarray) -> np.ndarray:
     return np.sqrt(np.diag(np.diag(covariance) + 1e-6 * variance))
 
 
-def _kernel_sums(points: np.ndarray, ancestors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return Σ_a v_a exp(−½ |x − a|²) for whitened points (n, p) and ancestors (m, p)."""
-    # −½|x − a|² = (x, −½|x|², 1)·(a, 1, −½|a|²): one matrix product instead of three passes
-    x = np.column_stack([points, -0.5 * (points**2).sum(axis=1), np.ones(len(points))])
-    a = np.column_stack([ancestors, np.ones(len(ancestors)), -0.5 * (ancestors**2).sum(axis=1)])
-    exponent = x @ a.T
-    np.maximum(exponent, -700, out=exponent)  # exp is several times slower where it underflows
+def _exponents(ancestors: np.ndarray, inverses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernels' quadratic exponents as coefficients, (n_features, m), and ln norms, (m,).
+
+    −½|L⁻¹(x − a)|² = −½ xᵀPx + aᵀPx − ½ aᵀPa, P = (LLᵀ)⁻¹, is a matrix product of features of x.
+    """
+    p = ancestors.shape[1]
+    precisions = np.einsum("aki,akj->aij", inverses, inverses)
+    i, j = np.triu_indices(p)
+    quadratic = -np.where(i == j, 0.5, 1.0)[:, None] * precisions[:, i, j].T
+    linear = np.einsum("aij,aj->ia", precisions, ancestors)
+    constant = -0.5 * np.einsum("ia,ai->a", linear, ancestors)
+    coefficients = np.concatenate([quadratic, linear, constant[None]])
+    diagonals = np.diagonal(inverses, axis1=1, axis2=2)
+    return coefficients, np.log(diagonals).sum(axis=1) - p / 2 * np.log(2 * np.pi)
+
+
+def _kernel_sums(points: np.ndarray, coefficients: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return Σ_a v_a exp(exponent of a) at points (n, p)."""
+    i, j = np.triu_indices(points.shape[1])
+    features = np.column_stack([points[:, i] * points[:, j], points, np.ones(len(points))])
+    exponent = features @ coefficients
+    np.clip(exponent, -700, 0, out=exponent)  # exp is several times slower where it underflows
     return np.exp(exponent, out=exponent) @ weights

@@ -2,8 +2,7 @@
 
 The distance is ρ = sqrt(Δ·F Δ), Δ = θ̂ − θ̂_target; draws with ρ < ε are samples of the posterior up
 to a widening: for a linear Gaussian model their covariance is F⁻¹(1 + ε²/(n_params + 2)).
-The linear regression adjustment (Beaumont, Zhang & Balding 2002, equations 3 to 6) takes most of it
-away: θ − β·Δ with β from a regression weighted by the Epanechnikov kernel 1 − (ρ/ε)².
+A regression adjustment takes most of it away (`imnn_lab.inference.adjustment`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.inference.adjustment import as_order, regression_adjusted
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
 from imnn_lab.inference.posterior import Posterior
@@ -63,7 +63,7 @@ class Acceptance:
         return self.num_accepted / self.draws.num_draws if self.draws.num_draws else 0.0
 
     def posterior(
-        self, labels: Sequence[str], prior: Prior | None = None, adjust: bool = False
+        self, labels: Sequence[str], prior: Prior | None = None, adjust: bool | str = False
     ) -> Posterior:
         """Return the accepted draws as samples of the posterior.
 
@@ -73,14 +73,20 @@ class Acceptance:
             A name for each parameter.
         prior : Prior, optional
             Supplies the bounds.
-        adjust : bool
-            Apply the regression adjustment; samples then have the kernel's weights.
+        adjust : bool, "linear" or "quadratic"
+            Apply the regression adjustment, True a linear one; samples then have the kernel's
+            weights.
         """
         parameters = self.draws.parameters[self.accepted]
         weights = np.ones(len(parameters))
-        if adjust:
+        if order := as_order(adjust):
             parameters, weights = regression_adjusted(
-                parameters, self.differences[self.accepted], self.distances[self.accepted], self.ε
+                parameters,
+                self.differences[self.accepted],
+                self.distances[self.accepted],
+                self.ε,
+                prior=prior,
+                order=order,
             )
         bounds = None if prior is None else prior.bounds
         properties = {
@@ -223,38 +229,6 @@ def until_accepted(
     if not parts:
         take(next(arriving))
     return Draws.joined(parts), "accepted" if counts.min() >= accepted else "max_draws"
-
-
-def regression_adjusted(
-    parameters: np.ndarray, differences: np.ndarray, distances: np.ndarray, ε: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return parameters moved to where their estimates would be the target's, and their weights.
-
-    Parameters
-    ----------
-    parameters, differences : ndarray, shape (n, n_params)
-    distances : ndarray, shape (n,)
-    ε : float
-
-    Raises
-    ------
-    ValueError
-        If there are too few draws to regress on.
-    """
-    needed = parameters.shape[1] + 2
-    weights = np.clip(1 - (distances / ε) ** 2, 0, None)
-    if np.count_nonzero(weights) < needed:
-        received = f"{np.count_nonzero(weights)}"
-        expected = f"have at least {needed} accepted draws"
-        raise ValueError(
-            checks.wording("The regression adjustment", expected, received, "Raise ε.")
-        )
-    size = np.abs(differences).max(axis=0)
-    differences = differences / np.where(size > 0, size, 1.0)
-    design = np.column_stack([np.ones(len(differences)), differences])
-    root = np.sqrt(weights)[:, None]
-    coefficients, *_ = np.linalg.lstsq(root * design, root * parameters, rcond=None)
-    return parameters - differences @ coefficients[1:], weights
 
 
 def _nearest(distances: np.ndarray, k: int) -> tuple[np.ndarray, float]:

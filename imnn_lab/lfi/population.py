@@ -14,7 +14,8 @@ from imnn_lab.executors import as_executor
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
-from imnn_lab.inference.population import thinned
+from imnn_lab.inference.adjustment import as_order
+from imnn_lab.inference.population import all_draws, sizes_for, thinned
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import (
     SimulatedInference,
@@ -95,9 +96,9 @@ class PopulationMonteCarlo(SimulatedInference):
 
     def PMC(
         self,
-        draws: int,
-        initial_draws: int,
-        criterion: float,
+        draws: int | None = None,
+        initial_draws: int | None = None,
+        criterion: float | None = None,
         percentile: float | None = 75.0,
         at_once: bool | int | None = None,
         save_sims: str | None = None,
@@ -110,13 +111,15 @@ class PopulationMonteCarlo(SimulatedInference):
     ) -> list[Population]:
         """Draw from the prior, keep the nearest, and move them until it becomes difficult.
 
+        ``PMC(max_simulations=10_000)`` chooses the first three arguments, and spends that number.
+
         Parameters
         ----------
-        draws : int
+        draws : int, optional
             Particles to keep for each target.
-        initial_draws : int
+        initial_draws : int, optional
             Simulations from the prior, shared by the targets; at least `draws`.
-        criterion : float
+        criterion : float, optional
             Stop when at most this fraction of an iteration's proposals is nearer than the
             population's farthest particle.
         percentile : float or None
@@ -125,7 +128,7 @@ class PopulationMonteCarlo(SimulatedInference):
         at_once, save_sims, tqdm_notebook
             See `ApproximateBayesianComputation.ABC`.
         kernel_scale : float, keyword only
-            Covariance of the proposal's kernels in units of the population's.
+            Covariance of the proposal's kernels in units of the default ones.
         max_simulations : int or None, keyword only
             Budget of simulations for each target.
         max_seconds : float, optional, keyword only
@@ -147,6 +150,9 @@ class PopulationMonteCarlo(SimulatedInference):
         ValueError
             If the arguments do not fit one another.
         """
+        draws, initial_draws, criterion = self._completed(
+            draws, initial_draws, criterion, max_simulations
+        )
         draws = checks.integer("draws", draws, self.n_params + 2)
         initial = checks.integer("initial_draws", initial_draws, draws, "Draw more than you keep.")
         scale = checks.number("kernel_scale", kernel_scale, above=1e-6, below=1e6)
@@ -302,9 +308,36 @@ class PopulationMonteCarlo(SimulatedInference):
         """What the first failure said."""
         return next((p.failure for p in self.populations if p.failure), None)
 
-    def samples(self) -> list[Posterior]:
-        """Return each target's particles as weighted samples of its posterior."""
-        return [p.posterior(self.labels, self.prior) for p in self.populations]
+    @property
+    def draws(self) -> Draws:
+        """All draws of all targets, weighted against the prior; they train `NeuralPosterior` too.
+
+        Raises
+        ------
+        RuntimeError
+            If there are none yet.
+        """
+        populations = self.populations
+        parts = sum(len(p.made) - 1 for p in populations) + 1
+        make = progress_bar(self.verbose, None, desc="Weights", unit="iteration")
+        with make(total=parts) as bar:
+            weighted = []
+            for part in all_draws(populations, self.prior):
+                weighted.append(part)
+                bar.update(1)
+        weights = [part.weights for part in weighted if part.weights is not None]
+        return replace(Draws.joined(weighted), weights=np.concatenate(weights))
+
+    def samples(self, *, adjust: bool | str = False) -> list[Posterior]:
+        """Return each target's particles as weighted samples of its posterior.
+
+        Parameters
+        ----------
+        adjust : bool, "linear" or "quadratic", keyword only
+            Apply a regression adjustment (see `imnn_lab.inference.adjustment`); True a linear one.
+        """
+        pairs = zip(self.populations, self.targets, strict=True)
+        return [p.posterior(self.labels, self.prior, adjust, target) for p, target in pairs]
 
     def posterior(
         self,
@@ -317,6 +350,8 @@ class PopulationMonteCarlo(SimulatedInference):
         at_once: bool | int | None = None,
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
+        *,
+        adjust: bool | str = False,
         **options: Any,
     ) -> np.ndarray:
         """Return the weighted histogram of the particles, a density over all parameters.
@@ -330,6 +365,8 @@ class PopulationMonteCarlo(SimulatedInference):
             edges that result.
         draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
             As for `PMC`, which runs first when `draws` is given.
+        adjust : bool, "linear" or "quadratic", keyword only
+            As for `samples`.
         **options
             kernel_scale, max_simulations, max_seconds and callback of `PMC`.
 
@@ -347,8 +384,9 @@ class PopulationMonteCarlo(SimulatedInference):
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
         refuse_unknown("posterior", {n: v for n, v in options.items() if n not in RUNNING})
         self._check_histogram(bins, ranges)
+        as_order(adjust)
         self._obtain(*run, **options)
-        return self._histograms(self.samples(), bins, ranges)
+        return self._histograms(self.samples(adjust=adjust), bins, ranges)
 
     def plot(
         self,
@@ -362,6 +400,8 @@ class PopulationMonteCarlo(SimulatedInference):
         at_once: bool | int | None = None,
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
+        *,
+        adjust: bool | str = False,
         **kwargs: Any,
     ) -> Any:
         """Draw the posterior as a corner plot and return the figure.
@@ -372,6 +412,8 @@ class PopulationMonteCarlo(SimulatedInference):
             Width of a Gaussian filter in bins; it widens the posterior.
         bins, ranges, draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook
             As for `posterior`.
+        adjust
+            As for `samples`.
         **kwargs
             truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), the keywords
             of `PMC`, and properties of matplotlib lines.
@@ -382,9 +424,10 @@ class PopulationMonteCarlo(SimulatedInference):
         """
         run = (draws, initial_draws, criterion, percentile, at_once, save_sims, tqdm_notebook)
         self._check_histogram(bins, ranges)
+        as_order(adjust)
         kwargs = self._obtain(*run, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
-        return plots.corner_plot("PMC", self.samples(), self.labels, **kwargs)
+        return plots.corner_plot("PMC", self.samples(adjust=adjust), self.labels, **kwargs)
 
     def scatter_plot(
         self,
@@ -448,6 +491,27 @@ class PopulationMonteCarlo(SimulatedInference):
             given = [name for name, value in named.items() if value is not None]
             refuse_together("posterior", [*given, *running], "they go with `draws`")
         return options
+
+    def _completed(
+        self, draws: Any, initial_draws: Any, criterion: Any, budget: Any
+    ) -> tuple[Any, Any, Any]:
+        """Return the sizes of a run and its criterion; those that are None suit the budget."""
+        if draws is not None and initial_draws is not None and criterion is not None:
+            return draws, initial_draws, criterion
+        if budget is None or budget == MAX_SIMULATIONS:
+            expected = "get `draws`, `initial_draws` and `criterion`, or a budget"
+            received = f"draws={draws}, initial_draws={initial_draws}, criterion={criterion}"
+            remedy = "`max_simulations=10_000` alone chooses them."
+            raise TypeError(checks.wording("`PMC`", expected, received, remedy))
+        budget = checks.integer("max_simulations", budget, self.n_params + 2)
+        particles, initial = sizes_for(budget, self.n_params)
+        draws = min(particles, budget) if draws is None else draws
+        initial = max(initial, draws) if isinstance(draws, int) else initial
+        return (
+            draws,
+            initial if initial_draws is None else initial_draws,
+            0.0 if criterion is None else criterion,
+        )
 
     def _begin(self, schedule: Schedule, draws: Draws, keep: int) -> None:
         """Start every target's population with the nearest of draws from the prior."""

@@ -13,6 +13,7 @@ from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.scatter import check_axes
 from imnn_lab.inference import Acceptance, Draws, Posterior, accept, prior_draws, until_accepted
+from imnn_lab.inference.adjustment import as_order
 from imnn_lab.inference.rejection import rounds
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import (
@@ -416,7 +417,7 @@ class ApproximateBayesianComputation(SimulatedInference):
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
         *,
-        adjust: bool = False,
+        adjust: bool | str = False,
         **options: Any,
     ) -> np.ndarray:
         """Return the histogram of the accepted draws, a density over all parameters.
@@ -436,8 +437,8 @@ class ApproximateBayesianComputation(SimulatedInference):
             When given, `get_min_accepted` runs instead, with ε, and `draws` as its min_draws.
         at_once, save_sims, tqdm_notebook
             As for `ABC`.
-        adjust : bool, keyword only
-            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        adjust : bool, "linear" or "quadratic", keyword only
+            Apply a regression adjustment (see `imnn_lab.inference.adjustment`); True a linear one.
         **options
             quantile, nearest of `accept_reject`, predrawn of `ABC`, and min_draws, max_draws of
             `get_min_accepted`.
@@ -455,7 +456,7 @@ class ApproximateBayesianComputation(SimulatedInference):
         """
         refuse_unknown("posterior", {n: v for n, v in options.items() if n not in OPTIONS})
         self._check_histogram(bins, ranges)
-        adjust = checks.boolean("adjust", adjust)
+        as_order(adjust)
         self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **options)
         return self._histograms(self.samples(adjust=adjust), bins, ranges)
 
@@ -472,7 +473,7 @@ class ApproximateBayesianComputation(SimulatedInference):
         save_sims: str | None = None,
         tqdm_notebook: bool | None = None,
         *,
-        adjust: bool = False,
+        adjust: bool | str = False,
         **kwargs: Any,
     ) -> Any:
         """Draw the posterior as a corner plot and return the figure.
@@ -492,7 +493,7 @@ class ApproximateBayesianComputation(SimulatedInference):
         matplotlib.figure.Figure
         """
         self._check_histogram(bins, ranges)
-        adjust = checks.boolean("adjust", adjust)
+        as_order(adjust)
         kwargs = self._obtain(ε, draws, accepted, at_once, save_sims, tqdm_notebook, **kwargs)
         kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
         return plots.corner_plot("ABC", self.samples(adjust=adjust), self.labels, **kwargs)
@@ -544,13 +545,13 @@ class ApproximateBayesianComputation(SimulatedInference):
             "ABC", clouds, self.labels, axes, self.target_estimates, truth, **kwargs
         )
 
-    def samples(self, *, adjust: bool = False) -> list[Posterior]:
+    def samples(self, *, adjust: bool | str = False) -> list[Posterior]:
         """Return each target's accepted draws as samples of its posterior.
 
         Parameters
         ----------
-        adjust : bool, keyword only
-            Apply the linear regression adjustment (Beaumont, Zhang & Balding 2002).
+        adjust : bool, "linear" or "quadratic", keyword only
+            Apply a regression adjustment (see `imnn_lab.inference.adjustment`); True a linear one.
         """
         return [a.posterior(self.labels, self.prior, adjust) for a in self.acceptances]
 

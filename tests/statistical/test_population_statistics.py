@@ -112,3 +112,31 @@ def test_the_default_percentile_and_none():
             found.append(problem.whitened_variance(PMC.samples()[0].covariance, PMC.ε[0]))
         # Four runs of about 450 effective samples: standard error 2.4 %, five of them 12 %.
         assert np.mean(found) == pytest.approx(1, abs=0.12)
+
+
+def test_two_modes_keep_their_mass_and_width():
+    """|θ| ~ N(1, 0.1²): kernels as narrow as a mode, of which each has half of the mass."""
+
+    def simulate(θ, seed):
+        return np.abs(θ) + 0.1 * np.random.default_rng(seed).standard_normal(θ.shape)
+
+    upper, right, ignored = [], [], []
+    for seed in range(10):
+        PMC = LFI.PopulationMonteCarlo(
+            np.array([[1.0]]), Uniform(-3, 3), 100.0, lambda d: d, simulate, seed=seed,
+            verbose=False,
+        )  # fmt: skip
+        (population,) = PMC(1000, 2000, 0.1, 50.0)
+        θ, weights = population.parameters[:, 0], population.weights
+        upper.append(weights[θ > 0].sum())
+        widened = 0.01 * (1 + population.ε**2 / 3)
+        right.append(np.cov(np.abs(θ), aweights=weights) / widened)
+        ignored.append(np.var(np.abs(θ)) / widened)
+        # Kernels of the first proposal around a mode do not reach to the other.
+        assert np.median(PMC.populations[0].proposals[-1].roots) < 0.3
+    # About 800 effective samples each: standard errors of the means of ten 0.5/sqrt(8000) = 0.0056
+    # and sqrt(2/8000) = 0.016; as particles depend on one another, eight and five of them.
+    assert np.mean(upper) == pytest.approx(0.5, abs=0.045)
+    assert np.mean(right) == pytest.approx(1, abs=0.08)
+    # Control: unweighted particles crowd at the centres of the modes.
+    assert np.mean(ignored) < 0.92

@@ -4,9 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from imnn_lab import LFI
 from imnn_lab.inference import Moves, Prior, Uniform
+from imnn_lab.inference.population import sizes_for
 from imnn_lab.inference.proposal import Proposal, kernel_mixture
 from imnn_lab.simulate import SimulationError
 
@@ -70,10 +72,9 @@ def weights_anew(population, prior):
     """Evaluate the deterministic mixture directly, kernel by kernel."""
     total = population.prior_draws * np.exp(prior.log_prob(population.parameters))
     for q in population.proposals:
-        Σ = np.linalg.inv(q.root @ q.root.T)
-        Δ = population.parameters[:, None] - q.ancestors
-        kernels = np.exp(-0.5 * np.einsum("nmi,ij,nmj->nm", Δ, Σ, Δ))
-        total += q.count * kernels @ q.weights * np.sqrt(np.linalg.det(Σ / (2 * np.pi)))
+        for centre, root, weight in zip(q.ancestors, q.roots, q.weights, strict=True):
+            kernel = stats.multivariate_normal(centre, root @ root.T)
+            total += q.count * weight * kernel.pdf(population.parameters)
     weights = np.exp(prior.log_prob(population.parameters)) / total
     return weights / weights.sum()
 
@@ -101,7 +102,8 @@ def test_mixture_of_many_ancestors_is_what_is_sampled_from():
 
 def test_density_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
-    q = Proposal(rng.normal(size=(30, 3)), np.full(30, 1 / 30), np.eye(3), 10)
+    roots = np.linalg.cholesky(np.full((30, 3, 3), 0.5) + rng.random((30, 1, 1)) * np.eye(3))
+    q = Proposal(rng.normal(size=(30, 3)), np.full(30, 1 / 30), roots, 10)
     θ = rng.normal(size=(101, 3))
     whole = q.density(θ)
     monkeypatch.setattr("imnn_lab.inference.proposal.BLOCK", 64)
@@ -344,3 +346,52 @@ def test_keywords_that_would_be_ignored_are_refused():
             PMC.posterior(**options)
     with pytest.raises(TypeError, match="`callback` must"):
         PMC.resume(callback=3)
+
+
+def test_a_budget_alone_chooses_the_rest():
+    PMC = make(targets=[(0.3, -0.2)])
+    PMC(max_simulations=2000)
+    (population,) = PMC.populations
+    assert PMC.stopped == ["max_simulations"]
+    assert (population.size, population.prior_draws) == sizes_for(2000, 2)
+    assert 1900 < PMC.num_draws[0] <= 2000
+    PMC(draws=100, max_simulations=500)
+    assert len(PMC.parameters[0]) == 100
+    with pytest.raises(TypeError, match="`PMC` must get `draws`, `initial_draws`"):
+        PMC()
+    with pytest.raises(ValueError, match="`max_simulations` must"):
+        PMC(max_simulations=3)
+
+
+@pytest.mark.parametrize("budget", [4, 10, 100, 10**3, 10**5])
+def test_sizes_fit_every_budget(budget):
+    for n_params in (1, 2, 10):
+        draws, initial = sizes_for(max(budget, n_params + 2), n_params)
+        assert n_params + 2 <= draws <= initial <= max(budget, n_params + 2)
+
+
+def test_adjusted_particles():
+    PMC = make()
+    PMC(200, 400, 0.3)
+    for i, adjusted in enumerate(PMC.samples(adjust=True)):
+        plain = PMC.samples()[i]
+        assert not np.array_equal(adjusted.parameters, plain.parameters)
+        assert (np.abs(adjusted.parameters) <= 4).all()
+    assert PMC.posterior(bins=8, adjust="quadratic").shape == (2, 8, 8)
+    with pytest.raises(ValueError, match="`adjust` must"):
+        PMC.samples(adjust="cubic")
+
+
+def test_all_draws_are_weighted_against_the_prior():
+    PMC = make(targets=[(0.3, -0.2), (0.5, 0.5)])
+    PMC(200, 2000, 0.1)
+    draws = PMC.draws
+    assert draws.num_draws == PMC.num_draws.sum() - 2000  # those of the prior are shared
+    mean = np.average(draws.parameters, axis=0, weights=draws.weights)
+    variance = np.average(draws.parameters**2, axis=0, weights=draws.weights)
+    # U(−4, 4) has variance 16/3, and the 2,000 draws of the prior are worth as many: standard
+    # errors 2.3/sqrt(2000) = 0.052 and 4.8/sqrt(2000) = 0.11; five of them.
+    np.testing.assert_allclose(mean, 0, atol=0.26)
+    np.testing.assert_allclose(variance, 16 / 3, atol=0.55)
+    plain = (draws.parameters**2).mean(axis=0)
+    assert (np.abs(plain - 16 / 3) > 0.55).any()  # control

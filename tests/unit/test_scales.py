@@ -13,11 +13,11 @@ from imnn_lab.diagnostics import Forecast
 from imnn_lab.figures import bokeh, corner, draw
 from imnn_lab.figures.decimation import robust_range
 from imnn_lab.inference import Uniform
+from imnn_lab.inference.adjustment import regression_adjusted
 from imnn_lab.inference.arguments import as_fisher
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.journal import _is_same
 from imnn_lab.inference.proposal import cholesky_of_spread
-from imnn_lab.inference.rejection import regression_adjusted
 
 NAMES = ("A_s", "H0", "n_s")
 SIZES = np.array([1e-11, 1.0, 1e-2])  # of a parameter, of which the centre is some hundred
