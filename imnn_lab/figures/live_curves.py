@@ -69,6 +69,8 @@ class CurvesFigure:
     ----------
     description : Panels
         See `training_curves`. Its curves are not drawn: the points come by `put`.
+    height : int
+        Height of each figure in pixels.
 
     Attributes
     ----------
@@ -79,8 +81,8 @@ class CurvesFigure:
         The columns of the history that are shown.
     """
 
-    def __init__(self, description: Panels) -> None:
-        self.panels = description.panels
+    def __init__(self, description: Panels, height: int = 240) -> None:
+        self.panels, self._height = description.panels, height
         self.names = tuple(name for panel in self.panels for name in columns_of(panel))
         empty = np.empty((0, len(self.names)))
         data = curve_data(self.names, empty, empty)
@@ -154,7 +156,7 @@ class CurvesFigure:
 
     def _figure(self, panel: Panel, crosshair: Span) -> figure:
         empty = new_figure(
-            "", panel.y_label, height=240, x_range=self._x_range,
+            "", panel.y_label, height=self._height, x_range=self._x_range,
             y_range=Range1d(0.1 if panel.y_log else 0, 10 if panel.y_log else 1),
             y_axis_type="log" if panel.y_log else "linear",
         )  # fmt: skip

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import panel as pn
-
-from imnn_lab.dashboards.common.layout import View, body
+from imnn_lab.dashboards.common.layout import body
+from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
 from imnn_lab.laboratory.pool import shared_pool
 from imnn_lab.laboratory.session import LaboratorySession
-from imnn_lab.laboratory.stages import InferenceStage, ProblemCard, ResultsStage, TrainingStage
+from imnn_lab.laboratory.stages import (
+    InferenceStage,
+    ProblemCard,
+    ResultsStage,
+    TrainingStage,
+    TrustStage,
+)
 
 GRACE = 20.0  # seconds from a session's end to that of its work
-INTRODUCTION = (
-    "A network is trained to compress simulations to a few numbers that keep the Fisher "
-    "information about the parameters; the posterior of data follows without a likelihood."
-)
 
 
 class Laboratory:
-    """The stages of one session.
+    """The stages of one session, one at a time.
 
     Parameters
     ----------
@@ -30,27 +31,33 @@ class Laboratory:
 
     Attributes
     ----------
+    steps : Tabs
+        The stages, each with its state in a word.
     body : Viewable
     """
 
     def __init__(self, session: LaboratorySession) -> None:
         self.session = session
-        self.stages: list[View[LaboratorySession]] = [
-            ProblemCard(session),
-            TrainingStage(),
-            InferenceStage(),
-            ResultsStage(session),
-        ]
-        introduction = pn.pane.HTML(
-            f"<p>{INTRODUCTION}</p>", sizing_mode="stretch_width", min_width=0
+        self._problem, self._training = ProblemCard(session), TrainingStage()
+        trust, infer = TrustStage(self._training), InferenceStage()
+        results = ResultsStage(session)
+        self.steps = Tabs[LaboratorySession](
+            [
+                Tab("Problem", lambda: self._problem, self._problem.word),
+                Tab("Train", lambda: self._training, self._training.word),
+                Tab("Trust", lambda: trust, self._training.trust_word),
+                Tab("Infer", lambda: infer, infer.word),
+                Tab("Results", lambda: results, results.word),
+            ]
         )
-        self.body = body(introduction, *self.stages)
+        self.body = body(self.steps)
         self.tick()
 
     def tick(self) -> bool:
-        """Bring all stages up to date; a visitor may ask for something at any time."""
-        for stage in self.stages:
-            stage.refresh(self.session)
+        """Bring the stage that is shown up to date; a visitor may ask for something at any time."""
+        if self._training.follow(self.session):
+            self.steps.show("Train")
+        self.steps.refresh(self.session)
         return True
 
 

@@ -15,6 +15,7 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import (
     FRAMED,
     WIDE,
+    LiveText,
     View,
     action_button,
     announced_html,
@@ -27,7 +28,7 @@ from imnn_lab.dashboards.common.layout import (
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import Results, results_of
-from imnn_lab.dashboards.training.dashboard import TrainingDashboard
+from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPage
 from imnn_lab.demo.problems import CASES
 from imnn_lab.laboratory.build import (
     NETWORKS,
@@ -42,6 +43,10 @@ from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
 
 MOST_BYTES = 12 * MEGABYTE  # what a message of the server's usual size can carry
 MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
+TO_BUILD = "Choose a problem, or send own simulations, in Problem."
+NOTHING_TRAINED = f"The network trains here: det F, det C and the regulariser. {TO_BUILD}"
+NOTHING_TO_TRUST = f"How far the results can be trusted is answered here. {TO_BUILD}"
+NOTHING_INFERRED = f"The posterior of data comes here: contours, draws, particles. {TO_BUILD}"
 
 
 class ProblemCard(View[LaboratorySession]):
@@ -77,12 +82,20 @@ class ProblemCard(View[LaboratorySession]):
         state = {
             "idle": "Choose, and build a network; nothing runs before you ask for it.",
             "running": "Simulating, and preparing the network …",
-            "finished": f"{work.message}: train it below.",
+            "finished": f"{work.message}.",
         }.get(work.state, "")
         if position:
             state = f"This server is busy: you are number {position} in the queue."
         self._status.object = announced_html(state) + announced_html(failure, "alert")
         self._candidates.object = "" if moment.built is None else candidates(moment.built)
+
+    def word(self, session: LaboratorySession) -> str:
+        """Return the state of the build in a word or two."""
+        if session.position:
+            return f"number {session.position} in the queue"
+        if session.building.is_running:
+            return "building"
+        return "to be chosen" if session.built is None else "built"
 
     def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
         self.attempt(lambda: self._session.build(task()))
@@ -113,7 +126,7 @@ class ProblemCard(View[LaboratorySession]):
 
     def _cards(self) -> pn.Column:
         counts = pn.FlexBox(self.n_s, self.n_d, self.seed, gap="0px", **WIDE)
-        problem = card("1 · A problem", self.problem, counts, self.build)
+        problem = card("A problem", self.problem, counts, self.build)
         about = (
             "Files fiducial.npy and derivative.npy (validation_fiducial, validation_derivative and "
             f"target may follow), or an .npz with these names; {MOST_BYTES // MEGABYTE} MB at most."
@@ -124,6 +137,11 @@ class ProblemCard(View[LaboratorySession]):
         return pn.Column(
             choices, card("Network", self.network, self._status, self._candidates), margin=0, **WIDE
         )
+
+
+def empty(text: str) -> LiveText:
+    """Return what stands where there is nothing yet: what will be there, and how."""
+    return words(announced_html(text))
 
 
 def candidates(built: Built) -> str:
@@ -163,46 +181,103 @@ def uploaded(files: pn.widgets.FileInput) -> Iterator[tuple[str, bytes]]:
 
 
 class TrainingStage(View[LaboratorySession]):
-    """The training dashboard of what was built last."""
+    """The page of training of what was built last, and the card that checks its results."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = stack()
+        self._page: TrainingPage | None = None
+        self.body, self.trust = stack(empty(NOTHING_TRAINED)), stack(empty(NOTHING_TO_TRUST))
+
+    def follow(self, session: LaboratorySession) -> bool:
+        """Make the page of a new network; return whether there is a new one."""
+        built, network = session.built, session.network
+        if built is None or network is None or not self.changed(built):
+            return False
+        dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
+        self._page = page = dashboard.page(shows_trust=False)
+        self.body[:] = [page.body]
+        if page.trust is not None:
+            self.trust[:] = [page.trust]
+        return True
 
     def refresh(self, moment: LaboratorySession) -> None:
-        """Show the dashboard of a new network."""
-        built, network = moment.built, moment.network
-        if built is not None and network is not None and self.changed(built):
-            dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
-            self.body[:] = [words("<h2>2 · Train</h2>"), dashboard]
+        """Bring the curves and the controls up to date."""
+        if self._page is not None:
+            self._page.tick()
+
+    def refresh_trust(self) -> None:
+        """Bring the answers up to date."""
+        if self._page is not None and self._page.trust is not None:
+            self._page.trust.refresh(self._page.state)
+
+    def word(self, session: LaboratorySession) -> str:
+        """Return the state of the training in a word."""
+        return "no network" if self._page is None else self._page.state.word
+
+    def trust_word(self, session: LaboratorySession) -> str:
+        """Return the worst light in a word."""
+        trust = None if self._page is None else self._page.trust
+        return "no network" if trust is None else trust.word
+
+
+class TrustStage(View[LaboratorySession]):
+    """The answers to how far the results can be trusted.
+
+    Parameters
+    ----------
+    training : TrainingStage
+        Whose results are checked.
+    """
+
+    def __init__(self, training: TrainingStage) -> None:
+        super().__init__()
+        self._training, self.body = training, training.trust
+
+    def refresh(self, moment: LaboratorySession) -> None:
+        """Show the last answers."""
+        self._training.refresh_trust()
 
 
 class InferenceStage(View[LaboratorySession]):
-    """A button that opens the page of inference with the network as it is then."""
+    """The page of inference with the network as it is when the stage is first shown.
+
+    A button takes the network as it is later.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._page: InferencePage | None = None
         self._is_wanted = False
-        self._button = action_button("Infer with this network", self._ask, 200)
+        self._button = action_button("Infer with this network", self._ask, 220, "outline")
         self._status, self._results = words(), stack()
-        self.body = stack()
+        self.body = stack(empty(NOTHING_INFERRED))
 
     def refresh(self, moment: LaboratorySession) -> None:
-        """Show the button once there is a network, and bring its page up to date."""
+        """Open the page of a new network, and bring it up to date."""
         built = moment.built
         if built is None:
             return
         if self.changed(built):
             self._page, self._results[:], moment.inference = None, [], None
-            heading = words("<h2>3 · Infer</h2>")
-            self.body[:] = [heading, self._button, self._status, self._results]
+            self.body[:] = [self._button, self._status, self._results]
+            self._ask()
         if self._is_wanted:
             self._is_wanted = False
             self.attempt(lambda: self._open(moment, built))
         self._status.object = announced_html(self.failure, "alert")
         if self._page is not None:
             self._page.tick()
+
+    def word(self, session: LaboratorySession) -> str:
+        """Return what there is so far, in a word or two."""
+        state = session.inference
+        if session.built is None:
+            return "no network"
+        if state is None:
+            return "not begun"
+        if state.abc_work.is_running or state.pmc_work.is_running:
+            return "simulating"
+        return f"{state.n_draws:,} draws"
 
     def _ask(self) -> None:
         self._is_wanted, self.failure = True, ""
@@ -243,7 +318,6 @@ class ResultsStage(View[LaboratorySession]):
         )  # fmt: skip
         self._status, self._results = words(), stack()
         self.body = stack(
-            words("<h2>4 · Results</h2>"),
             card(
                 "Reopen results",
                 pn.FlexBox(show, self._download, gap="0px", **WIDE),
@@ -266,10 +340,14 @@ class ResultsStage(View[LaboratorySession]):
         if self._page is not None:
             self._page.tick()
 
+    def word(self, session: LaboratorySession) -> str:
+        """Return whether results are shown."""
+        return "to be opened" if self._page is None else "shown"
+
     def _show(self) -> None:
         self._want(
             self._session.results(),
-            "There are no results yet: build a network above, or open files.",
+            "There are no results yet: build a network, or open files.",
         )
 
     def _load(self) -> None:

@@ -48,6 +48,7 @@ by_imnn_lab = pytest.mark.parametrize("address", ["imnn-lab serve"], indirect=Tr
 
 def opened(page, address):
     page.goto(address)
+    visitor.tab(page, "Problem").click()
     expect(button(page, "Build the network")).to_be_enabled()
     return page
 
@@ -55,12 +56,11 @@ def opened(page, address):
 COVERED = """() => {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
     e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
-  const ends = [-Infinity]
-  return inside(document).filter(e => {
-    const {top, bottom} = e.getBoundingClientRect()
-    if (e.tagName === "CANVAS") ends.push(bottom)
-    return e.tagName === "H2" && top < Math.max(...ends)
-  }).map(e => e.textContent)
+  const boxes = inside(document).filter(e => e.matches(".bk-Figure, button") && e.checkVisibility())
+    .map(e => e.getBoundingClientRect())
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1
+  return boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b => meet(a, b)).map(b => [a, b]))
 }"""
 
 
@@ -76,11 +76,12 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
     page = opened(watched_page(width), address)
     visitor.build(page)
     visitor.start(page, iterations=20)
-    button(page, "Infer with this network").click()
+    visitor.tab(page, "Infer").click()
     visitor.draw(page)
+    visitor.tab(page, "Results").click()
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
-    until(page, lambda: page.evaluate(COVERED) == [], 60)  # no stage lies over the one before
+    until(page, lambda: page.evaluate(COVERED) == [], 60)  # no figure or button lies over another
     assert visitor.widest(page) <= width
 
     def shows_the_whole_run():
@@ -102,13 +103,14 @@ def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp
     visitor.pause_resume_and_stop(page)
     visitor.travel_to_the_beginning(page)
     visitor.download_the_curves(page)
-    button(page, "Infer with this network").click()
+    visitor.tab(page, "Infer").click()
     visitor.draw(page)
     visitor.accept_from_farther(page)
     visitor.run_pmc(page)
     visitor.brush_and_download(page, problems.gaussian().labels)
     posterior = visitor.download_the_posterior(page, tmp_path)
     assert len(posterior) == visitor.PARTICLES
+    visitor.tab(page, "Results").click()
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
 
@@ -137,9 +139,9 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
     button(second, "Build the network").click()
     expect(second.get_by_text("you are number 1 in the queue")).to_be_visible()
     second.wait_for_timeout(1000)
-    assert second.get_by_text("network is ready").count() == 0
+    expect(visitor.tab(second, "Problem")).to_contain_text("in the queue")
     first.close()  # its session ends some seconds later, and its fit with it
-    expect(second.get_by_text("network is ready")).to_be_visible(timeout=120_000)
+    expect(visitor.tab(second, "Problem")).to_contain_text("built", timeout=120_000)
 
 
 def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve):
@@ -171,13 +173,13 @@ def test_a_visitor_without_the_password_is_not_served(watched_page, guarded):
     page = watched_page()
     page.goto(guarded)
     for password in ("a guess", "a secret"):
-        assert button(page, "Build the network").count() == 0
+        assert visitor.tab(page, "Problem").count() == 0
         page.get_by_label("Name").fill("visitor")
         page.get_by_label("Password").fill(password)
         button(page, "Sign in").click()
         if password == "a guess":
             expect(page.get_by_role("alert")).to_contain_text("Invalid username or password")
-    expect(button(page, "Build the network")).to_be_enabled()
+    expect(visitor.tab(page, "Problem")).to_be_visible()
 
 
 def logged_in(address, password):

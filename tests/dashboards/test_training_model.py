@@ -147,6 +147,7 @@ def test_a_network_that_was_steered_and_saved_is_shown(network):
 
 def test_a_release_is_applied_and_an_invalid_pair_explained(network):
     dashboard = TrainingDashboard(network).page()
+    dashboard.tabs.show("Regulariser")
     root = rooted(dashboard)
     dashboard.state.start()
     slider = dashboard.controls.sliders["λ"]

@@ -58,10 +58,16 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+def tab(page, name):
+    return page.get_by_role("tab", name=re.compile("^" + re.escape(name)))
+
+
 def build(page):
     """Build the network that is chosen; the first one of a server waits for TensorFlow."""
+    tab(page, "Problem").click()
     button(page, "Build the network").click()
-    expect(page.get_by_text("network is ready")).to_be_visible(timeout=240_000)
+    expect(tab(page, "Problem")).to_contain_text("built", timeout=240_000)
+    expect(tab(page, "Train")).to_have_attribute("aria-selected", "true")
 
 
 def start(page, iterations=10_000_000):
@@ -106,6 +112,7 @@ def _at_rest(page):
 
 
 def travel_to_the_beginning(page):
+    tab(page, "Fisher ellipse").click()
     assert column(page, "xs", "ellipse 0 0 lines then") == []
     press(page, "iteration (", "Home")
     until(page, lambda: len(column(page, "xs", "ellipse 0 0 lines then")) == 2)
@@ -113,6 +120,7 @@ def travel_to_the_beginning(page):
 
 
 def download_the_curves(page):
+    tab(page, "Download").click()
     rows = rows_of(downloaded(page, "CSV"))
     assert {"iteration", "det_F", "val_det_F", "λ"} <= set(rows[0])
     iterations = np.array([float(row["iteration"]) for row in rows])
@@ -212,6 +220,7 @@ def _drag_over_the_middle_of(page, name):
 
 def check_the_results(page, question):
     """Have the results checked: the answers are on the page, and in a report of its own."""
+    tab(page, "Trust").click()
     button(page, "Check").click()
     words(page, question)
     page_alone = downloaded(page, "Report (HTML)").read_text(encoding="utf-8")

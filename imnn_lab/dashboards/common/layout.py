@@ -180,9 +180,11 @@ def card(title: str, *objects: Any) -> pn.Column:
     Parameters
     ----------
     title : str
+        Empty where something above says it.
     *objects : panel viewables
     """
-    return pn.Column(heading(title), *objects, styles=CARD, margin=4, **WIDE)
+    above = [heading(title)] if title else []
+    return pn.Column(*above, *objects, styles=CARD, margin=4, **WIDE)
 
 
 def heading(text: str) -> pn.pane.HTML:
@@ -281,7 +283,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         + "</tr>"
         for first, *rest in rows
     )
-    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}"
+    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}; font-size: 0.9em"
     return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 

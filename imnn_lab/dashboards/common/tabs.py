@@ -12,18 +12,28 @@ from typing import Any, Generic
 
 import panel as pn
 
-from imnn_lab.dashboards.common.layout import TAB_PANEL, TAB_ROW, WIDE, Moment, View, stack
+from imnn_lab.dashboards.common.layout import (
+    OWN_SIZE,
+    TAB_PANEL,
+    TAB_ROW,
+    WIDE,
+    Moment,
+    View,
+    stack,
+)
 
+# !important: the theme of the page has rules for buttons of its own
 LOOK = """
-.bk-btn-group { display: flex; flex-wrap: wrap; gap: 0 }
+.bk-btn-group { display: flex; flex-wrap: wrap; gap: 0; height: auto }
 .bk-btn-group .bk-btn {
-  border: 0; border-radius: 0; border-bottom: 3px solid transparent; background: none;
-  color: inherit; box-shadow: none; padding: 4px 14px; min-height: 36px; flex: 0 0 auto;
+  border: 0 !important; border-radius: 0; border-bottom: 3px solid transparent !important;
+  background: none !important; box-shadow: none !important; color: inherit !important;
+  padding: 4px 12px; height: auto !important; min-height: 36px; flex: 0 0 auto;
   white-space: pre-line; line-height: 1.3; text-align: left; font-size: 0.85em; text-transform: none
 }
 .bk-btn-group .bk-btn::first-line { font-weight: 600; font-size: 1.15em }
-.bk-btn-group .bk-btn:hover { background: rgba(128, 128, 128, 0.15) }
-.bk-btn-group .bk-btn.bk-active { border-bottom-color: currentColor }
+.bk-btn-group .bk-btn:hover { background: rgba(128, 128, 128, 0.15) !important }
+.bk-btn-group .bk-btn.bk-active { border-bottom-color: currentColor !important }
 .bk-btn-group .bk-btn:focus-visible { outline: 2px solid currentColor; outline-offset: -2px }
 """
 
@@ -66,7 +76,7 @@ class Tabs(View[Moment]):
         self._places = {name: self._place() for name in self._tabs}
         self._row = pn.widgets.RadioButtonGroup(
             options={name: name for name in self._tabs}, value=next(iter(self._tabs)),
-            css_classes=[TAB_ROW], stylesheets=[LOOK], sizing_mode="stretch_width", margin=(0, 5),
+            css_classes=[TAB_ROW], stylesheets=[LOOK], styles=OWN_SIZE, margin=(0, 5), **WIDE,
         )  # fmt: skip
         self._row.param.watch(lambda event: self._show(), "value")
         self.body = stack(self._row, *self._places.values())

@@ -54,6 +54,17 @@ class TrustView(View[Any]):
         buttons = flowing((self._button, 100, 0), (self._download, 150, 1))
         self.body = card(TITLE, buttons, self._status, self._answers)
 
+    @property
+    def word(self) -> str:
+        """The worst light of the last report, or why there is none."""
+        reports = self._reports.read()
+        if self.work.is_running:
+            return "checking"
+        if not reports:
+            return "not checked"
+        subject, report = reports[-1]
+        return report.light.value if subject == self._subject() else "to be checked again"
+
     def refresh(self, moment: Any) -> None:
         """Show the answers of the last report."""
         reports = self._reports.read()

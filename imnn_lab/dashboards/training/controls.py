@@ -10,7 +10,7 @@ import numpy as np
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
-from imnn_lab.dashboards.common.layout import LiveText, View, card, table
+from imnn_lab.dashboards.common.layout import WIDE, LiveText, View, stack, table
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
@@ -32,6 +32,7 @@ POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 # Forgetting and the release that follows may reach Python in one message, as no change: so a
 # release counts whatever it changes.
 FORGET = "if (source.value_throttled !== source.value) source.value_throttled = NaN"
+BUTTON = ".bk-btn { padding-left: 2px; padding-right: 2px; font-size: 0.95em }"
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
@@ -51,7 +52,7 @@ class Controls(View[Moment]):
         self.n_iterations = _count(state, "n_iterations", "iterations")
         self.patience = _count(state, "patience", "patience")
         self.objective = pn.widgets.Select.from_param(
-            state.param.objective, width=130, margin=(4, 10)
+            state.param.objective, width=112, margin=(4, 5)
         )
         acts = {
             "Start": state.start, "Pause": state.pause, "Resume": state.resume,
@@ -60,11 +61,9 @@ class Controls(View[Moment]):
         self.buttons = {name: _button(name, act) for name, act in acts.items()}
         self.rate = LiveText("", margin=(0, 5))
         self.applied = LiveText("", margin=(4, 5))
-        row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
-        limits = pn.FlexBox(
-            self.n_iterations, self.patience, self.objective, sizing_mode="stretch_width"
-        )
-        self.body = card("Train", row, limits, *self.sliders.values(), self.rate, self.applied)
+        row = pn.Row(*self.buttons.values(), margin=0, **WIDE)
+        limits = pn.FlexBox(self.n_iterations, self.patience, self.objective, gap="0px", **WIDE)
+        self.body = stack(row, limits, *self.sliders.values(), self.rate, self.applied)
 
     def _slider(
         self, name: str, start: float, end: float, act: Callable[[], object], code: str = POWER
@@ -91,6 +90,8 @@ class Controls(View[Moment]):
         )
         for name, disabled in disabled_buttons(state).items():
             self.buttons[name].disabled = disabled
+        is_paused = state.word == "paused"
+        self.buttons["Pause"].visible, self.buttons["Resume"].visible = not is_paused, is_paused
         self.objective.disabled = state.is_running
         for name in ("λ", EPSILON):
             self.sliders[name].disabled = not state.has_pair
@@ -103,6 +104,13 @@ class Status(View[Moment]):
     ----------
     state : TrainingState
     known_det_fisher : float, optional
+
+    Attributes
+    ----------
+    body : Viewable
+        The sentence and the line of numbers.
+    table : LiveText
+        For a place of its own.
     """
 
     def __init__(self, state: TrainingState, known_det_fisher: float | None = None) -> None:
@@ -112,7 +120,7 @@ class Status(View[Moment]):
         self.progress = LiveText("", margin=(0, 5))
         self.table = LiveText("", margin=(6, 5))
         self._speed = Speed()
-        self.body = card("Now", self.word, self.progress, self.table)
+        self.body = stack(self.word, self.progress)
 
     def refresh(self, moment: Moment) -> None:
         """Write the words and numbers."""
@@ -152,13 +160,16 @@ def rate_words(state: TrainingState) -> str:
 
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], label=label, width=130, margin=(4, 10), start=1, placeholder="no limit"
+        state.param[name], label=label, width=112, margin=(4, 5), start=1, placeholder="no limit"
     )
 
 
 def _button(name: str, act: Callable[[], object]) -> pn.widgets.Button:
     kind = {"Start": "primary", "Stop": "danger"}.get(name, "default")
-    button = pn.widgets.Button(label=name, color=kind, margin=(4, 4), min_width=64)
+    button = pn.widgets.Button(
+        label=name, color=kind, margin=(4, 3), min_width=50, sizing_mode="stretch_width",
+        stylesheets=[BUTTON],
+    )  # fmt: skip
     button.on_click(lambda event: act())
     return button
 

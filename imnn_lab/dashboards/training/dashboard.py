@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import panel as pn
 
 from imnn_lab import checks
-from imnn_lab.dashboards.common.layout import Body, body, flowing
+from imnn_lab.dashboards.common.layout import Body, View, body, card, side_by_side, stack
+from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import StillPicture, follow, load_mathematics
 from imnn_lab.dashboards.training.controls import Controls, Status
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
-from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.views import (
     Curves,
@@ -60,9 +62,9 @@ class TrainingDashboard(pn.viewable.Viewer):
         load_mathematics(self._labels)
         self.state = TrainingState(imnn)
 
-    def page(self) -> TrainingPage:
+    def page(self, shows_trust: bool = True) -> TrainingPage:
         """Return a new page over the same state; `__panel__` keeps one up to date."""
-        return TrainingPage(self.state, self._labels, self._known)
+        return TrainingPage(self.state, self._labels, self._known, shows_trust)
 
     def __panel__(self) -> pn.Column:
         page = self.page()
@@ -81,11 +83,16 @@ class TrainingPage:
     state : TrainingState
     labels : sequence of str
     known_fisher : ndarray, shape (n_params, n_params), optional
+    shows_trust : bool
+        Whether one of the tabs checks the results; otherwise `trust` is for another place.
 
     Attributes
     ----------
     body : Body
     pump : Pump
+    tabs : Tabs
+        What stands beside the curves and the controls.
+    trust : TrustView or None
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class TrainingPage:
         state: TrainingState,
         labels: Sequence[str],
         known_fisher: np.ndarray | None = None,
+        shows_trust: bool = True,
     ) -> None:
         centre = np.asarray(state.imnn.θ_fid, dtype=float)
         det_F = None if known_fisher is None else float(np.linalg.det(known_fisher))
@@ -103,11 +111,9 @@ class TrainingPage:
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
         self.trust = _trust(state, labels, known_fisher)
         self.echo = Echo()
-        self.pump = Pump(
-            state,
-            [self.ellipse, self.controls, self.status, self.curves, self.regulariser, self.export],
-            self.echo.browser,
-        )
+        self.tabs = Tabs[Moment](self._tabs(shows_trust))
+        views = [self.tabs, self.controls, self.status, self.curves]
+        self.pump = Pump(state, views, self.echo.browser)
         self.body = self._layout()
         self._pictured = 0
         self.pump.tick()
@@ -127,11 +133,21 @@ class TrainingPage:
         self._pictured = len(history)
         return curves_file(history, "png").getvalue()
 
+    def _tabs(self, shows_trust: bool) -> list[Tab[Moment]]:
+        views: dict[str, View[Moment]] = {
+            "Fisher ellipse": self.ellipse,
+            "Regulariser": self.regulariser,
+            "Download": self.export,
+        }
+        if shows_trust and self.trust is not None:
+            views["Trust"] = self.trust
+        return [Tab(name, partial(views.get, name)) for name in views]
+
     def _layout(self) -> Body:
-        left = pn.Column(self.controls, self.status, sizing_mode="stretch_width", margin=0)
-        above = flowing((left, 300, 1), (self.curves, 560, 3))
-        below = flowing((self.ellipse, 320, 2), (self.regulariser, 560, 4), (self.export, 260, 1))
-        return body(above, below, *([] if self.trust is None else [self.trust]), self.echo)
+        """Figures first, controls beside them, numbers under them."""
+        controls = stack(card("", self.status, self.controls), card("", self.status.table))
+        parts = ((self.curves, 470, 4), (controls, 290, 1), (self.tabs, 350, 2))
+        return body(side_by_side(*parts), self.echo)
 
 
 def _trust(

@@ -99,6 +99,8 @@ class Pump:
         """Read what is new and refresh the views."""
         moment = self._read()
         self._has_news = moment.is_new or moment.has_rows
+        if moment.is_new:
+            self.state.shown_iteration = None
         self.state.follow_run(moment.marks)
         for view in self.views:
             view.refresh(moment)

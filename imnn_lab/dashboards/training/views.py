@@ -37,6 +37,7 @@ from imnn_lab.figures.regulariser import regulariser
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 
+CURVES_HEIGHT = 178  # three of them stand on a page of 800 pixels, below its head
 ELLIPSE_PERIOD = 1.0  # seconds from one drawing of a growing history to the next
 NO_ROWS = "Press Start, or fit the network, to see the forecast of its Fisher information."
 
@@ -56,15 +57,15 @@ class Curves(View[Moment]):
         self.state, self._known = state, known_det_fisher
         self.pane, self._is_empty = figure_pane(None), True
         self._draw_if_changed()
-        param, narrow = state.param, {"width": 150, "margin": (0, 10)}
+        param, narrow = state.param, {"width": 112, "margin": (4, 5)}
         choices = pn.FlexBox(
             pn.widgets.Select.from_param(param.window, **narrow),
             pn.widgets.Select.from_param(param.scale, **narrow),
             pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, **narrow),
-            pn.widgets.Checkbox.from_param(param.fit_all, width=150, margin=(22, 10, 0, 10)),
-            sizing_mode="stretch_width",
-        )
-        self.body = card("Training", choices, self.pane)
+            pn.widgets.Checkbox.from_param(param.fit_all, width=112, margin=(16, 5, 0, 5)),
+            sizing_mode="stretch_width", gap="0px",
+        )  # fmt: skip
+        self.body = card("", self.pane, choices)
 
     def refresh(self, moment: Moment) -> None:
         """Move what is new to the figures."""
@@ -83,7 +84,7 @@ class Curves(View[Moment]):
         self._is_empty = True
         log = SCALES[self.state.scale]
         empty = training_curves(History(), known_det_fisher=self._known, log=log)
-        self.figure = CurvesFigure(empty)
+        self.figure = CurvesFigure(empty, CURVES_HEIGHT)
         self.pump = CurvesPump(self.state, self.figure)
         self.pane.object = self.figure.layout
 
@@ -126,12 +127,10 @@ class EllipseView(View[Moment]):
         self.slider.param.watch(lambda event: self._travel(), "value")
         self._drawn, self._length = 0.0, 0
         self._is_mine = False
-        self.body = card("Fisher ellipse", self.pair, self.slider, self.words, self._figures)
+        self.body = card("", self.pair, self._figures, self.slider, self.words)
 
     def refresh(self, moment: Moment) -> None:
         """Draw what is chosen, and let the slider grow with the history."""
-        if moment.is_new:
-            self.state.shown_iteration = None
         choice = (self.state.shown_iteration, self.pair.value, self.state.is_running)
         has_grown = len(moment.history) != self._length
         is_due = has_grown and time.monotonic() > self._drawn + ELLIPSE_PERIOD
@@ -195,10 +194,10 @@ class RegulariserView(View[Moment]):
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
         self.state = state
-        self.drawing = Drawing(self._description({}), "regulariser", height=260)
+        self.drawing = Drawing(self._description({}), "regulariser", height=220)
         panes = [(figure_pane(figure), 260, 1) for figure in self.drawing.figures[0]]
         legend = figure_pane(self.drawing.legend)
-        self.body = card("Regularisation", legend, flowing(*panes))
+        self.body = card("", legend, flowing(*panes))
 
     def refresh(self, moment: Moment) -> None:
         """Move the point, and the curves where a pair changed."""
@@ -234,7 +233,7 @@ class Export(View[Moment]):
         }
         self.call = LiveText("", margin=(4, 10))
         row = pn.FlexBox(*self.buttons.values(), sizing_mode="stretch_width", gap="0px")
-        self.body = card("Download", row, self.call)
+        self.body = card("", row, self.call)
 
     @property
     def _history(self) -> History:
