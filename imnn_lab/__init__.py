@@ -27,6 +27,7 @@ To infer:
 - `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo,
   NeuralPosterior
 - `inference`: the same as functions and frozen results; priors
+- `handover`: the summaries, draws and priors for sbi and BayesFlow
 
 What they return:
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         campaign,
         dashboards,
         diagnostics,
+        handover,
         inference,
         matched,
         networks,
@@ -95,6 +97,7 @@ __all__ = [
     "campaign",
     "dashboards",
     "diagnostics",
+    "handover",
     "inference",
     "matched",
     "networks",
@@ -124,6 +127,7 @@ _PLACES = {
     "campaign": ("imnn_lab.campaign", None),
     "dashboards": ("imnn_lab.dashboards", None),
     "diagnostics": ("imnn_lab.diagnostics", None),
+    "handover": ("imnn_lab.handover", None),
     "inference": ("imnn_lab.inference", None),
     "matched": ("imnn_lab.matched", None),
     "networks": ("imnn_lab.networks", None),

@@ -698,6 +698,35 @@ class IMNN:
         """
         return self.estimator(data, external)
 
+    def summaries(self, data: Any, external: Any = None) -> np.ndarray:
+        """Return the summaries that the network makes of data, the external ones first.
+
+        The estimates of `get_estimate` are linear in them. Other packages learn from them in place
+        of the data: see `imnn_lab.handover`.
+
+        Parameters
+        ----------
+        data, external
+            As for `get_estimate`.
+
+        Returns
+        -------
+        ndarray, shape (n, n_summaries)
+            One row for each simulation or observation, also if it is one. While a fit runs, they
+            are those of the network before it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `get_estimate` does.
+
+        Examples
+        --------
+        >>> imnn.summaries(fiducial[0]).shape, imnn.summaries(fiducial).shape
+        ((1, 2), (300, 2))
+        """
+        return self.estimator.summaries(data, external)
+
     def encode(self, data: Any) -> np.ndarray:
         """Return simulations or observations as the network takes them, before any `map_fn`.
 

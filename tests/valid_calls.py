@@ -45,7 +45,7 @@ def noisy(parameters, seed):
 
 def inference_calls(directory):
     """Return those of inference, priors and campaigns."""
-    from imnn_lab import LFI, Regularisation, campaign, inference
+    from imnn_lab import LFI, Regularisation, campaign, handover, inference
 
     given = {
         "target_data": problem.OBSERVED, "prior": problem.PRIOR, "Fisher": problem.F,
@@ -89,6 +89,10 @@ def inference_calls(directory):
         "Density.smoothed": (density.smoothed, {"pixels": 1.0}),
         "Density.levels": (density.levels, {"masses": [0.5]}),
         "Density.quantile": (density.quantile, {"q": 0.5}),
+        "Posterior.from_draws": (inference.Posterior.from_draws, {"samples": posterior.parameters}),
+        "families_of": (handover.families_of, {"prior": problem.PRIOR}),
+        "to_sbi": (handover.to_sbi, {"prior": problem.PRIOR, "pairs": ABC.draws}),
+        "to_bayesflow": (handover.to_bayesflow, {"prior": problem.PRIOR, "pairs": ABC.draws}),
         "Posterior.from_npz": (inference.Posterior.from_npz, {"path": file}),
         "Posterior.to_npz": (posterior.to_npz, {"path": "posterior.npz"}),
         "Posterior.to_arviz": (posterior.to_arviz, {"n": 10}),
@@ -235,6 +239,7 @@ def training_calls(directory):
         "IMNN.start": (imnn.start, {"n_iterations": 2}),
         "IMNN.get_estimate": (imnn.get_estimate, {"data": data["fiducial"][:2]}),
         "IMNN.evaluate": (imnn.evaluate, fresh),
+        "IMNN.summaries": (imnn.summaries, {"data": data["fiducial"][:2]}),
         "IMNN.encode": (imnn.encode, {"data": data["fiducial"][:2]}),
         "IMNN.fisher_flow": (imnn.fisher_flow, {}),
         "IMNN.record_flow": (imnn.record_flow, {}),

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks, storage
-from imnn_lab.inference import density
+from imnn_lab.inference import chains, density
+from imnn_lab.inference.arguments import as_labels
 from imnn_lab.inference.density import Density
+from imnn_lab.inference.prior_adapters import as_prior
 from imnn_lab.parameters import Label, in_latex, shown
 
 
@@ -289,7 +291,7 @@ class Posterior:
             data.posterior = data.posterior[list(named)]
         else:
             # xarray's DataTree refuses slashes in names: test_posterior.py tells when it takes them
-            named = {label.replace("/", "\u2215"): column for label, column in named.items()}
+            named = {label.replace("/", chains.SLASH): column for label, column in named.items()}
             data = arviz.from_dict({"posterior": named})
         data["posterior"].attrs["effective_samples"] = self.effective_samples
         return data
@@ -342,6 +344,53 @@ class Posterior:
             for name in ("unit", "latex"):
                 about[name] = [getattr(label, name) for label in self.labels]
         return arrays | {"about": storage.pack(about)}
+
+    @staticmethod
+    def from_draws(
+        samples: Any, weights: Any = None, labels: Sequence[str] | None = None, prior: Any = None
+    ) -> Posterior:
+        """Make a posterior from the draws of another package, for the figures and tables here.
+
+        Draws of a Markov chain count as independent here: thin them first.
+
+        Parameters
+        ----------
+        samples : array, tensor, dict, or ArviZ's data
+            Of one observation: an array or a tensor of PyTorch, shape (n, n_params), as sbi and
+            samplers return; a dict of arrays (n,) or (n, d), as BayesFlow returns; InferenceData,
+            DataTree or Dataset of ArviZ, whose chains are joined. A first axis of length 1 is left
+            out.
+        weights : array or tensor, shape (n,), optional
+            Not negative; by default equal.
+        labels : sequence of str, optional
+            A name for each parameter; by default those that the draws have.
+        prior : any, optional
+            Supplies the bounds, see `as_prior`.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        TypeError
+            If the draws are of no known kind.
+        ValueError
+            If they are those of several observations or not finite, or weights, labels or prior
+            do not fit them.
+
+        Examples
+        --------
+        >>> drawn = {"a": samples[None, :, :1], "b": samples[None, :, 1:]}  # as BayesFlow's
+        >>> Posterior.from_draws(drawn).labels
+        ('a', 'b')
+        """
+        matrix, names = chains.matrix_of(samples)
+        matrix = checks.finite("samples", matrix.astype(np.float64))
+        n, n_params = matrix.shape
+        names = as_labels(names if labels is None else labels, n_params)
+        bounds = None if prior is None else as_prior(prior, n_params, names).bounds
+        return Posterior(matrix, chains.weights_of(weights, n), names, bounds)
 
     @staticmethod
     def from_npz(path: Path | str) -> Posterior:

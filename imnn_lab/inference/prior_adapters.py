@@ -78,7 +78,7 @@ def as_prior(prior: Any, n_params: int | None = None, labels: Sequence[str] | No
     """
     n_params = checks.optional_integer("n_params", n_params, 1)
     if isinstance(prior, Mapping):
-        prior = _in_order(prior, labels)
+        prior = in_order(prior, labels)
     result = _adapted(prior)
     if n_params is not None and result.n_params != n_params:
         received = f"{result.n_params} parameters from {checks.describe(prior)}"
@@ -157,7 +157,7 @@ def _wording_of_bound(prior: Any) -> str:
     return checks.wording("`prior`", expected, checks.describe(prior), remedy)
 
 
-def _in_order(named: Mapping[str, Any], labels: Sequence[str] | None) -> list[Any]:
+def in_order(named: Mapping[str, Any], labels: Sequence[str] | None) -> list[Any]:
     """Return the distributions of a dictionary in the order of the labels."""
     if labels is None:
         return list(named.values())
@@ -250,7 +250,7 @@ class SampledPrior(Prior):
     def __init__(self, distribution: Any) -> None:
         self.distribution = distribution
         self._names = _argument_names(distribution.sample)
-        if not self._names & {"key", *SEEDS} and _torch_of(distribution) is None:
+        if not self._names & {"key", *SEEDS} and torch_of(distribution) is None:
             _warn_of_no_seed(distribution)
         drawn = self._draw(2, np.random.default_rng(0))
         self._layout = Layout(drawn)
@@ -293,7 +293,7 @@ class SampledPrior(Prior):
         return np.concatenate([self._where_accepted(half) for half in np.array_split(θ, 2)])
 
     def _draw(self, n: int, generator: np.random.Generator) -> Structure:
-        torch = _torch_of(self.distribution)
+        torch = torch_of(self.distribution)
         size: Any = n if torch is None and "sample_shape" not in self._names else (n,)
         pair = generator.integers(2**31, size=2, dtype=np.int32)
         if "key" in self._names:  # NumPyro
@@ -352,7 +352,7 @@ def _unvalidated(distribution: Any) -> Any:
     """
     if isinstance(distribution, list):
         return [_unvalidated(part) for part in distribution]
-    if _torch_of(distribution) is None or not hasattr(distribution, "_validate_args"):
+    if torch_of(distribution) is None or not hasattr(distribution, "_validate_args"):
         return distribution
     silent = copy.copy(distribution)
     for name, value in vars(distribution).items():
@@ -361,7 +361,7 @@ def _unvalidated(distribution: Any) -> Any:
     return silent
 
 
-def _torch_of(distribution: Any) -> Any:
+def torch_of(distribution: Any) -> Any:
     """Return PyTorch if a distribution, or a class that it derives from, is PyTorch's."""
     roots = {base.__module__.partition(".")[0] for base in type(distribution).__mro__}
     return sys.modules["torch"] if "torch" in roots else None

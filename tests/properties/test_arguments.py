@@ -51,7 +51,7 @@ BEHIND = {
     "Novelty", "Distances",
     "EpsilonAdvice", "Estimator.summaries", "Estimator.encode", "Pairing", "Pairing.describe",
     "DerivativeReport", "HonestFisher", "CovarianceCheck", "Gaussianity", "Linearity",
-    "InformationGap", "Transfer",
+    "InformationGap", "Transfer", "Family",
 }  # fmt: skip
 
 
