@@ -49,13 +49,11 @@ def to_sbi(
     ModuleNotFoundError
         If sbi is not installed.
 
-    Examples
-    --------
+    Notes
+    -----
     The observation is compressed alike: ``imnn.summaries(observed)``, or for `ABC.draws`
-    ``imnn.get_estimate(observed)``.
-
-    >>> prior, θ, x = to_sbi(prior, (parameters, simulations), imnn)  # doctest: +SKIP
-    >>> posterior = NPE(prior).append_simulations(θ, x).train()  # doctest: +SKIP
+    ``imnn.get_estimate(observed)``. In sbi, ``NPE(prior).append_simulations(θ, x)`` takes all
+    three.
     """
     _, names, θ, x = _checked(prior, pairs, imnn, labels)
     given = in_order(prior, names) if isinstance(prior, Mapping) else prior
@@ -103,10 +101,10 @@ def to_bayesflow(
     ModuleNotFoundError
         If BayesFlow is not installed.
 
-    Examples
-    --------
-    >>> data, adapter = to_bayesflow(prior, (parameters, simulations), imnn)  # doctest: +SKIP
-    >>> workflow = bayesflow.BasicWorkflow(adapter=adapter)  # doctest: +SKIP
+    Notes
+    -----
+    ``bayesflow.BasicWorkflow(adapter=adapter)`` takes the adapter, its ``fit_offline`` the data.
+    The observation is ``{"summaries": imnn.summaries(observed)}``.
     """
     within, names, θ, x = _checked(prior, pairs, imnn, labels)
     if SUMMARIES in names:
