@@ -46,6 +46,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def minutes(text: str) -> float:
+    """Return the seconds of a time in minutes, 0 or more."""
+    try:
+        value = 60 * float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MOST_SECONDS:
+        raise _refusal(f"be a time in minutes from 0 to {MOST_SECONDS // 60}", text)
+    return value
+
+
 def address(text: str) -> str:
     """Return an address of this machine, as a number or a name."""
     expected = "be an address of this machine, such as 127.0.0.1"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from imnn_lab.dashboards.common.layout import body
+from imnn_lab.dashboards.common.layout import announced_html, body, words
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.laboratory.pool import shared_pool
+from imnn_lab.laboratory.link import asked, run_name
+from imnn_lab.laboratory.run_card import RunCard
+from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.stages import (
     InferenceStage,
@@ -19,15 +21,18 @@ from imnn_lab.laboratory.stages import (
     TrustStage,
 )
 
-GRACE = 20.0  # seconds from a session's end to that of its work
+IS_GONE = "The run of this address has ended, or is not of this server: this is a new one."
 
 
 class Laboratory:
-    """The stages of one session, one at a time.
+    """The stages of one run, one at a time.
 
     Parameters
     ----------
-    session : LaboratorySession
+    run : ServedRun
+    runs : Runs
+    notice : str
+        Shown first.
 
     Attributes
     ----------
@@ -36,8 +41,9 @@ class Laboratory:
     body : Viewable
     """
 
-    def __init__(self, session: LaboratorySession) -> None:
-        self.session = session
+    def __init__(self, run: ServedRun, runs: Runs, notice: str = "") -> None:
+        self.session = session = run.session
+        self._run = RunCard(run, runs, notice)
         self._problem, self._training = ProblemCard(session), TrainingStage()
         trust, infer = TrustStage(self._training), InferenceStage()
         results = ResultsStage(session)
@@ -50,7 +56,7 @@ class Laboratory:
                 Tab("Results", lambda: results, results.word),
             ]
         )
-        self.body = body(self.steps)
+        self.body = body(self._run, self.steps)
         self.tick()
 
     def tick(self) -> bool:
@@ -58,19 +64,25 @@ class Laboratory:
         if self._training.follow(self.session):
             self.steps.show("Train")
         self.steps.refresh(self.session)
+        self._run.refresh(self.session)
         return True
 
 
-def laboratory_page(grace: float = GRACE) -> Any:
-    """Return the page of a new session; nothing runs before the visitor asks for it.
+def laboratory_page(runs: Runs | None = None) -> Any:
+    """Return the page of a run: that of its address (``?run=NAME``), or a new one.
 
     Parameters
     ----------
-    grace : float
-        Seconds from the session's end to that of its work.
+    runs : Runs, optional
+        By default those of this process.
     """
-    session = LaboratorySession(shared_pool())
-    end_with_session(session.stop, grace)
-    laboratory = Laboratory(session)
+    runs, query = shared_runs() if runs is None else runs, asked()
+    try:
+        run = runs.enter(name := run_name(query))
+    except RuntimeError as error:
+        return page("imnn_lab", body(words(announced_html(str(error), "alert"))))
+    end_with_session(lambda: runs.leave(run))
+    notice = IS_GONE if "run" in query and run.name != name else ""
+    laboratory = Laboratory(run, runs, notice)
     follow(laboratory)
     return page("imnn_lab", laboratory.body)

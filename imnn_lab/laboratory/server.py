@@ -12,6 +12,7 @@ from typing import Any
 
 from imnn_lab.laboratory import options as types
 from imnn_lab.laboratory.pool import MOST_ITERATIONS, MOST_SECONDS, shared_pool
+from imnn_lab.laboratory.runs import KEEP, MOST_RUNS, shared_runs
 
 BASE64 = 4 / 3  # size of a file in a message
 PATIENCE = 8.0  # seconds that work may take to end; those who stop servers kill them after ten
@@ -48,8 +49,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="password, or a JSON file of user names and passwords, that visitors must give",
     )  # fmt: skip
     parser.add_argument(
-        "--grace", type=types.seconds, default=20.0, metavar="SECONDS",
-        help="time from the end of a session to that of its fits (default: %(default)s)",
+        "--keep", type=types.minutes, default=KEEP, metavar="MINUTES",
+        help=f"time after which a run without visitors ends (default: {KEEP / 60:g})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-runs", type=types.whole_number(1), default=MOST_RUNS, metavar="N",
+        help="runs that are kept; the one without visitors for longest makes place for a new one "
+        "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--prefix", type=types.path, metavar="PATH",
@@ -77,11 +83,12 @@ def serve(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     from imnn_lab.laboratory.page import laboratory_page
 
-    pool = shared_pool()
+    pool, runs = shared_pool(), shared_runs()
+    runs.keep, runs.most = options.keep, options.max_runs
     pool.slots = options.max_fits or pool.slots
     pool.most_iterations, pool.most_seconds = options.max_iterations, options.max_seconds
     try:
-        server = _server(lambda: laboratory_page(options.grace), options)
+        server = _server(laboratory_page, options)
     except OSError as error:
         place = f"{options.address}, port {options.port}"
         print(f"imnn-lab serve: error: cannot listen at {place}: {error}", file=sys.stderr)

@@ -44,6 +44,7 @@ class LaboratorySession:
                 built = make()
             finally:
                 self.pool.leave()
+            self.inference = None
             self.network, self.built = PooledNetwork(built.imnn, self.pool), built
             return f"{built.title} is ready"
 

@@ -26,6 +26,7 @@ from imnn_lab.dashboards.common.layout import (
     words,
 )
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
+from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import Results, results_of
 from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPage
@@ -247,6 +248,7 @@ class InferenceStage(View[LaboratorySession]):
     def __init__(self) -> None:
         super().__init__()
         self._page: InferencePage | None = None
+        self._state: InferenceState | None = None
         self._is_wanted = False
         self._button = action_button("Infer with this network", self._ask, 220, "outline")
         self._status, self._results = words(), stack()
@@ -258,12 +260,14 @@ class InferenceStage(View[LaboratorySession]):
         if built is None:
             return
         if self.changed(built):
-            self._page, self._results[:], moment.inference = None, [], None
             self.body[:] = [self._button, self._status, self._results]
-            self._ask()
+            if moment.inference is None:
+                self._ask()
         if self._is_wanted:
             self._is_wanted = False
             self.attempt(lambda: self._open(moment, built))
+        if moment.inference is not self._state:  # opened here, on another page or before a reload
+            self._show(moment.inference)
         self._status.object = announced_html(self.failure, "alert")
         if self._page is not None:
             self._page.tick()
@@ -290,8 +294,11 @@ class InferenceStage(View[LaboratorySession]):
         if session.inference is not None:
             session.inference.stop()
         session.inference = dashboard.state
-        self._page = InferencePage(dashboard.state, follows=False)
-        self._results[:] = [self._page.body]
+
+    def _show(self, state: InferenceState | None) -> None:
+        self._state = state
+        self._page = None if state is None else InferencePage(state, follows=False)
+        self._results[:] = [] if self._page is None else [self._page.body]
 
 
 class ResultsStage(View[LaboratorySession]):

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from urllib.parse import parse_qsl
 
 import panel as pn
 from bokeh.client import pull_session
@@ -11,7 +12,8 @@ from dashboards.serving import free_port
 
 @contextlib.contextmanager
 def served_in_this_process(make, lifetime=0.1):
-    """Serve what `make` returns; yields a function that opens a session, to be closed.
+    """Serve what `make` returns; yields a function that opens a session, to be closed;
+    it takes the query of the address.
 
     Sessions end so many seconds after they were left.
     """
@@ -23,7 +25,9 @@ def served_in_this_process(make, lifetime=0.1):
     )  # fmt: skip
     try:
         _wait_for(port)
-        yield lambda: pull_session(url=f"http://127.0.0.1:{port}/")
+        yield lambda query="": pull_session(
+            url=f"http://127.0.0.1:{port}/", arguments=dict(parse_qsl(query.lstrip("?")))
+        )
     finally:
         server.stop()
 

@@ -324,16 +324,17 @@ def test_pages_at_the_address_of_the_server_may_connect(address):
 
 
 def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
-    closed, made, shared = [], [], server.shared_pool()
+    closed, made, shared = [], SimpleNamespace(), server.shared_pool()
     ended = SimpleNamespace(
         port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
     )
     monkeypatch.setattr(server, "_server", lambda page, options: page() or ended)
-    monkeypatch.setattr(page, "laboratory_page", made.append)
+    monkeypatch.setattr(server, "shared_runs", lambda: made)
+    monkeypatch.setattr(page, "laboratory_page", lambda: None)
     monkeypatch.setattr(shared, "close", closed.append)  # returns None: not all has ended
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    assert server.serve(cli._parser().parse_args(["serve", "--grace", "7"])) == 0
-    assert made == [7.0], "the grace of a session"
+    assert server.serve(cli._parser().parse_args(["serve", "--keep", "7", "--max-runs", "3"])) == 0
+    assert (made.keep, made.most) == (420.0, 3)
     assert closed == ["served", server.PATIENCE]
     assert "Some work has not ended within 8 s." in capsys.readouterr().err
 

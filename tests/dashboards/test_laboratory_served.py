@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from imnn_lab import problems
 
 COMMANDS = {
-    "imnn-lab serve": (["imnn_lab.cli", "serve", "--port", "PORT", "--grace", "1"], "/"),
+    "imnn-lab serve": (["imnn_lab.cli", "serve", "--port", "PORT", "--keep", "1"], "/"),
     "panel serve": (
         ["panel", "serve", str(ROOT / "imnn_lab" / "app.py"), "--port", "PORT",
          "--address", "127.0.0.1"],
@@ -78,6 +78,9 @@ def test_build_train_infer_and_look_at_the_results(watched_page, address, width)
     visitor.start(page, iterations=20)
     visitor.tab(page, "Infer").click()
     visitor.draw(page)
+    page.reload()
+    visitor.tab(page, "Infer").click()
+    until(page, lambda: visitor.count(page, r"finished: ([\d,]+) simulations") == visitor.DRAWS)
     visitor.tab(page, "Results").click()
     button(page, "Show this session's results").click()
     expect(page.get_by_text("Saved IMNN: this session")).to_be_visible()
@@ -99,6 +102,7 @@ def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp
     page = opened(watched_page(1400, 1000), address)
     visitor.build(page)
     visitor.start(page)
+    visitor.come_back(page)
     visitor.steer(page)
     visitor.pause_resume_and_stop(page)
     visitor.travel_to_the_beginning(page)
@@ -145,7 +149,7 @@ def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, ser
 
 
 def test_a_fit_ends_in_time_and_the_next_visitor_has_a_turn(watched_page, serve):
-    limits = ["--max-fits", "1", "--max-seconds", "3", "--grace", "1"]
+    limits = ["--max-fits", "1", "--max-seconds", "3"]
     address = serve(["imnn_lab.cli", "serve", "--port", "PORT", *limits])
     first, second = (opened(watched_page(), address) for _ in range(2))
     visitor.build(first)

@@ -76,6 +76,17 @@ def start(page, iterations=10_000_000):
     until(page, lambda: len(column(page, "det_F") or []) > 20)
 
 
+def come_back(page):
+    """Load the page again: the run is found by its address, with its history, and goes on."""
+    until(page, lambda: "?run=" in page.url)
+    address, before = page.url, column(page, "det_F_iteration")[-1]
+    page.reload()
+    found = until(page, lambda: column(page, "det_F_iteration"))
+    assert (found[0], page.url) == (0, address)
+    until(page, lambda: column(page, "det_F_iteration")[-1] > before)
+    words(page, "This run goes on when the page is closed")
+
+
 def steer(page):
     """Move λ while it trains: it is applied and marked; a pair without a rate is refused."""
     press(page, "λ", "ArrowLeft", 10)
