@@ -425,6 +425,9 @@ class IMNN:
         objective: str = "imnn",
         gaussianity: float = 0.0,
         level: float | Callable[[int], Any] | None = None,
+        warm_start: bool | None = None,
+        whiten: bool | None = None,
+        seed: int | None = None,
     ) -> Run:
         """Train the network, and return at the end of training.
 
@@ -471,6 +474,14 @@ class IMNN:
             recorded, or 1. Validation is at the level of the iteration as well; the best weights
             are those of the present level, chosen anew wherever it changes, and patience begins
             there. The statistics at the end are those at the last level.
+        warm_start : bool, optional
+            With `reset`: whether the last layer starts in closed form, or at random, from where all
+            is left to training, also at the end, where the layer is not solved again. None starts
+            it as the IMNN did.
+        whiten : bool, optional
+            With `reset`: whether the summaries start with unit covariance; None as the IMNN did.
+        seed : int, optional
+            With ``warm_start=False``: seed of the last layer; None draws another one each time.
 
         Returns
         -------
@@ -499,7 +510,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
-            level=level,
+            level=level, warm_start=warm_start, whiten=whiten, seed=seed,
         )  # fmt: skip
         run.drive(self.settings.verbose and self._replicas.is_chief, tqdm_notebook)
         return run
@@ -522,6 +533,9 @@ class IMNN:
         objective: str = "imnn",
         gaussianity: float = 0.0,
         level: float | Callable[[int], Any] | None = None,
+        warm_start: bool | None = None,
+        whiten: bool | None = None,
+        seed: int | None = None,
     ) -> Run:
         """Train the network in a thread of its own; return the run at once.
 
@@ -532,7 +546,7 @@ class IMNN:
         ----------
         n_iterations, λ, ε, reset, patience, min_iterations, checkpoint, weight_file
             As for `fit`.
-        best, callback, objective, gaussianity, level
+        best, callback, objective, gaussianity, level, warm_start, whiten, seed
             As for `fit`.
         tqdm_notebook : bool, optional
             Ignored; keeps positional arguments compatible with `fit`.
@@ -559,7 +573,7 @@ class IMNN:
             n_iterations=n_iterations, λ=λ, ε=ε, reset=reset, patience=patience,
             min_iterations=min_iterations, checkpoint=checkpoint, weight_file=weight_file,
             best=best, callback=callback, objective=objective, gaussianity=gaussianity,
-            level=level,
+            level=level, warm_start=warm_start, whiten=whiten, seed=seed,
         )  # fmt: skip
         return run.start()
 

@@ -324,6 +324,33 @@ class ClosedForm:
             layer.bias.assign(-fiducial.μ[fiducial.n_external :] @ W)
         return replace(readout, variance=np.diag(fiducial.network_C))
 
+    def scratch(self, training: Source, whitened: bool = True, seed: int | None = None) -> None:
+        """Draw the layer at random (Glorot & Bengio 2010), with summaries of unit covariance.
+
+        Its kernel W is uniform within ±√(6/(n_features + n_summaries)), times the whitening of the
+        summaries h W.
+
+        Parameters
+        ----------
+        training : Source
+        whitened : bool
+            Whether to whiten; otherwise the covariance is what it happens to be.
+        seed : int, optional
+            Seed of the kernel.
+        """
+        layer = self.layer
+        n_features, bias = layer.input.shape[-1], np.zeros(layer.units)
+        limit = np.sqrt(6 / (n_features + layer.units))
+        W = np.random.default_rng(seed).uniform(-limit, limit, (n_features, layer.units))
+        if whitened:
+            fiducial = feature_moments(self.compressor, training).fiducial
+            whitening = whiten(W.T @ fiducial.network_C @ W)
+            W = W if whitening is None else W @ whitening
+            bias = -fiducial.μ[fiducial.n_external :] @ W
+        layer.kernel.assign(W)
+        if layer.use_bias:
+            layer.bias.assign(bias)
+
 
 def _check_halves(training: Source) -> None:
     if training.n_s < FEWEST and (training.δθ is None or training.n_d < FEWEST):

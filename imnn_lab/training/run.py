@@ -24,6 +24,7 @@ from imnn_lab.settings import OBJECTIVES
 from imnn_lab.training.loop import StoppingRule, training_iterations
 from imnn_lab.training.step import NOT_FINITE, PATIENCE, TrainingGraph
 
+START = ("warm_start", "whiten", "seed")
 REQUESTS = ("λ", "ε", "learning_rate", "level", "requested_after")
 ENDED = ("finished", "stopped", "failed")
 
@@ -44,6 +45,9 @@ class FitPlan:
     weight_file: str
     callback: Callable[[Run], Any] | None
     level: Any = None
+    warm_start: bool | None = None
+    whiten: bool | None = None
+    seed: int | None = None
 
     @classmethod
     def checked(
@@ -71,6 +75,7 @@ class FitPlan:
             weight_file=checks.file_name("weight_file", given["weight_file"]),
             callback=callback,
             level=_level(given.get("level")),
+            **_start(**{name: given.get(name) for name in START}, reset=given["reset"]),
         )
         if plan.n_iterations is None and plan.patience is None:
             raise ValueError(
@@ -88,6 +93,24 @@ def _gaussianity(value: Any, objective: str) -> float:
         expected = f"be 0 with objective={objective!r}, which trains no summaries but features"
         raise ValueError(checks.wording("`gaussianity`", expected, result, "Leave one out."))
     return result
+
+
+def _start(*, warm_start: Any, whiten: Any, seed: Any, reset: Any) -> dict[str, Any]:
+    """Return how the last layer starts; None stands for how the IMNN was made."""
+    flags = {"warm_start": warm_start, "whiten": whiten}
+    found: dict[str, Any] = {
+        name: None if value is None else checks.boolean(name, value)
+        for name, value in flags.items()
+    }
+    found["seed"] = checks.seed_or_none("seed", seed)
+    given = [name for name, value in found.items() if value is not None]
+    if given and reset is not True:
+        expected = "be True to start anew"
+        raise ValueError(checks.wording("`reset`", expected, f"{reset} and `{given[0]}`"))
+    if seed is not None and warm_start is not False:
+        expected = "be False for a `seed`: the start in closed form has nothing random"
+        raise ValueError(checks.wording("`warm_start`", expected, warm_start))
+    return found
 
 
 def _level(value: Any) -> Any:

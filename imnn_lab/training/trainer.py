@@ -26,8 +26,13 @@ from imnn_lab.sources.augmentation import MapFunction
 from imnn_lab.sources.source import Source
 from imnn_lab.summaries import Compressor
 from imnn_lab.training.projected import Projected
-from imnn_lab.training.run import FitPlan, Run
+from imnn_lab.training.run import START, FitPlan, Run
 from imnn_lab.training.step import TrainingGraph
+
+NO_START = (
+    "`warm_start`, `whiten` and `seed` must be left out for a network that does not end in a "
+    "trained linear `Dense` layer. Make the IMNN with them instead."
+)
 
 
 @dataclass
@@ -152,7 +157,7 @@ class Trainer:
         self._projected: Projected | None = None
         self._untrained: list[np.ndarray] = []
         self._as_given = same_optimiser(network.optimiser)
-        self._has_written = False
+        self._has_written, self._is_warm = False, network.settings.warm_start
         level = network.history["level"][-1:]
         for source in self._sources().values():
             if source.level is not None and np.isfinite(level).any():
@@ -179,7 +184,9 @@ class Trainer:
             self._untrained = []
             if self.network.next < 0 or plan.reset:
                 self.network.ridge = None
-            graph, first = self._ready_graph(plan.reset)
+            if self._chooses_start(plan) and self._closed_form is None:
+                raise ValueError(NO_START)
+            graph, first = self._ready_graph(plan)
             graph.objective = self._projected if plan.objective == "projected" else None
             graph.gaussianity = plan.gaussianity
             for name, source in self._sources().items():
@@ -225,7 +232,24 @@ class Trainer:
     def _state(self) -> list[np.ndarray]:
         return arrays_of(self._graph.state()) if self._graph else self.network.training_state
 
-    def _ready_graph(self, reset: bool) -> tuple[TrainingGraph, int]:
+    @staticmethod
+    def _chooses_start(plan: FitPlan) -> bool:
+        return any(getattr(plan, name) is not None for name in START)
+
+    def _start_layer(self, plan: FitPlan) -> None:
+        """Start the last layer as a plan says, where that is not as the IMNN was made."""
+        settings, layer = self.network.settings, self._closed_form
+        self._is_warm = settings.warm_start if plan.warm_start is None else plan.warm_start
+        if layer is None or not self._chooses_start(plan):
+            return
+        whitened = settings.whiten if plan.whiten is None else plan.whiten
+        training = self.training.fixed()
+        if self._is_warm:
+            layer.start(training, self.validation, whitened)
+        else:
+            layer.scratch(training, whitened, plan.seed)
+
+    def _ready_graph(self, plan: FitPlan) -> tuple[TrainingGraph, int]:
         """Return the graph of training in the state from which it goes on, and its iteration."""
         network = self.network
         if self._graph is not None and not self._graph.is_current:
@@ -235,8 +259,9 @@ class Trainer:
                 network.model, network.optimiser, self.training, self.validation, self.replicas
             )
         graph = self._graph
-        if reset:
+        if plan.reset:
             assign(network.model.variables, network.initial, "The network")
+            self._start_layer(plan)
             self._start_optimiser_anew(graph)
             network.history, network.training_state, network.next = History(), [], -1
         if network.training_state:
@@ -286,7 +311,7 @@ class Trainer:
             changes: list[Callable[[], object]] = []
             closed_form, settings = self._closed_form, self.network.settings
             is_wanted = (not self.training.is_fresh or is_projected) and not run.plan.gaussianity
-            if is_wanted and settings.warm_start and closed_form is not None:
+            if is_wanted and self._is_warm and closed_form is not None:
                 solve, given = closed_form.start, (self.validation, settings.whiten)
                 changes.append(lambda: solve(self.training.fixed(), *given))
             if is_projected and self._untrained:
