@@ -27,6 +27,8 @@ from imnn_lab.inference.density import (
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.priors import Prior, as_points, is_flat
 
+FEWEST_FOR_EACH = 5  # effective draws for each sample, below which samples are moved
+STEPS = (0.5, 0.25, 0.7, 0.12) * 10  # sizes β of the moves
 WIDTH = 5.0  # standard deviations that a range reaches to either side of the estimate
 
 
@@ -183,6 +185,10 @@ class GaussianPosterior:
     def samples(self, n: int = 10_000, rng: Any = None) -> Posterior:
         """Return equally weighted samples, by importance resampling.
 
+        Where few of the draws carry the weight, so that samples would be repeated, they are moved
+        by Metropolis steps that leave the posterior as it is (Neal 1998, equation 15),
+        θ' = θ̂ + sqrt(1 − β²)(θ − θ̂) + β ξ with ξ ~ N(0, F⁻¹), accepted with π(θ')/π(θ).
+
         Parameters
         ----------
         n : int
@@ -194,8 +200,10 @@ class GaussianPosterior:
         generator = checks.generator("rng", rng)
         θ, log_weights = self._importance(max(20 * n, 20_000), generator)
         weights = np.exp(log_weights - log_weights.max())
-        chosen = generator.choice(len(θ), n, p=weights / weights.sum())
-        return Posterior(θ[chosen], np.ones(n), self.labels, self.prior.bounds)
+        chosen = θ[generator.choice(len(θ), n, p=weights / weights.sum())]
+        if _effective_fraction(log_weights) * len(θ) < FEWEST_FOR_EACH * n:
+            chosen = self._moved(chosen, generator)
+        return Posterior(chosen, np.ones(n), self.labels, self.prior.bounds)
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw parameter vectors, shape (n, n_params).
@@ -206,6 +214,19 @@ class GaussianPosterior:
             As for `samples`.
         """
         return self.samples(n, rng).parameters
+
+    def _moved(self, θ: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return samples of the posterior after Metropolis steps, shape (n, n_params)."""
+        root = np.linalg.cholesky(self.likelihood_covariance)
+        log_prior = self.prior.log_prob(θ.copy())
+        for β in STEPS:
+            ξ = rng.standard_normal(θ.shape) @ root.T
+            proposed = self.estimate + np.sqrt(1 - β**2) * (θ - self.estimate) + β * ξ
+            log_proposed = self.prior.log_prob(proposed.copy())
+            accepted = np.log(rng.random(len(θ))) < log_proposed - log_prior
+            θ = np.where(accepted[:, None], proposed, θ)
+            log_prior = np.where(accepted, log_proposed, log_prior)
+        return θ
 
     def _middle(self) -> np.ndarray:
         return ((self.prior.low + self.prior.high) / 2)[None]

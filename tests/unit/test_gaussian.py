@@ -230,3 +230,25 @@ def test_nothing_is_written_to_the_prior():
     before = dict(vars(frozen))
     as_prior([frozen, frozen])
     assert vars(frozen) == before
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_samples_of_many_parameters_are_not_repeated(prior):
+    """Ten parameters, and a prior as narrow as the likelihood or with an edge at the estimate."""
+    p, n = 10, 4000
+    normal = TruncatedNormal(np.zeros(p), np.ones(p))
+    edge = Uniform(np.zeros(p), np.full(p, 8.0))
+    estimate = np.linspace(-0.5, 0.5, p)
+    prior = {"normal": normal, "uniform": edge}[prior]
+    posterior = GaussianPosterior(estimate, np.eye(p), prior, tuple("abcdefghij"))
+    θ = posterior.sample(n, 1)
+    assert len(np.unique(θ, axis=0)) > 0.99 * n
+    if prior is normal:
+        mean, sd = estimate / 2, np.full(p, np.sqrt(0.5))
+    else:
+        exact = stats.truncnorm(-estimate, 8 - estimate, loc=estimate)
+        mean, sd = exact.mean(), exact.std()
+    # Standard errors sd/sqrt(n) and sd/sqrt(2n), of ten parameters; five of them, and half as much
+    # again because few of the draws carry the weight before the moves.
+    np.testing.assert_allclose(θ.mean(axis=0), mean, atol=7.5 * sd.max() / np.sqrt(n))
+    np.testing.assert_allclose(θ.std(axis=0), sd, atol=7.5 * sd.max() / np.sqrt(2 * n))
