@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from imnn_lab.demo.problems import CASES
 from imnn_lab.inference.exact import exact_posterior
 from imnn_lab.inference.priors import Uniform
 
+SCRATCH = "small, from scratch"
 NETWORKS = (
     "the one that suits", "chosen among all", "linear", "dense", "deep_set", "convolutional",
+    SCRATCH,
 )  # fmt: skip
+SCRATCH_WIDTH, SCRATCH_RATE = 16, 1e-3
 WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
 
@@ -43,6 +46,11 @@ class Built:
     simulator: Callable[..., Any] | None = None
     exact: Callable[[Any], Any] | None = None
     known_fisher: np.ndarray | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the network is made."""
+        return bool(getattr(self.imnn, "is_ready", True))
 
     def prior_here(self) -> Uniform:
         """Return the prior: as given, or flat over ten standard deviations around θ_fid."""
@@ -72,21 +80,28 @@ def build_problem(name: str, network: str, sizes: Sizes) -> Built:
         One of `NETWORKS`; the one that suits a problem is known.
     sizes : Sizes
     """
-    imnn_class, networks = _tensorflow()
+    imnn_class, _ = _tensorflow()
     case = CASES[name]
     problem = case.make()
-    model = None
-    if network != NETWORKS[1]:
-        make = getattr(networks, network if network != NETWORKS[0] else problem.network)
-        model = make(problem.input_shape, problem.n_params, seed=sizes.seed)
+    name_of_network = problem.network if network == NETWORKS[0] else network
+    model, optimiser = _made(name_of_network, problem.input_shape, problem.n_params, sizes.seed)
     sets = [problem.training_set(sizes.n_s, sizes.n_d, 2 * sizes.seed + i) for i in range(2)]
     imnn = imnn_class(
         sizes.n_s, sizes.n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
-        problem.input_shape, *sets[0], *sets[1], model=model, seed=sizes.seed, verbose=False,
+        problem.input_shape, *sets[0], *sets[1], model=model, optimiser=optimiser,
+        seed=sizes.seed, verbose=False,
     )  # fmt: skip
+    described = described_problem(name, sizes)
+    return replace(described, imnn=imnn, title=f"{case.words}, {imnn.model.name} network")
+
+
+def described_problem(name: str, sizes: Sizes) -> Built:
+    """Return what is known of a problem without a network: `imnn` is the problem itself."""
+    case = CASES[name]
+    problem = case.make()
     return Built(
-        imnn,
-        f"{case.words}, {imnn.model.name} network",
+        problem,
+        case.words,
         problem.labels,
         case.observation(problem, sizes.seed)[None],
         case.prior,
@@ -129,21 +144,47 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
             expected = "have one row for each simulation, of one value at least"
             received = checks.describe(own.arrays[name])
             raise ValueError(checks.wording(f"`{name}`", expected, received))
-    imnn_class, networks = _tensorflow()
+    imnn_class, _ = _tensorflow()
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]
-    model = None
-    if network not in NETWORKS[:2]:
-        model = getattr(networks, network)(shape, n_params, seed=sizes.seed)
+    name = NETWORKS[1] if network == NETWORKS[0] else network
+    model, optimiser = _made(name, shape, n_params, sizes.seed)
     imnn = imnn_class(
         len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,
         derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
-        seed=sizes.seed, verbose=False,
+        optimiser=optimiser, seed=sizes.seed, verbose=False,
     )  # fmt: skip
     labels = checks.default_labels(n_params)
     target = own.arrays.get("target", fiducial[:1])
     target = target[None] if target.shape == shape else target
     return Built(imnn, f"own data, {len(fiducial):,} fiducial simulations", labels, target)
+
+
+def _made(network: str, shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, Any]:
+    """Return a model and its optimiser; None for one that is to be chosen."""
+    if network == NETWORKS[1]:
+        return None, None
+    if network == SCRATCH:
+        return _from_scratch(shape, n, seed)
+    _, networks = _tensorflow()
+    return getattr(networks, network)(shape, n, seed=seed), None
+
+
+def _from_scratch(shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, Any]:
+    """Return a small network of random weights, its last layer too, with a rate to learn by."""
+    tensorflow_import.import_tensorflow()
+    import keras
+
+    def weights(layer: int) -> Any:
+        return keras.initializers.GlorotUniform(100 * seed + layer)
+
+    hidden = [
+        keras.layers.Dense(SCRATCH_WIDTH, "leaky_relu", kernel_initializer=weights(layer))
+        for layer in range(2)
+    ]
+    last = keras.layers.Dense(n, kernel_initializer=weights(2))
+    layers = [keras.Input(shape), keras.layers.Flatten(), *hidden, last]
+    return keras.Sequential(layers, name="small"), keras.optimizers.Adam(SCRATCH_RATE)
 
 
 def _tensorflow() -> tuple[Any, Any]:

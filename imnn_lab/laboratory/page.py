@@ -9,6 +9,7 @@ from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
+from imnn_lab.laboratory.example import example
 from imnn_lab.laboratory.link import asked, run_name
 from imnn_lab.laboratory.run_card import RunCard
 from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
@@ -82,6 +83,8 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     except RuntimeError as error:
         return page("imnn_lab", body(words(announced_html(str(error), "alert"))))
     end_with_session(lambda: runs.leave(run))
+    if not run.is_used and run.session.built is None:
+        run.session.show(example())
     notice = IS_GONE if "run" in query and run.name != name else ""
     laboratory = Laboratory(run, runs, notice)
     follow(laboratory)

@@ -43,7 +43,7 @@ class ServedRun:
     @property
     def is_used(self) -> bool:
         """Whether its visitor has asked for something."""
-        return self.session.built is not None or self.session.building.state != "idle"
+        return self.session.is_used
 
     def words(self) -> str:
         """Return what it is and how far."""

@@ -50,6 +50,34 @@ class LaboratorySession:
 
         self.building.start(task)
 
+    def show(self, built: Built) -> None:
+        """Show a network that did not have to be built."""
+        self.network, self.built = PooledNetwork(built.imnn, self.pool), built
+
+    def prepare(self) -> None:
+        """Make the network of what is shown, in a thread once the pool has a slot."""
+        built = self.built
+        if built is None or built.is_ready:
+            return
+
+        def task(stop: threading.Event) -> str:
+            if not self.pool.enter(self, stop.is_set):
+                return "cancelled while queued"
+            try:
+                built.imnn.network()
+            finally:
+                self.pool.leave()
+            return f"{built.title}: the network is ready"
+
+        self.building.start(task)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the visitor has asked for something."""
+        has_run = self.network is not None and self.network.run is not None
+        has_network = self.built is not None and getattr(self.built, "is_ready", True)
+        return has_run or has_network or self.building.state != "idle"
+
     @property
     def position(self) -> int:
         """Position in this server's queue, 0 when nothing of this session waits."""
@@ -86,7 +114,7 @@ class LaboratorySession:
     def results(self) -> Results:
         """Return the results of this session so far."""
         trainings, posteriors = {}, {}
-        if self.built is not None:
+        if self.built is not None and self.built.is_ready:
             imnn = self.built.imnn
             both = {"training": imnn.training, "validation": imnn.validation}
             statistics = {name: s for name, s in both.items() if s is not None}

@@ -33,12 +33,14 @@ from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPa
 from imnn_lab.demo.problems import CASES
 from imnn_lab.laboratory.build import (
     NETWORKS,
+    SCRATCH_RATE,
     Built,
     OwnData,
     Sizes,
     build_from_data,
     build_problem,
 )
+from imnn_lab.laboratory.example import ITERATIONS, NOTICE
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
 
@@ -88,7 +90,8 @@ class ProblemCard(View[LaboratorySession]):
         if position:
             state = f"This server is busy: you are number {position} in the queue."
         self._status.object = announced_html(state) + announced_html(failure, "alert")
-        self._candidates.object = "" if moment.built is None else candidates(moment.built)
+        built = moment.built
+        self._candidates.object = candidates(built) if built is not None and built.is_ready else ""
 
     def word(self, session: LaboratorySession) -> str:
         """Return the state of the build in a word or two."""
@@ -96,7 +99,9 @@ class ProblemCard(View[LaboratorySession]):
             return f"number {session.position} in the queue"
         if session.building.is_running:
             return "building"
-        return "to be chosen" if session.built is None else "built"
+        if session.built is None:
+            return "to be chosen"
+        return "built" if session.built.is_ready else "example"
 
     def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
         self.attempt(lambda: self._session.build(task()))
@@ -195,6 +200,9 @@ class TrainingStage(View[LaboratorySession]):
         if built is None or network is None or not self.changed(built):
             return False
         dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
+        if not built.is_ready:
+            dashboard.state.message, dashboard.state.n_iterations = NOTICE, ITERATIONS
+            dashboard.state.log_learning_rate = float(np.log10(SCRATCH_RATE))
         self._page = page = dashboard.page(shows_trust=False)
         self.body[:] = [page.body]
         if page.trust is not None:
@@ -263,6 +271,10 @@ class InferenceStage(View[LaboratorySession]):
             self.body[:] = [self._button, self._status, self._results]
             if moment.inference is None:
                 self._ask()
+        if not built.is_ready and moment.building.state != "failed":
+            moment.prepare()
+            self._status.object = announced_html("Preparing the network …")
+            return
         if self._is_wanted:
             self._is_wanted = False
             self.attempt(lambda: self._open(moment, built))
@@ -339,7 +351,7 @@ class ResultsStage(View[LaboratorySession]):
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Show what was asked for."""
-        self._download.disabled = moment.built is None
+        self._download.disabled = moment.built is None or not moment.built.is_ready
         self._status.object = announced_html(self.failure, "alert")
         if self._wanted is not None:
             self._page, self._wanted = ResultsPage(self._wanted), None

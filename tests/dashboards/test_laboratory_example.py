@@ -1,0 +1,90 @@
+"""The recorded example that the page opens with."""
+
+import re
+
+import numpy as np
+from dashboards import visitor
+from dashboards.serving import column, until
+from dashboards.visitor import button, tab
+from playwright.sync_api import expect
+from waiting import until as wait_until
+
+from imnn_lab.laboratory import example
+from imnn_lab.laboratory.pool import Pool
+from imnn_lab.laboratory.session import LaboratorySession
+
+
+def test_the_record_is_what_a_visitor_gets_from_the_same_choices():
+    """float32 sums differ from machine to machine, and training makes more of it: 2 % are allowed.
+
+    The seed of the network counts: that of the control differs at once.
+    """
+    columns, matrices = example.record()
+    again = example.recipe(20)
+    for name in ("det_F", "val_det_F", "det_C", "λ", "α"):
+        np.testing.assert_allclose(columns[name][:21], again[name], rtol=0.02)
+    largest = np.abs(matrices["C"][:21]).max()
+    np.testing.assert_allclose(matrices["C"][:21], again["C"], atol=0.02 * largest)
+    control = example.build_problem(example.PROBLEM, example.NETWORK, example.Sizes(100, 100, 1))
+    control.imnn.fit(0)
+    assert abs(control.imnn.history["det_F"][0] / columns["det_F"][0] - 1) > 0.1
+
+
+def test_the_record_plays_until_its_end(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(example.time, "monotonic", lambda: now[0])
+    network = example.example().imnn
+    assert len(network.history) == 1
+    now[0] += 1.0
+    assert len(network.history) == 1 + example.PACE
+    assert network.history.statistics(40, validation=True).F.shape == (2, 2)
+    now[0] += 1000.0
+    assert len(network.history) == example.ITERATIONS + 1
+    assert not network.is_ready, "nobody has asked for the network"
+
+
+def test_start_makes_the_network_and_trains_it():
+    session = LaboratorySession(Pool(1))
+    session.show(example.example())
+    assert not session.is_used
+    recorded = session.network.history
+    run = session.network.start(2)
+    assert session.is_used
+    assert run.wait(120)
+    assert run.state == "finished"
+    assert session.built.is_ready
+    assert session.network.history is not recorded
+    assert len(session.network.history) == 3
+    session.prepare()
+    assert session.building.state == "idle", "there is nothing to prepare"
+
+
+def test_a_network_is_prepared_without_a_fit():
+    session = LaboratorySession(Pool(1))
+    session.show(example.example())
+    session.prepare()
+    wait_until(lambda: session.building.state == "finished", 120)
+    assert session.built.is_ready
+    assert session.network.run is None
+
+
+def test_the_page_is_alive_at_once_and_one_click_trains(watched_page, serve):
+    page = watched_page(1280, 800)
+    page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
+    until(page, lambda: len(column(page, "det_F") or []) > 20)
+    visitor.words(page, "This is a recorded example")
+    for name in ("Start", "Pause", "Stop", "Reset"):
+        expect(button(page, name)).to_be_in_viewport(ratio=1)
+    assert page.evaluate(CUT) == []
+    button(page, "Start").click()
+    visitor.words(page, re.compile("Running|Finished|Stopped"))
+    tab(page, "Infer").click()
+    until(page, lambda: len(column(page, "xs", "corner 1 0 lines Gaussian approximation") or []))
+
+
+CUT = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  return inside(document).filter(e => e.matches(".bk-Figure") && e.checkVisibility())
+    .map(e => e.getBoundingClientRect()).filter(box => box.bottom > 800 || box.right > 1280)
+}"""
