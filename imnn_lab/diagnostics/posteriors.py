@@ -6,7 +6,7 @@ weights; those of ABC are the parameters of the other pairs whose estimates are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from imnn_lab.inference import (
     ForwardModel,
     GaussianPosterior,
     Moves,
+    Population,
     Prior,
     Stopping,
     Target,
@@ -29,6 +30,7 @@ from imnn_lab.inference import (
     until_stopped,
 )
 from imnn_lab.inference.adjustment import regression_adjusted
+from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.progress import announce, progress_bar
 
 SAMPLES = 1000  # of each posterior
@@ -242,15 +244,60 @@ def population_posteriors(
         )
     samples, weights = np.empty((len(θ), draws, pairs.n_params)), np.empty((len(θ), draws))
     with progress_bar(verbose, desc="PMC", unit="pair")(total=len(θ)) as bar:
-        for i, own in enumerate(seeds):
-            target = Target(pairs.estimates[i], pairs.Fisher)
-            start = first_population(_others(pairs, i), target, pairs.prior, draws)
-            moving = population_monte_carlo(start, target, pairs.prior, model, own, Moves())
-            *_, (last, _) = until_stopped(start, moving, rules, Moves().proposals(draws))
+        for i, last in enumerate(last_populations(pairs, model, rules, draws, seeds)):
             samples[i], weights[i] = last.parameters, last.weights
             bar.update(1)
     name = f"PMC with {draws} particles"
     return Posteriors(name, θ, samples, weights, pairs.prior, pairs.labels)
+
+
+def last_populations(
+    pairs: Pairs,
+    model: ForwardModel,
+    rules: Stopping,
+    draws: int,
+    seeds: Sequence[np.random.SeedSequence],
+) -> Iterator[Population]:
+    """Yield where population Monte Carlo ends for each of the first pairs, one for each seed.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The others are the draws from the prior of each.
+    model : ForwardModel
+    rules : Stopping
+    draws : int
+        Particles of each population.
+    seeds : sequence of SeedSequence
+    """
+    for i, own in enumerate(seeds):
+        target = Target(pairs.estimates[i], pairs.Fisher)
+        start = first_population(_others(pairs, i), target, pairs.prior, draws)
+        moving = population_monte_carlo(start, target, pairs.prior, model, own, Moves())
+        *_, (last, _) = until_stopped(start, moving, rules, Moves().proposals(draws))
+        yield last
+
+
+def amortised_posteriors(
+    pairs: Pairs, posterior: AmortisedPosterior, *, most: int = MOST, seed: int = 0
+) -> Posteriors:
+    """Return the posterior that a neural posterior has for each estimate.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        None of which it has learned from.
+    posterior : AmortisedPosterior
+    most : int
+        How many pairs to take, the first ones.
+    seed : int
+        Seed of the samples.
+    """
+    pairs = pairs.first(most)
+    samples = posterior.sample(pairs.estimates, SAMPLES, np.random.default_rng(seed))
+    weights = np.full(samples.shape[:2], 1 / SAMPLES)
+    known = pairs.prior, pairs.labels
+    return Posteriors("Neural posterior", pairs.θ, samples, weights, *known)
 
 
 def _others(pairs: Pairs, i: int) -> Draws:

@@ -42,7 +42,7 @@ from imnn_lab.parameters import Label, shown
 NEUTRAL = "#808080"  # readable on both light and dark pages
 MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star")
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
-ROW = 24  # pixels of a row of the legend
+ROW = 26  # pixels of a row of the legend
 FOLLOW_CLICK = """
 const named = renderers[items.indexOf(cb_obj.item)]
 const visible = !named[0].visible
@@ -114,6 +114,8 @@ class Drawing:
         updated with the descriptions before they are drawn.
     height : int
         Height of a panel in pixels.
+    legend_columns : int, optional
+        Columns of the legend; by default 4 of short names, 2 of long ones.
 
     Attributes
     ----------
@@ -124,7 +126,13 @@ class Drawing:
     """
 
     def __init__(
-        self, description: Panels, name: str, *, brush: Brush | None = None, height: int = 220
+        self,
+        description: Panels,
+        name: str,
+        *,
+        brush: Brush | None = None,
+        height: int = 220,
+        legend_columns: int | None = None,
     ) -> None:
         self.name, self.series, self.brush, self.height = name, description.series, brush, height
         self._fitted = description.ranges()
@@ -133,7 +141,7 @@ class Drawing:
             (panel.row, panel.column): PanelFigure(panel, self, description.has_labels(panel))
             for panel in description.panels
         }
-        self.legend = self._legend(description.caption)
+        self.legend = self._legend(description.caption, legend_columns)
         self.update(description)
 
     def update(self, description: Panels) -> None:
@@ -157,11 +165,11 @@ class Drawing:
         panel = self._panels.get((row, column))
         return None if panel is None else panel.figure
 
-    def _legend(self, title: str) -> figure:
+    def _legend(self, title: str, columns: int | None) -> figure:
         keys = sorted({key for panel in self._panels.values() for key in panel.renderers})
         groups = sorted({(series, rejected) for _, series, rejected in keys}, key=lambda g: g[::-1])
         labels = [group_name(self.series[series], rejected) for series, rejected in groups]
-        ncols = 4 if max(map(len, labels)) <= 12 else 2
+        ncols = columns or (4 if max(map(len, labels)) <= 12 else 2)
         rows = -(-len(groups) // ncols) + bool(title)
         strip = figure(
             height=ROW * rows + 12, sizing_mode="stretch_width", toolbar_location=None, tools="",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from imnn_lab.inference import Draws
 from imnn_lab.inference.priors import Prior
 from imnn_lab.report.page import Answer, Report
 
-QUESTIONS = {
-    "Are the posteriors of the Gaussian approximation right?": diagnostics.calibration,
-    "Are the posteriors of ABC right?": diagnostics.calibration_of_rejection,
+CHECKS = {
+    "the Gaussian approximation": diagnostics.calibration,
+    "ABC": diagnostics.calibration_of_rejection,
 }
 
 
@@ -39,12 +39,29 @@ def about_posteriors(
         If there are too few draws.
     """
     pairs = pairs_from(draws, prior, Fisher, labels)
-    answers = []
-    for question, check in QUESTIONS.items():
-        found = check(pairs)
-        answers.append(Answer(question, found.verdict, "", figures.calibration(found)))
+    return report_of({name: check(pairs) for name, check in CHECKS.items()})
+
+
+def report_of(calibrations: Mapping[str, diagnostics.Calibration]) -> Report:
+    """Return a report on calibrations.
+
+    Parameters
+    ----------
+    calibrations : mapping from name to Calibration
+        Of each method, "ABC" for example.
+    """
+    answers = tuple(
+        Answer(question(name), found.verdict, "", figures.calibration(found))
+        for name, found in calibrations.items()
+    )
+    most = max(len(found) for found in calibrations.values())
     words = (
         f"Posteriors of simulations at parameters drawn from the prior were compared with these "
-        f"parameters, {len(pairs.θ):,} of them."
+        f"parameters, {most:,} of them."
     )
-    return Report("Can these posteriors be trusted?", words, tuple(answers))
+    return Report("Can these posteriors be trusted?", words, answers)
+
+
+def question(name: str) -> str:
+    """Return what is asked about a method."""
+    return f"Are the posteriors of {name} right?"

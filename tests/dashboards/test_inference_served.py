@@ -5,9 +5,15 @@ import pytest
 from dashboards import visitor
 from dashboards.inference_problem import LABELS, F
 from dashboards.serving import ROOT, column, served, until
-from dashboards.visitor import button, count, fill
+from dashboards.visitor import button, count, fill, tab
 from playwright.sync_api import expect
 
+METHODS = {
+    "Gaussian approximation": "the Gaussian approximation",
+    "ABC": "ABC",
+    "PMC": "PMC",
+    "neural posterior": "the neural posterior",
+}
 PAGE = str(ROOT / "tests" / "dashboards" / "page_inference.py")
 
 
@@ -45,8 +51,9 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     page.wait_for_timeout(600)
     assert simulated() == visitor.DRAWS, "the slider costs none"
     visitor.run_pmc(page)
+    visitor.train_the_neural_posterior(page)
     visitor.brush_and_download(page, LABELS)
-    visitor.check_the_results(page, "Are the posteriors of ABC right?")
+    visitor.check_the_calibration(page, METHODS)
     posterior = visitor.download_the_posterior(page, tmp_path)
     assert posterior.labels == LABELS
     # 500 particles within ε ≈ 0.6 of a Gaussian: their spread is the posterior's to a tenth or two
@@ -96,6 +103,7 @@ def test_two_browsers_do_not_see_each_other(watched_page, address):
 
 def test_another_target_is_simulated_and_refused_outside_the_prior(watched_page, address):
     page = opened(watched_page(), address)
+    tab(page, "Target").click()
     fill(page, "a", 2)
     button(page, "Simulate a target").click()
     until(page, lambda: column(page, "at", "corner 0 0 x truth") == [2])
@@ -106,6 +114,7 @@ def test_another_target_is_simulated_and_refused_outside_the_prior(watched_page,
 
 def test_narrow_pages_do_not_scroll_sideways(watched_page, address):
     page = opened(watched_page(400, 900), address)
+    tab(page, "PMC").click()
     button(page, "Run PMC").click()
     until(page, lambda: column(page, "group", "draws").count("PMC") == 500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

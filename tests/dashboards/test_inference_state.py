@@ -7,10 +7,18 @@ from dashboards import inference_problem as problem
 from waiting import until
 
 from imnn_lab import LFI
+from imnn_lab.dashboards.common.tabs import Tabs
 from imnn_lab.dashboards.inference import state as inference_state
-from imnn_lab.dashboards.inference.controls import NeuralView, PopulationView, RejectionView
+from imnn_lab.dashboards.inference.checks import CalibrationView
+from imnn_lab.dashboards.inference.controls import (
+    NeuralView,
+    PopulationView,
+    RejectionView,
+    TargetView,
+)
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
 from imnn_lab.dashboards.inference.state import InferenceState
+from imnn_lab.dashboards.inference.tabs import Together
 from imnn_lab.dashboards.inference.views import ExportView
 from imnn_lab.inference.rejection import accept
 
@@ -39,11 +47,30 @@ def drawn(page, n=2000):
     return page
 
 
+def leaves(view):
+    """Yield the views of all tabs; that of each is shown, and refreshed, when it is yielded."""
+    if isinstance(view, Tabs):
+        for name in view._tabs:
+            view.show(name)
+            yield from leaves(view.made(name))
+    elif isinstance(view, Together):
+        for each in view.views:
+            yield from leaves(each)
+    else:
+        yield view
+
+
+def shown(page, kind):
+    """Show a view of a kind, and return it."""
+    return next(view for view in leaves(page.tabs) if isinstance(view, kind))
+
+
 def source(page, name):
-    for view in page.views:
-        for panel in getattr(getattr(view, "_drawing", None), "_panels", {}).values():
-            for model in panel.figure.select({"name": name}):
-                return model
+    for view in leaves(page.tabs):
+        for drawing in vars(view).values():
+            for panel in getattr(drawing, "_panels", {}).values():
+                for model in panel.figure.select({"name": name}):
+                    return model
     raise LookupError(name)
 
 
@@ -105,7 +132,7 @@ def test_the_nearest_draws_are_accepted():
 
 def test_the_python_call_follows_the_choices():
     page = InferencePage(dashboard().state)
-    (view,) = (view for view in page.views if isinstance(view, ExportView))
+    view = shown(page, ExportView)
     page.state.choices.particles = 321
     page.tick()
     assert "PMC(draws=321" in view.call.object
@@ -114,7 +141,7 @@ def test_the_python_call_follows_the_choices():
 
 def test_errors_are_shown_beside_what_the_reader_pressed():
     page = InferencePage(dashboard().state)
-    (view,) = (view for view in page.views if isinstance(view, PopulationView))
+    view = shown(page, PopulationView)
     page.state.choices.most_simulations = 1000
     view.attempt(view.start)
     page.tick()
@@ -125,6 +152,7 @@ def test_errors_are_shown_beside_what_the_reader_pressed():
     assert "be at least" not in view.status.object
 
 
+KINDS = {"draws": RejectionView, "learning_draws": NeuralView, "epochs": NeuralView}
 BOXES = (
     "draws", "particles", "initial_draws", "criterion", "most_simulations", "learning_draws",
     "epochs",
@@ -135,18 +163,13 @@ BOXES = (
 def test_an_emptied_box_is_named_where_the_reader_presses(name):
     page = InferencePage(dashboard().state)
     label = page.state.choices.param[name].label
+    view = shown(page, KINDS.get(name, PopulationView))
     (box,) = (
-        box
-        for view in page.views
-        for box in view.body.select(pn.widgets.Widget)
-        if getattr(box, "label", None) == label
+        box for box in view.body.select(pn.widgets.Widget) if getattr(box, "label", None) == label
     )
     box.value = None
     page.tick()
     assert "=..." in page.state.python_call()
-    neural = {"learning_draws": NeuralView, "epochs": NeuralView}
-    kind = RejectionView if name == "draws" else neural.get(name, PopulationView)
-    (view,) = (view for view in page.views if isinstance(view, kind))
     view.attempt(view.start)
     page.tick()
     assert f"`{label}` must be a number from" in view.status.object
@@ -156,7 +179,7 @@ def test_an_emptied_box_is_named_where_the_reader_presses(name):
 
 def test_an_emptied_seed_of_a_target_is_named():
     page = InferencePage(dashboard().state)
-    view = page.views[0]
+    view = shown(page, TargetView)
     view._seed.value = None
     view.attempt(view._simulate)
     assert "`seed` must be an integer" in view.failure
@@ -166,7 +189,7 @@ def test_whatever_is_raised_is_shown_beside_the_button():
     def broken(error):
         raise error
 
-    view = InferencePage(dashboard().state).views[0]
+    view = shown(InferencePage(dashboard().state), TargetView)
     for error in (KeyError("x"), np.linalg.LinAlgError("singular"), ValueError(), OSError(5, "io")):
         assert not view.attempt(lambda e=error: broken(e))
         assert type(error).__name__ in view.failure or str(error) == view.failure
@@ -202,6 +225,58 @@ def test_population_monte_carlo_finds_the_posterior_and_its_iterations_are_playe
     page.state.choices.iteration = 0
     assert page.state.snapshot().population.iteration == 0
     assert page.state.snapshot().samples["PMC"].sd[0] > last.sd[0]
+
+
+def test_the_calibration_of_all_methods_is_checked_by_one_button():
+    counting = Counting()
+    page = drawn(InferencePage(dashboard(counting).state), 2000)
+    state = page.state
+    state.choices.param.update(
+        learning_draws=2000, epochs=15, checked=100, checking_simulations=5000, log_distance=0.5
+    )
+    state.learn()
+    assert state.neural_work.wait(120)
+    view = shown(page, CalibrationView)
+    assert "will stand here" in view._answers.object
+    view.attempt(state.check_calibration)
+    assert state.check_work.wait(120)
+    page.tick()
+    assert "finished: 4 methods checked" in view.status.object
+    assert state.n_draws == 2100, "the network had seen all draws: they are no test of it"
+    assert 2100 < counting.simulated <= 2100 + 5000
+    found = dict(state.snapshot().calibrations)
+    names = ["the Gaussian approximation", "ABC", "the neural posterior", "PMC"]
+    assert list(found) == names
+    assert [len(found[name]) for name in names] == [100, 100, 100, 50]
+    # exact, but for 2 % of seeds; the others are as near as their ε and their networks
+    assert found["the Gaussian approximation"].is_calibrated.all()
+    for name in names:
+        assert f"Are the posteriors of {name} right?" in view._answers.object
+    report = found["the Gaussian approximation"]
+    (ranks,) = source(page, "ranks 0 0 lines Gaussian approximation").data["ys"]
+    assert (np.abs(ranks) <= 1.0 + 1e-9).all() == report.band.contains(report.ranks)[0]
+    assert len(source(page, "ranks 0 2 lines PMC").data["ys"]) == 1, "of the ellipse"
+    assert len(source(page, "estimates 0 1 points simulations").data["x"]) > 500
+    assert "neural posterior right" in state.report().to_markdown()
+    state.choices.adjust = True
+    page.tick()
+    assert "has changed since" in view.status.object
+
+
+def test_a_wrong_error_bar_is_found_by_the_check_and_a_stop_keeps_what_is_done():
+    page = drawn(InferencePage(dashboard(Fisher=4 * problem.F).state), 600)
+    state = page.state
+    state.choices.param.update(checked=300, checking_simulations=10_000_000)
+    state.check_calibration()
+    until(lambda: len(state.snapshot().calibrations) >= 2)
+    state.stop()
+    assert state.check_work.wait(60)
+    assert state.check_work.state == "stopped"
+    assert state.n_draws == 600, "without a network all draws serve"
+    found = dict(state.snapshot().calibrations)
+    assert "PMC" not in found
+    assert found["the Gaussian approximation"].verdict.light.name == "RED"
+    assert found["the Gaussian approximation"].findings[0] == ("over-confident",)
 
 
 def test_another_target_keeps_draws_and_drops_populations():
@@ -247,7 +322,7 @@ def test_a_neural_posterior_learns_on_the_page_and_serves_other_targets():
     page.tick()
     assert counting.simulated == 2000, "the draws of ABC are learned from as well"
     assert state.n_draws == 2000
-    (view,) = (view for view in page.views if isinstance(view, NeuralView))
+    view = shown(page, NeuralView)
     assert "15 epochs of 2,000 simulations" in view.status.object
     for name in ("training", "validation"):
         columns = source(page, f"learning 0 0 lines {name}").data

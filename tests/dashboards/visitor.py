@@ -172,6 +172,7 @@ def accept_from_farther(page):
 
 
 def run_pmc(page):
+    tab(page, "PMC").click()
     button(page, "Run PMC").click()
     until(page, lambda: page.get_by_text(re.compile("finished: .*below the criterion")).count())
     assert column(page, "group", "draws").count("PMC") == PARTICLES
@@ -182,6 +183,7 @@ def brush_and_download(page, labels):
     _drag_over_the_middle_of(page, "corner 1 0")
     selected = until(page, lambda: count(page, r"([\d,]+) selected"))
     assert selected > 0
+    tab(page, "Draws").click()
     expect(page.get_by_role("columnheader", name="distance ρ")).to_be_visible()
     rows = rows_of(downloaded(page, "Selected draws (CSV)"))
     assert len(rows) == selected
@@ -191,11 +193,38 @@ def brush_and_download(page, labels):
 
 def download_the_posterior(page, place):
     """Return PMC's posterior as the page gives it."""
+    tab(page, "Export").click()
     assert downloaded(page, "corner (PDF)").read_bytes()[:5] == b"%PDF-"
     with page.expect_download() as waited:
         page.get_by_text("PMC samples (NPZ)").click()
     waited.value.save_as(place / "posterior-PMC.npz")
     return Posterior.from_npz(place / "posterior-PMC.npz")
+
+
+def train_the_neural_posterior(page):
+    """Learn from the draws of ABC: −ln q falls in training, and the posterior is shown."""
+    tab(page, "Neural").click()
+    button(page, "Train").click()
+    until(page, lambda: page.get_by_text(re.compile("finished: .*epochs")).count())
+    for name in ("training", "validation"):
+        lines = column(page, "ys", f"learning 0 0 lines {name}")
+        assert len(lines) == 4
+        assert all(min(line) < line[0] for line in lines)
+    until(page, lambda: len(column(page, "xs", "corner 1 0 lines neural posterior")) > 0)
+
+
+def check_the_calibration(page, methods):
+    """Check all methods by one button: their ranks, words, and a report of its own."""
+    tab(page, "Checks").click()
+    button(page, "Check calibration").click()
+    words(page, f"{len(methods)} methods checked")
+    for name, inside in methods.items():
+        words(page, f"Are the posteriors of {inside} right?")
+        assert len(column(page, "ys", f"ranks 0 0 lines {name}")) == 1
+    assert len(column(page, "x", "estimates 0 0 points simulations")) > 500
+    page_alone = downloaded(page, "Report (HTML)").read_text(encoding="utf-8")
+    assert "Are the posteriors of ABC right?" in page_alone
+    assert "<img" in page_alone
 
 
 def widest(page):

@@ -5,18 +5,23 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imnn_lab import LFI
+from imnn_lab import LFI, diagnostics
+from imnn_lab.diagnostics import Posteriors
 from imnn_lab.figures import corner, fisher, scatter
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.data import Contours, Curve
+from imnn_lab.figures.diagnostics import rank_deviations
 from imnn_lab.figures.ellipses import ellipse
+from imnn_lab.figures.estimates import estimates_and_truth
 from imnn_lab.figures.scatter import AXES
 from imnn_lab.figures.style import style
 from imnn_lab.inference import (
     Density,
+    Draws,
     GaussianPosterior,
     Posterior,
     Uniform,
+    as_prior,
 )
 
 mpl.use("Agg")
@@ -200,3 +205,38 @@ def test_styles_differ_in_colour_and_dash():
 def test_nothing_to_show():
     with pytest.raises(ValueError, match="at least one posterior"):
         corner({}, ("a",))
+
+
+def test_ranks_are_drawn_in_units_of_their_bands():
+    rng = np.random.default_rng(1)
+    θ = rng.uniform(-1, 1, (300, 1))
+    # the truth and the samples are exchangeable given their centre: calibrated, and the control
+    centre = θ + 0.1 * rng.standard_normal((300, 1))
+    posteriors = [
+        centre[:, None] + width * rng.standard_normal((300, 200, 1)) for width in (0.1, 0.05)
+    ]
+    weights, prior = np.full((300, 200), 1 / 200), as_prior(Uniform([-1], [1]), 1)
+    right, narrow = (
+        diagnostics.calibration_of(Posteriors("a method", θ, samples, weights, prior, ("θ",)))
+        for samples in posteriors
+    )
+    described = rank_deviations({"right": right, "narrow": narrow, "later": None}, ("θ",))
+    assert described.series == ("right", "narrow", "later", "calibrated")
+    assert [panel.x_label for panel in described.panels] == ["rank of θ", "mass of the ellipse"]
+    _, ours, theirs, none = described.panel(0, 0).layers
+    assert np.abs(ours.y).max() <= 1 < np.abs(theirs.y).max()
+    assert right.is_calibrated[0]
+    assert not narrow.is_calibrated[0]
+    assert len(none.x) == 0
+
+
+def test_estimates_stand_against_the_truth():
+    draws = Draws(np.arange(6.0).reshape(3, 2), np.ones((3, 2)), np.empty((0, 2)))
+    first, second = estimates_and_truth(draws, ("a", "b")).panels
+    points, line = second.layers
+    assert points.x.tolist() == [1, 3, 5]
+    assert points.y.tolist() == [1, 1, 1]
+    assert line.x.tolist() == line.y.tolist() == [1, 5]
+    assert (first.x_label, first.y_label) == ("true a", "estimate of a")
+    nothing = Draws(*[np.empty((0, 2))] * 3)
+    assert len(estimates_and_truth(nothing, ("a", "b")).panels[0].layers[0].x) == 0

@@ -317,17 +317,25 @@ def figure_pane(figure: Any) -> pn.pane.Bokeh:
     return pn.pane.Bokeh(figure, margin=0, **WIDE)
 
 
-def figure_rows(drawing: Drawing) -> pn.Column:
+def figure_rows(drawing: Drawing, legend_inside: bool = False) -> pn.Column:
     """Return a drawing's legend and its figures in rows.
 
     Each figure is a pane of its own: Bokeh's grids do not finish deep inside Panel's layouts.
+
+    Parameters
+    ----------
+    drawing : Drawing
+    legend_inside : bool
+        Whether the legend stands in the last place of the first row if that is free, instead of
+        above.
     """
-    rows = [
-        pn.Row(
-            *(pn.Spacer(margin=0, **WIDE) if cell is None else figure_pane(cell) for cell in row),
-            margin=0,
-            **WIDE,
-        )
-        for row in drawing.figures
+    legend, figures = figure_pane(drawing.legend), drawing.figures
+    cells = [
+        [pn.Spacer(margin=0, **WIDE) if cell is None else figure_pane(cell) for cell in row]
+        for row in figures
     ]
-    return pn.Column(figure_pane(drawing.legend), *rows, margin=0, **WIDE)
+    is_inside = legend_inside and figures[0][-1] is None
+    if is_inside:
+        cells[0][-1] = legend
+    rows = [pn.Row(*row, margin=0, **WIDE) for row in cells]
+    return pn.Column(*(rows if is_inside else [legend, *rows]), margin=0, **WIDE)

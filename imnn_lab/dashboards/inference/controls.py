@@ -115,7 +115,7 @@ class RejectionView(WorkView):
         nearest = action_button(
             f"Accept the nearest {NEAREST}", lambda: state.accept_nearest(NEAREST), 200, "outline"
         )
-        self._drawing = Drawing(snapshot.distances, "distances", height=180)
+        self._drawing = Drawing(snapshot.distances, "distances", height=130)
         self.body = card(
             "ABC",
             words("Draws from the prior; those within ε of the target are accepted."),
@@ -123,8 +123,7 @@ class RejectionView(WorkView):
             self._buttons,
             self.status,
             pn.widgets.FloatSlider.from_param(choices.log_distance, **WIDE),
-            nearest,
-            pn.widgets.Checkbox.from_param(choices.adjust),
+            pn.FlexBox(nearest, pn.widgets.Checkbox.from_param(choices.adjust), gap="0px", **WIDE),
             figure_rows(self._drawing),
         )
 

@@ -9,24 +9,11 @@ import numpy as np
 import panel as pn
 
 from imnn_lab import checks
-from imnn_lab.dashboards.common.layout import body, side_by_side, stack
-from imnn_lab.dashboards.common.trust import TrustView
+from imnn_lab.dashboards.common.layout import body
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
-from imnn_lab.dashboards.inference.controls import (
-    NeuralView,
-    PopulationView,
-    RejectionView,
-    TargetView,
-)
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
-from imnn_lab.dashboards.inference.views import (
-    CornerView,
-    ExportView,
-    ScatterView,
-    SelectionView,
-    SummaryView,
-)
+from imnn_lab.dashboards.inference.tabs import page_tabs
 from imnn_lab.figures.bokeh import Brush
 from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.draws import Draws
@@ -143,6 +130,7 @@ class InferencePage:
 
     Attributes
     ----------
+    tabs : Tabs
     body : Viewable
     """
 
@@ -152,17 +140,8 @@ class InferencePage:
         self._shown: object = None
         self.brush = Brush(snapshot.series)
         self._show_draws(snapshot)
-        controls: list[Any] = [TargetView(state)]
-        figures: list[Any] = [CornerView(snapshot, self.brush)]
-        below: list[Any] = [SummaryView(), ExportView(state, snapshot)]
-        if snapshot.simulates:
-            controls += [RejectionView(state, snapshot), PopulationView(state)]
-            controls.append(NeuralView(state, snapshot))
-            below.append(TrustView(state.report, lambda: state.n_draws))
-            figures.append(ScatterView(state, snapshot, self.brush))
-            below.insert(1, SelectionView(self.brush))
-        self.views = [*controls, *figures, *below]
-        self.body = self._composition(controls, figures, below)
+        self.tabs = page_tabs(state, self.brush)
+        self.body = body(self.tabs)
         self.tick()
         if follows:
             follow(self)
@@ -171,25 +150,13 @@ class InferencePage:
         """Show the present results and choices, which may change at any time."""
         snapshot = self.state.snapshot()
         self._show_draws(snapshot)
-        for view in self.views:
-            view.refresh(snapshot)
+        self.tabs.refresh(snapshot)
         return True
 
     def _show_draws(self, snapshot: Snapshot) -> None:
         if snapshot.simulates and snapshot.key != self._shown:
             self._shown = snapshot.key
             self.brush.update([snapshot.corner, snapshot.scatter])
-
-    def _composition(
-        self, controls: list[Any], figures: list[Any], below: list[Any]
-    ) -> pn.viewable.Viewable:
-        smoothing = pn.widgets.FloatSlider.from_param(
-            self.state.choices.param.smoothing, width=260, margin=(4, 14)
-        )
-        left = stack(*controls)
-        above = side_by_side(*((figure, 420, 1) for figure in figures))
-        right = stack(smoothing, above, *below)
-        return body(side_by_side((left, 300, 1), (right, 560, 3)))
 
 
 def _fisher_of(estimator: Any) -> np.ndarray:

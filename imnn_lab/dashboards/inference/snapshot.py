@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from imnn_lab.diagnostics import Calibration
 from imnn_lab.figures import Panels, corner, distances, scatter
 from imnn_lab.figures.clouds import Cloud, column_names
+from imnn_lab.figures.diagnostics import rank_deviations
+from imnn_lab.figures.estimates import estimates_and_truth
 from imnn_lab.figures.learning import learning_curves
 from imnn_lab.inference.density import Marginals
 from imnn_lab.inference.draws import Draws, Target
@@ -23,6 +26,7 @@ from imnn_lab.inference.rejection import Acceptance
 
 GAUSSIAN, ABC, PMC, EXACT = "Gaussian approximation", "ABC", "PMC", "exact"
 NEURAL = "neural posterior"
+CHECKED = {"the Gaussian approximation": GAUSSIAN, "the neural posterior": NEURAL}  # in sentences
 MOST_SHOWN = 2500  # draws of one cloud that a page shows
 WIDTH = 4.5  # standard deviations that figures reach to either side of a posterior's mean
 FARTHEST = 3.0  # times the reach that others may add while they are still wide
@@ -70,6 +74,8 @@ class Snapshot:
         What the neural posterior has learned so far.
     neural : Posterior or None
         Samples of it for the target.
+    calibrations : tuple of (str, Calibration)
+        What the check found, by the names of the methods in sentences.
     exact : Posterior or None
     series : tuple of str
         Names of all posteriors that may be shown, in the order of their styles.
@@ -84,6 +90,7 @@ class Snapshot:
     populations: tuple[Population, ...]
     learned: Learned | None
     neural: Posterior | None
+    calibrations: tuple[tuple[str, Calibration], ...]
     exact: Posterior | None
     series: tuple[str, ...]
     prior: Prior
@@ -258,6 +265,18 @@ class Snapshot:
     def learning(self) -> Panels:
         """The curves of the neural posterior's training."""
         return learning_curves(self.learned)
+
+    @cached_property
+    def ranks(self) -> Panels:
+        """The ranks of all methods that were checked."""
+        found = {CHECKED.get(name, name): report for name, report in self.calibrations}
+        names = [name for name in self.series if name != EXACT]
+        return rank_deviations({name: found.get(name) for name in names}, self.labels)
+
+    @cached_property
+    def estimates(self) -> Panels:
+        """The estimates of draws against their parameters."""
+        return estimates_and_truth(self.draws, self.labels)
 
 
 def _few(cloud: Cloud) -> Cloud:

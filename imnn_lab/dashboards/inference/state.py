@@ -17,6 +17,7 @@ import param
 from imnn_lab import checks
 from imnn_lab.dashboards.common.background import Record, Work
 from imnn_lab.dashboards.inference import tasks
+from imnn_lab.dashboards.inference.calibrating import Plan, calibration_task
 from imnn_lab.dashboards.inference.snapshot import (
     ABC,
     EXACT,
@@ -26,6 +27,7 @@ from imnn_lab.dashboards.inference.snapshot import (
     Observation,
     Snapshot,
 )
+from imnn_lab.diagnostics import Calibration
 from imnn_lab.inference.arguments import as_fisher, as_labels
 from imnn_lab.inference.draws import Draws, Target
 from imnn_lab.inference.forward import ForwardModel
@@ -36,10 +38,11 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.inference.prior_adapters import as_prior, labels_of
 from imnn_lab.inference.rejection import Acceptance, accept
 from imnn_lab.regularisation import EPSILON
-from imnn_lab.report import Report, about_posteriors
+from imnn_lab.report import Report
+from imnn_lab.report.posteriors import report_of
 
 MOST_DRAWS = 1_000_000
-FEWEST = 100  # draws of which a report says something, and that a neural posterior learns from
+FEWEST = 100  # draws that a neural posterior learns from
 SAMPLES = 5000  # of the neural posterior
 SHOWN = ("log_distance", "adjust", "iteration", "smoothing", "axes")
 
@@ -64,6 +67,10 @@ class Choices(param.Parameterized):
         5000, bounds=(FEWEST, MOST_DRAWS), allow_None=True, label="draws to learn from"
     )
     epochs = param.Integer(60, bounds=(1, 10_000), allow_None=True, label="epochs")
+    checked = param.Integer(500, bounds=(20, 10_000), allow_None=True, label="posteriors to check")
+    checking_simulations = param.Integer(
+        50_000, bounds=(0, 10 * MOST_DRAWS), allow_None=True, label="simulations for PMC"
+    )
     iteration = param.Integer(-1, bounds=(-1, None), doc="Population to show; −1 is the last.")
     smoothing = param.Number(1.0, bounds=(0, 5), step=0.1, label="smoothing (bins)")
     axes = param.Selector(
@@ -120,8 +127,10 @@ class InferenceState:
     choices : Choices
     observations : list of Observation
         All targets.
-    abc_work, pmc_work, neural_work : Work
-        The threads that simulate and learn.
+    abc_work, pmc_work, neural_work, check_work : Work
+        The threads that simulate, learn and check.
+    progress : tuple of float and str
+        How much of the check is done, from 0 to 1, and what is next.
     """
 
     def __init__(
@@ -146,7 +155,9 @@ class InferenceState:
         self.simulator, self.exact = simulator, exact
         self.choices = Choices()
         self.observations: list[Observation] = []
-        self.abc_work, self.pmc_work, self.neural_work = Work("ABC"), Work("PMC"), Work("neural")
+        self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
+        self.neural_work, self.check_work = Work("neural posterior"), Work("calibration")
+        self.progress = 0.0, ""
         self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
         none = np.empty((0, len(self.Fisher)))
         self._draws = Record((Draws(none, none, none),))
@@ -157,6 +168,8 @@ class InferenceState:
         self._exact: Record[Posterior] = Record()
         self._learned: Learned | None = None
         self._neural: tuple[Learned, Target, Posterior | None] | None = None
+        self._calibrations: Record[tuple[str, Calibration]] = Record()
+        self._checked: object = None
         self._changes = 0
 
     @property
@@ -269,10 +282,56 @@ class InferenceState:
         return len(self._joined_draws().parameters)
 
     def report(self) -> Report:
-        """Return whether posteriors are right at the parameters of the draws of ABC so far."""
-        if self.n_draws < FEWEST:
-            raise ValueError(f"Draw at least {FEWEST} simulations for ABC first.")
-        return about_posteriors(self._joined_draws(), self.prior, self.Fisher, self.labels)
+        """Return a report on the methods whose calibration has been checked.
+
+        Raises
+        ------
+        RuntimeError
+            If none has been checked yet.
+        """
+        calibrations = dict(self._calibrations.read())
+        if not calibrations:
+            raise RuntimeError("Nothing is checked yet: call `check_calibration()` first.")
+        return report_of(calibrations)
+
+    @property
+    def has_changed_since_check(self) -> bool:
+        """Whether the methods that were checked are others now."""
+        return self._checked != self._to_check()
+
+    def _to_check(self) -> object:
+        learned, choices = self._learned, self.choices
+        n_epochs = 0 if learned is None else len(learned.training)
+        return n_epochs, choices.adjust, choices.log_distance
+
+    def check_calibration(self) -> None:
+        """Check whether the posteriors of all methods hold the truth as often as they say.
+
+        It is done in a thread, at draws that the neural posterior has not learned from; those that
+        are missing are simulated, and are draws of ABC as well.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator.
+        ValueError
+            If a box is empty.
+        """
+        model, choices = self.model, self.choices
+        if self.check_work.is_running:
+            return
+        n, budget = choices.chosen("checked"), choices.chosen("checking_simulations")
+        known = self.prior, self.Fisher, self.labels
+        rate = self._accepted().rate
+        plan = Plan(*known, self._learned, n, rate, choices.adjust, budget)
+        self._calibrations, self._changes = Record(), self._changes + 1
+        self._checked, self.progress = self._to_check(), (0.0, "simulating")
+        seeds, results = self._next_seeds(), self._calibrations
+
+        def tell(done: float, step: str) -> None:
+            self.progress = done, step
+
+        self.check_work.start(calibration_task(model, plan, seeds, self._draws, results, tell))
 
     def add_draws(self, draws: Draws) -> None:
         """Add draws from the prior that were simulated elsewhere."""
@@ -360,16 +419,18 @@ class InferenceState:
         )
 
     def stop(self) -> None:
-        """Ask everything that simulates and learns to end."""
-        for work in (self.abc_work, self.pmc_work, self.neural_work):
+        """Ask everything that simulates, learns and checks to end."""
+        for work in (self.abc_work, self.pmc_work, self.neural_work, self.check_work):
             work.stop()
 
     def snapshot(self) -> Snapshot:
         """Return the results and choices at this moment."""
         populations, exact = self._populations.read(), self._exact.read()
         acceptance, choices, learned = self._accepted(), self.choices, self._learned
+        calibrations = self._calibrations.read()
         n_epochs = 0 if learned is None else len(learned.training)
-        n = (self._changes, acceptance.draws.num_draws, len(populations), len(exact), n_epochs)
+        results = (populations, exact, calibrations)
+        n = (self._changes, acceptance.draws.num_draws, n_epochs, *map(len, results))
         return Snapshot(
             key=(*n, *(getattr(choices, name) for name in SHOWN)),
             observation=self.observation,
@@ -377,6 +438,7 @@ class InferenceState:
             populations=populations,
             learned=learned,
             neural=None if learned is None else self._of_target(learned),
+            calibrations=calibrations,
             exact=exact[0] if exact else None,
             series=self._series(),
             prior=self.prior,

@@ -40,7 +40,7 @@ def draw_task(
     """Return the task of drawing n times from the prior and simulating there."""
 
     def task(stop: threading.Event) -> str:
-        for draws in _prior_draws(model, prior, n, seeds):
+        for draws in in_parts(model, prior, n, seeds):
             record.append(draws)
             if stop.is_set():
                 return STOPPED
@@ -77,7 +77,7 @@ def population_task(
 
     def task(stop: threading.Event) -> str:
         parts = []
-        for draws in _prior_draws(model, prior, initial, for_start):
+        for draws in in_parts(model, prior, initial, for_start):
             parts.append(draws)
             if stop.is_set():
                 return STOPPED
@@ -123,7 +123,7 @@ def learning_task(
 
     def task(stop: threading.Event) -> str:
         missing = least - len(Draws.joined(record.read()).parameters)
-        for part in _prior_draws(model, prior, missing, for_draws):
+        for part in in_parts(model, prior, missing, for_draws):
             record.append(part)
             if stop.is_set():
                 return STOPPED
@@ -154,7 +154,7 @@ def simulated_data(model: ForwardModel, θ: np.ndarray, seed: int) -> Any:
     return batch.simulations
 
 
-def _prior_draws(
+def in_parts(
     model: ForwardModel, prior: Prior, n: int, seeds: np.random.SeedSequence
 ) -> Iterator[Draws]:
     """Yield n draws in parts small enough to stop between them."""

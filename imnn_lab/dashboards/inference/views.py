@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from imnn_lab.dashboards.common.layout import (
     announced_html,
     card,
     figure_rows,
+    flowing,
     scrolling,
     table,
     words,
@@ -33,6 +35,7 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
 
 MASS = 0.68
+HEIGHT = 340  # of a corner plot's figures, in pixels
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
 
@@ -40,20 +43,33 @@ NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box
 class CornerView(View[Snapshot]):
     """Corner plot of all posteriors, with the accepted draws below the contours."""
 
-    def __init__(self, snapshot: Snapshot, brush: Brush) -> None:
+    def __init__(self, state: InferenceState, snapshot: Snapshot, brush: Brush) -> None:
         super().__init__()
-        height = 260 if len(snapshot.labels) < 3 else 190
-        self._drawing = Drawing(snapshot.corner, "corner", brush=brush, height=height)
+        height = max(110, HEIGHT // len(snapshot.labels))
+        columns = 1 if len(snapshot.labels) > 1 else None  # of a legend in the free corner
+        self._drawing = Drawing(
+            snapshot.corner, "corner", brush=brush, height=height, legend_columns=columns
+        )
+        self._brush, self._target = brush, words()
+        smoothing = pn.widgets.FloatSlider.from_param(
+            state.choices.param.smoothing, width=200, margin=(0, 14)
+        )
         self.body = card(
             "Posteriors",
-            words("Click a name to hide it; drag over draws to select them."),
-            figure_rows(self._drawing),
+            flowing((self._target, 300, 1), (smoothing, 230, 0)),
+            figure_rows(self._drawing, legend_inside=True),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Show the posteriors when they change."""
         if self.changed(snapshot.key):
             self._drawing.update(snapshot.corner)
+        n = len(self._brush.rows) if snapshot.simulates else 0
+        hint = (
+            "drag over draws to select them." if not n else f"{n:,} selected, listed under Draws."
+        )
+        name = html.escape(snapshot.observation.name)
+        self._target.object = f"Of: <b>{name}</b>. Click a name to hide it; {hint}"
 
 
 class ScatterView(View[Snapshot]):

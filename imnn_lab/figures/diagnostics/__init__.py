@@ -1,6 +1,6 @@
 """What reports of `imnn_lab.diagnostics` show: for each a function that returns `Panels`."""
 
-from imnn_lab.figures.diagnostics.calibration import calibration
+from imnn_lab.figures.diagnostics.calibration import calibration, rank_deviations
 from imnn_lab.figures.diagnostics.fisher import (
     covariance_check,
     derivative_doctor,
@@ -16,5 +16,6 @@ from imnn_lab.figures.diagnostics.observation import epsilon, novelty
 
 __all__ = [
     "calibration", "covariance_check", "derivative_doctor", "epsilon", "fisher_flow", "forecasts",
-    "gaussianity", "honest_fisher", "information_gap", "linearity", "novelty", "transfer",
+    "gaussianity", "honest_fisher", "information_gap", "linearity", "novelty", "rank_deviations",
+    "transfer",
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from imnn_lab.diagnostics.calibrations import Calibration
@@ -37,6 +39,41 @@ def calibration(report: Calibration) -> Panels:
     together = (("mass of the ellipse", report.ellipse_ranks), ("mass of TARP", report.tarp_ranks))
     panels += [_ranks(row, last, *each, report.band) for row, each in enumerate(together)]
     return Panels(tuple(panels), SERIES)
+
+
+def rank_deviations(reports: Mapping[str, Calibration | None], labels: Sequence[str]) -> Panels:
+    """Describe how far the ranks of several methods are from uniform, in units of their bands.
+
+    Parameters
+    ----------
+    reports : mapping from name to Calibration or None
+        Of each method; None keeps the name and style of one that is not there yet.
+    labels : sequence of str
+        A name for each parameter.
+
+    Returns
+    -------
+    Panels
+        A column for each parameter, and one for the mass of the ellipse. The band of calibrated
+        posteriors, which is narrower for more of them, reaches from −1 to 1 for all.
+    """
+    z = np.array([0.0, 1.0])
+    band = Band(len(reports), z, -np.ones(2), np.ones(2))
+    panels = []
+    for i, name in enumerate([*(f"rank of {label}" for label in labels), "mass of the ellipse"]):
+        curves = [_deviation(series, i, each) for series, each in enumerate(reports.values())]
+        panels.append(Panel(0, i, name, "deviation / band", (band, *curves), x_range=(0, 1)))
+    return Panels(tuple(panels), (*reports, "calibrated"))
+
+
+def _deviation(series: int, i: int, report: Calibration | None) -> Curve:
+    if report is None:
+        return Curve(series)
+    ranks = report.ranks[i] if i < len(report.ranks) else report.ellipse_ranks
+    band = report.band
+    above = cumulative(ranks, band.points) - band.points
+    allowed = np.where(above > 0, band.high - band.points, band.points - band.low)
+    return Curve(series, band.points, above / np.maximum(allowed, 1e-12))
 
 
 def _ranks(row: int, column: int, name: str, ranks: np.ndarray, band: RankBand) -> Panel:
