@@ -63,7 +63,13 @@ class TrainingDashboard(pn.viewable.Viewer):
         self.state = TrainingState(imnn)
 
     def page(self, shows_trust: bool = True) -> TrainingPage:
-        """Return a new page over the same state; `__panel__` keeps one up to date."""
+        """Return a new page over the same state; `__panel__` keeps one up to date.
+
+        Parameters
+        ----------
+        shows_trust : bool
+            Give the report a tab; the laboratory shows it as a stage of its own.
+        """
         return TrainingPage(self.state, self._labels, self._known, shows_trust)
 
     def __panel__(self) -> pn.Column:
