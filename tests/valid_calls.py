@@ -60,6 +60,7 @@ def inference_calls(directory):
     PMC(**few)
     NP = LFI.NeuralPosterior(**simulated, seed=1)
     NP.train(ABC.draws, epochs=1, members=1)
+    NP.save(directory / "posterior")
     some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
     posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
     file = directory / "posterior.npz"
@@ -81,6 +82,8 @@ def inference_calls(directory):
         "NeuralPosterior.__call__": (NP, {"draws": 50, "members": 1, "epochs": 1}),
         "NeuralPosterior.train": (NP.train, {"draws": 50, "members": 1, "epochs": 1}),
         "NeuralPosterior.at": (NP.at, {"data": problem.OBSERVED}),
+        "NeuralPosterior.save": (NP.save, {"directory": directory / "other"}),
+        "NeuralPosterior.load": (NP.load, {"directory": directory / "posterior"}),
         "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
         "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),

@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.inference import Draws, Posterior, prior_draws
+from imnn_lab.inference import Draws, Posterior
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.arguments import as_grid, as_target_data
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.learning import Learned, learned_posteriors
-from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import SimulatedInference
+from imnn_lab.lfi.learned import (
+    FEWEST,
+    MOST_AT_ONCE,
+    MOST_EPOCHS,
+    MOST_MEMBERS,
+    LearnedInference,
+)
 from imnn_lab.neural_density.mixture import ConditionalMixture
-from imnn_lab.progress import progress_bar
-
-FEWEST = 50  # draws to train on
-MOST_MEMBERS, MOST_EPOCHS, MOST_AT_ONCE = 20, 10_000, 10**8
 
 
-class NeuralPosterior(SimulatedInference):
+class NeuralPosterior(LearnedInference):
     """A density of the parameters given their estimates, learned from draws of the prior.
 
     A small network per parameter gives a mixture of Gaussians in coordinates without bounds (see
@@ -69,10 +70,7 @@ class NeuralPosterior(SimulatedInference):
     (100, 50, 2)
     """
 
-    _draws: Draws | None = None
-    _density: ConditionalMixture | None = None
-    _coordinates: Coordinates | None = None
-    _curves: list[np.ndarray] | None = None
+    _name = "Neural posterior"
 
     def train(
         self,
@@ -150,7 +148,7 @@ class NeuralPosterior(SimulatedInference):
         UserWarning
             If an estimate lies outside those of all draws.
         """
-        self._learned()
+        self._trained()
         self._refuse_changed_estimator()
         other = copy.copy(self)
         vars(other).pop("gaussian", None)
@@ -171,7 +169,7 @@ class NeuralPosterior(SimulatedInference):
         -------
         ndarray, shape (n_targets,) + shape of the mesh, (n_targets, n) or (n_targets,)
         """
-        learned, where = self._learned(), as_grid(θ, self.n_params)
+        learned, where = self._trained(), as_grid(θ, self.n_params)
         values = learned.log_prob(self.target_estimates, where.points)
         return values.reshape(self.n_targets, *where.shape)
 
@@ -185,7 +183,7 @@ class NeuralPosterior(SimulatedInference):
         rng : numpy.random.Generator or int, optional
             Source of random numbers, or its seed; by default that of this object.
         """
-        learned = self._learned()
+        learned = self._trained()
         n = checks.integer("n", n, 1, maximum=MOST_AT_ONCE)
         generator = checks.generator("rng", self._next_seeds() if rng is None else rng)
         return learned.sample(self.target_estimates, n, generator)
@@ -204,52 +202,6 @@ class NeuralPosterior(SimulatedInference):
         bounds, weights = self.prior.bounds, np.ones(n)
         return [Posterior(θ, weights, tuple(self.labels), bounds, about) for θ in drawn]
 
-    def posterior(self, bins: Any = None, ranges: Any = None) -> np.ndarray:
-        """Return the histogram of `samples`, a density over all parameters.
-
-        Parameters
-        ----------
-        bins : int or sequence of int, optional
-            Bins along each parameter, 20 by default.
-        ranges : sequence of (low, high), optional
-            Range of each parameter; by default where the samples lie. `bin_edges` returns the
-            edges that result.
-
-        Returns
-        -------
-        ndarray, shape (n_targets,) + bins
-
-        Raises
-        ------
-        RuntimeError
-            If nothing has been trained yet.
-        """
-        self._check_histogram(bins, ranges)
-        return self._histograms(self.samples(), bins, ranges)
-
-    def plot(
-        self, smoothing: float | None = None, bins: Any = None, ranges: Any = None, **kwargs: Any
-    ) -> Any:
-        """Draw the posterior as a corner plot and return the figure.
-
-        Parameters
-        ----------
-        smoothing : float, optional
-            Width of a Gaussian filter in bins; it widens the posterior.
-        bins, ranges
-            As for `posterior`.
-        **kwargs
-            truth, overlay, masses, figure, figsize (see `GaussianApproximation.plot`), and
-            properties of matplotlib lines.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        self._check_histogram(bins, ranges)
-        kwargs |= {"smoothing": smoothing, "bins": bins, "ranges": ranges}
-        return plots.corner_plot("Neural posterior", self.samples(), self.labels, **kwargs)
-
     def explore(self, *, exact: Callable[[Any], Posterior] | None = None) -> Any:
         """Return an `InferenceDashboard` with what is learned so far.
 
@@ -264,77 +216,12 @@ class NeuralPosterior(SimulatedInference):
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         draws, learned = self._draws, None
-        if self._density is not None:
+        if self._learned is not None:
             curves = self.curves
-            learned = Learned(self._learned(), curves["training"], curves["held_out"], self.draws)
+            learned = Learned(self._learned, curves["training"], curves["held_out"], self.draws)
         if draws is not None and draws.weights is not None:
             draws = None  # not from the prior
         return self._dashboard(self.simulator, exact=exact, draws=draws, learned=learned)
-
-    @property
-    def draws(self) -> Draws:
-        """All draws made.
-
-        Raises
-        ------
-        RuntimeError
-            If there are none yet.
-        """
-        if self._draws is None:
-            raise RuntimeError("No draws yet: call `train(draws=...)` first.")
-        return self._draws
-
-    @property
-    def num_draws(self) -> int:
-        """Number of simulations, failed ones included."""
-        return self.draws.num_draws
-
-    @property
-    def num_failed(self) -> int:
-        """Number of simulations that failed."""
-        return self.draws.num_failed
-
-    @property
-    def failure(self) -> str | None:
-        """What the first failure said."""
-        return self.draws.failure
-
-    @property
-    def curves(self) -> dict[str, np.ndarray]:
-        """Mean log probability of the pairs in each epoch, shape (n_epochs, members).
-
-        "training": of those trained on, during the epoch; "held_out": of the others, after it. Both
-        are densities of the parameters in their unbounded coordinates.
-
-        Raises
-        ------
-        RuntimeError
-            If nothing has been trained yet.
-        """
-        self._learned()
-        training, held_out = np.array(self._curves).transpose(1, 0, 2)
-        return {"training": training, "held_out": held_out}
-
-    def _simulated(
-        self,
-        n: int,
-        seeds: np.random.SeedSequence,
-        at_once: Any,
-        save_sims: Any,
-        tqdm_notebook: Any,
-    ) -> Draws:
-        """Return draws of the prior; those made before an interruption are kept."""
-        parts: list[Draws] = []
-        try:
-            model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
-            return self._as_draws(prior_draws(model, self.prior, n, seeds))
-        except BaseException:
-            if parts:
-                self._keep(Draws.joined(parts))
-            raise
-
-    def _keep(self, draws: Draws) -> None:
-        self._draws, self._density, self._curves = draws, None, None
 
     def _learn(
         self,
@@ -344,55 +231,8 @@ class NeuralPosterior(SimulatedInference):
         epochs: int,
         tqdm_notebook: bool | None,
     ) -> None:
-        """Train on draws; what is learned so far is kept from epoch to epoch."""
         arriving = learned_posteriors(draws, self.prior, seeds, members=members, epochs=epochs)
-        make = progress_bar(self.verbose, tqdm_notebook, desc="Training", unit="epoch")
-        curves: list[np.ndarray] = []
-        with make(total=epochs) as bar:
-            for learned, epoch in arriving:
-                curves.append(np.array([epoch.training, epoch.held_out]))
-                self._coordinates, self._density = learned.coordinates, epoch.density
-                self._curves = curves
-                bar.update(1)
-                bar.set_postfix({"held out": f"{epoch.held_out.mean():.3f}"})
+        self._consume(arriving, epochs, tqdm_notebook)
 
-    def _learned(self) -> AmortisedPosterior:
-        if self._density is None or self._coordinates is None:
-            raise RuntimeError("Nothing is trained yet: call `train(draws=...)` first.")
-        return AmortisedPosterior(self._density, self._coordinates, self.prior)
-
-    def _as_draws(self, draws: Draws) -> Draws:
-        for name in ("parameters", "estimates"):
-            shape = getattr(draws, name).shape
-            if len(shape) != 2 or shape[1] != self.n_params or shape[0] < FEWEST:
-                expected = f"have at least {FEWEST} {name} of {self.n_params} numbers each"
-                remedy = "Draw more."
-                raise ValueError(checks.wording("`draws`", expected, f"shape {shape}", remedy))
-        if draws.weights is not None:
-            _check_weights(draws, draws.weights)
-        return draws
-
-    def _warn_of_unlike_targets(self) -> None:
-        estimates = self.draws.estimates
-        low, high = estimates.min(axis=0), estimates.max(axis=0)
-        beyond = ((self.target_estimates < low) | (self.target_estimates > high)).any(axis=1)
-        if beyond.any():
-            checks.warn(
-                f"The estimate of target {np.flatnonzero(beyond)[0]} lies outside those of all "
-                f"draws ({beyond.sum()} of {len(beyond)} targets do): its posterior is a guess. "
-                "Draw more, or take a wider prior."
-            )
-
-
-def _check_weights(draws: Draws, weights: np.ndarray) -> None:
-    if np.shape(weights) != (len(draws.parameters),) or not (
-        np.isfinite(weights).all() and np.min(weights) >= 0
-    ):
-        expected = "be finite, not negative, and one for each of the parameters"
-        received = f"shape {np.shape(weights)}, {weights}"
-        raise ValueError(checks.wording("The weights of `draws`", expected, received))
-    if draws.effective_number < FEWEST:
-        expected = f"tell as much as {FEWEST} draws from the prior at least"
-        received = f"as much as {draws.effective_number:.3g}"
-        remedy = "Draw more, or add draws from the prior by `Draws.joined`."
-        raise ValueError(checks.wording("`draws`", expected, received, remedy))
+    def _restored(self, density: ConditionalMixture, coordinates: Coordinates) -> Any:
+        return AmortisedPosterior(density, coordinates, self.prior)

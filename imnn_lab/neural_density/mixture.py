@@ -13,8 +13,8 @@ need no inversion, and a linear Gaussian problem is solved by the regression alo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import linalg
@@ -82,6 +82,9 @@ class Standardisation:
         return (self.intercept + inputs @ self.slopes)[:, None] + residuals @ self.root.T
 
 
+NAMES = tuple(field.name for field in fields(Standardisation))
+
+
 @dataclass(frozen=True)
 class ConditionalMixture:
     """A trained density of values given features.
@@ -141,6 +144,17 @@ class ConditionalMixture:
             for rows, columns in _blocks(*part.shape[:2]):
                 part[rows, columns] = self._draws(e, inputs[rows], part[rows, columns].shape, rng)
         return self.standardisation.values(inputs, residuals.astype(np.float64))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return named arrays, of which `from_arrays` makes it again."""
+        layers = {f"layer_{i}": w for i, w in enumerate(self.weights)}
+        return vars(self.standardisation) | layers
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray]) -> ConditionalMixture:
+        """Return the density of arrays that `to_arrays` gave."""
+        weights = tuple(arrays[f"layer_{i}"] for i in range(len(arrays) - len(NAMES)))
+        return ConditionalMixture(Standardisation(*(arrays[name] for name in NAMES)), weights)
 
     def _log_prob(self, member: int, inputs: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Return ln q of residuals (m, n, p) by one member, shape (m, n)."""

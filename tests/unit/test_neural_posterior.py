@@ -292,6 +292,40 @@ def test_copies_know_what_was_learned(copied, NP):
     np.testing.assert_array_equal(copied(NP).log_prob([0.1, 0.2]), NP.log_prob([0.1, 0.2]))
 
 
+@pytest.mark.parametrize("weights", [None, np.linspace(0, 1, 1000)])
+def test_what_is_saved_is_loaded(tmp_path, NP, weights):
+    saved = NP
+    if weights is not None:
+        saved = make()
+        saved.train(replace(NP.draws, weights=weights), epochs=1, members=1)
+    saved.save(tmp_path)
+    loaded = make(targets=TARGETS[:1]).load(tmp_path)
+    point = [0.1, 0.2]
+    # Products of float32 depend on the number of rows: 1e-5.
+    np.testing.assert_allclose(loaded.log_prob(point), saved.log_prob(point)[:1], rtol=1e-5)
+    np.testing.assert_array_equal(loaded.curves["held_out"], saved.curves["held_out"])
+    for name in ("parameters", "estimates", "failed_parameters", "weights", "failure"):
+        np.testing.assert_array_equal(getattr(loaded.draws, name), getattr(saved.draws, name))
+    assert [path.name for path in tmp_path.iterdir()] == ["learned.npz"]
+
+
+def test_what_is_not_there_damaged_or_of_another_inference_is_refused(tmp_path, NP):
+    with pytest.raises(FileNotFoundError):
+        make().load(tmp_path)
+    with pytest.raises(RuntimeError, match="Nothing is trained yet"):
+        make().save(tmp_path)
+    NP.save(tmp_path)
+    other = LFI.NeuralPosterior(TARGETS, NP.prior, 2 * F, estimate, simulator, verbose=False)
+    with pytest.raises(ValueError, match="must be saved by a NeuralPosterior of the same Fisher"):
+        other.load(tmp_path)
+    with pytest.raises(ValueError, match="must be saved by one of the same prior"):
+        make(prior=Uniform([-1, -1], [1, 2])).load(tmp_path)
+    file = tmp_path / "learned.npz"
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="must be a whole file"):
+        make().load(tmp_path)
+
+
 def test_estimates_that_determine_the_parameters_are_no_error():
     made = make(simulator=lambda parameters: parameters)
     made.train(100, epochs=2)
