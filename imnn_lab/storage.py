@@ -259,6 +259,12 @@ def read_array(name: str, content: IO[bytes], size: int) -> np.ndarray:
     return format.read_array(content, allow_pickle=False)
 
 
+def below(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with `name` and a dot, by the rest of their names."""
+    start = f"{name}."
+    return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+
+
 def pack(value: Any) -> np.ndarray:
     """Return a value that JSON can hold as an array for an npz file."""
     return np.array(json.dumps(value))

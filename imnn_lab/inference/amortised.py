@@ -7,27 +7,20 @@ other parameters, it is cut off there and normalised again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
 
+from imnn_lab import storage
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.priors import Prior
+from imnn_lab.neural_density.mixture import ConditionalMixture
 
 PROBES = 2000  # points that tell whether a prior is cut by more than bounds
 FOR_MASS = 2000  # draws that tell the mass inside such a prior
 MOST_ROUNDS = 200  # of drawing again what lies outside
-
-
-class ConditionalDensity(Protocol):
-    """What `AmortisedPosterior` asks of a density of values given features."""
-
-    def log_prob(self, features: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return ln q of values (m, n, p) given features (m, n_features), shape (m, n)."""
-
-    def sample(self, features: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n values for each of the features, shape (m, n, p)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class AmortisedPosterior:
 
     Attributes
     ----------
-    density : ConditionalDensity
+    density : ConditionalMixture
         Of unbounded coordinates, given the features of an estimate.
     coordinates : Coordinates
         The coordinates.
@@ -44,9 +37,22 @@ class AmortisedPosterior:
         What the parameters that it has learned from were drawn from.
     """
 
-    density: ConditionalDensity
+    density: ConditionalMixture
     coordinates: Coordinates
     prior: Prior
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return named arrays, of which `from_arrays` makes it again but for the prior."""
+        of_density = {f"density.{name}": a for name, a in self.density.to_arrays().items()}
+        return of_density | {f"coordinates.{n}": a for n, a in vars(self.coordinates).items()}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray], prior: Prior) -> AmortisedPosterior:
+        """Return the posterior of arrays that `to_arrays` gave, and a prior."""
+        density = ConditionalMixture.from_arrays(storage.below("density", arrays))
+        return AmortisedPosterior(
+            density, Coordinates(**storage.below("coordinates", arrays)), prior
+        )
 
     def log_prob(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
         """Return the log posterior density, shape (m, n), −∞ outside the prior.
@@ -59,10 +65,14 @@ class AmortisedPosterior:
             n points for each, or the same for all.
         """
         θ = np.broadcast_to(θ, (len(estimates), *θ.shape[-2:]))
-        u, log_slope = self.coordinates.from_parameters(θ)
-        values = self.density.log_prob(self.coordinates.features(estimates), u) + log_slope
-        values -= self._log_mass(estimates)[:, None]
+        values = self.without_prior(estimates, θ) - self._log_mass(estimates)[:, None]
         return np.where(self._inside(θ), values, -np.inf)
+
+    def without_prior(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
+        """Return the same of what was learned alone, inside the bounds, shape (m, n)."""
+        θ = np.broadcast_to(θ, (len(estimates), *θ.shape[-2:]))
+        u, log_slope = self.coordinates.from_parameters(θ)
+        return self.density.log_prob(self.coordinates.features(estimates), u) + log_slope
 
     def sample(self, estimates: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw from the posterior of each of m observations, shape (m, n, n_params).
@@ -104,11 +114,12 @@ class AmortisedPosterior:
 
     def _log_mass(self, estimates: np.ndarray) -> np.ndarray:
         """Return ln of the mass that the density has inside the prior, shape (m,)."""
-        if self._fills_bounds():
+        if self._fills_bounds:
             return np.zeros(len(estimates))
         draws = self._unbounded_draws(estimates, FOR_MASS, np.random.default_rng(0))
         return np.log(np.maximum(self._inside(draws).mean(axis=1), 1 / FOR_MASS))
 
+    @cached_property
     def _fills_bounds(self) -> bool:
         """Tell whether a prior has a density wherever its bounds allow it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +12,9 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.inference import Draws, Posterior, prior_draws
-from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.priors import Prior
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import SimulatedInference
-from imnn_lab.neural_density.mixture import ConditionalMixture
 from imnn_lab.progress import progress_bar
 
 FEWEST = 50  # draws to train on
@@ -46,8 +44,12 @@ class LearnedInference(SimulatedInference):
         """Return equally weighted samples, the same in every call."""
 
     @abc.abstractmethod
-    def _restored(self, density: ConditionalMixture, coordinates: Coordinates) -> Any:
-        """Return what is learned from its parts."""
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return named arrays of what is learned."""
+
+    @abc.abstractmethod
+    def _restored(self, arrays: dict[str, np.ndarray]) -> Any:
+        """Return what is learned from its arrays."""
 
     def posterior(self, bins: Any = None, ranges: Any = None) -> np.ndarray:
         """Return the histogram of `samples`, a density over all parameters.
@@ -151,19 +153,19 @@ class LearnedInference(SimulatedInference):
         RuntimeError
             If nothing has been trained yet.
         """
-        learned, draws = self._trained(), self.draws
+        self._trained()
+        draws = self.draws
         path = checks.path("directory", directory)
         storage.check_writable(path)
         about = {"class": type(self).__name__, "failure": draws.failure}
         arrays = {"Fisher": self.Fisher, "curves": np.array(self._curves)}
         arrays |= {f"draws.{name}": getattr(draws, name) for name in _names_of(draws)}
-        arrays |= {f"coordinates.{n}": a for n, a in vars(learned.coordinates).items()}
-        arrays |= {f"density.{n}": a for n, a in learned.density.to_arrays().items()}
+        arrays |= {f"learned.{name}": a for name, a in self._arrays().items()}
         arrays["log_prior"] = _log_prior(self.prior, draws)
         storage.write_npz(path / FILE, {"about": storage.pack(about), **arrays})
 
     def load(self, directory: str | os.PathLike[str]) -> Self:
-        """Take what another object saved; return this one.
+        """Take what another object saved.
 
         It must have been made with the same prior, Fisher matrix and estimator; the targets and
         the simulator may be others.
@@ -172,6 +174,11 @@ class LearnedInference(SimulatedInference):
         ----------
         directory : str or path
             What `save` was given.
+
+        Returns
+        -------
+        NeuralPosterior
+            This object.
 
         Raises
         ------
@@ -184,13 +191,11 @@ class LearnedInference(SimulatedInference):
         arrays = storage.read_npz(path)
         with storage.whole(path):
             about = storage.unpack(arrays.pop("about"))
-            draws = Draws(**_below("draws", arrays), failure=about["failure"])
-            density = ConditionalMixture.from_arrays(_below("density", arrays))
-            coordinates = Coordinates(**_below("coordinates", arrays))
+            draws = Draws(**storage.below("draws", arrays), failure=about["failure"])
+            learned = self._restored(storage.below("learned", arrays))
             curves, log_prior = list(arrays["curves"]), arrays["log_prior"]
         self._refuse_others(path, about["class"], arrays["Fisher"], draws, log_prior)
-        self._draws, self._curves = draws, curves
-        self._learned = self._restored(density, coordinates)
+        self._draws, self._learned, self._curves = draws, learned, curves
         return self
 
     def _refuse_others(
@@ -212,21 +217,20 @@ class LearnedInference(SimulatedInference):
 
     def _simulated(
         self,
+        prior: Prior,
         n: int,
         seeds: np.random.SeedSequence,
-        at_once: Any,
-        save_sims: Any,
-        tqdm_notebook: Any,
-    ) -> Draws:
-        """Return draws of the prior; those made before an interruption are kept."""
+        keep: Callable[[Draws], Any],
+        simulating: Mapping[str, Any],
+    ) -> None:
+        """Pass draws of a prior to `keep`, also those made before an interruption."""
         parts: list[Draws] = []
         try:
-            model = self._model(at_once, save_sims, tqdm_notebook, keep=parts.append)
-            return self._as_draws(prior_draws(model, self.prior, n, seeds))
-        except BaseException:
+            model = self._model(**simulating, keep=parts.append)
+            self._as_draws(prior_draws(model, prior, n, seeds))
+        finally:
             if parts:
-                self._keep(Draws.joined(parts))
-            raise
+                keep(Draws.joined(parts))
 
     def _keep(self, draws: Draws) -> None:
         self._draws, self._learned, self._curves = draws, None, None
@@ -273,11 +277,6 @@ class LearnedInference(SimulatedInference):
 def _names_of(draws: Draws) -> tuple[str, ...]:
     names = ("parameters", "estimates", "failed_parameters")
     return names if draws.weights is None else (*names, "weights")
-
-
-def _below(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of one part of what is saved, by their names in it."""
-    return {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
 
 
 def _log_prior(prior: Prior, draws: Draws) -> np.ndarray:

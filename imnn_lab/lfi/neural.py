@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks
+from imnn_lab import checks, storage
 from imnn_lab.inference import Draws, Posterior
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.arguments import as_grid, as_target_data
-from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.learning import Learned, learned_posteriors
+from imnn_lab.inference.priors import Prior
+from imnn_lab.inference.truncation import (
+    Region,
+    TruncatedPrior,
+    as_from_the_prior,
+    regions_of,
+)
 from imnn_lab.lfi.learned import (
     FEWEST,
     MOST_AT_ONCE,
@@ -21,7 +27,8 @@ from imnn_lab.lfi.learned import (
     MOST_MEMBERS,
     LearnedInference,
 )
-from imnn_lab.neural_density.mixture import ConditionalMixture
+
+MOST_ROUNDS = 20
 
 
 class NeuralPosterior(LearnedInference):
@@ -81,11 +88,16 @@ class NeuralPosterior(LearnedInference):
         *,
         members: int = 4,
         epochs: int = 60,
+        rounds: int = 1,
     ) -> Draws:
         """Draw from the prior, simulate, estimate, and train on the pairs.
 
         A tenth of the pairs is held out. Training ends when no member has a larger mean log
         probability of these for 20 epochs; the weights of the best epoch of each are kept.
+
+        With several rounds the simulations go to one target: those of a round are drawn from the
+        prior where the posterior learned before has its mass (`imnn_lab.inference.truncation`).
+        The result is then for this target alone.
 
         Parameters
         ----------
@@ -97,19 +109,22 @@ class NeuralPosterior(LearnedInference):
         members : int, keyword only
             Networks that are trained, at once, from different starts, and averaged.
         epochs : int, keyword only
-            Passes through the pairs, at most.
+            Passes through the pairs, at most, in each round.
+        rounds : int, keyword only
+            Rounds of as many simulations each, with a training after each.
 
         Returns
         -------
         Draws
-            What it was trained on, and what failed.
+            All that were made, weighted as if they were from the prior, and what failed.
 
         Raises
         ------
         SimulationError
             If too many simulations fail.
         ValueError
-            If fewer than 50 draws succeeded, or weighted ones tell less than 50 of the prior.
+            If fewer than 50 draws succeeded, or weighted ones tell less than 50 of the prior; if
+            there are several rounds, and several targets or draws that were made before.
         RuntimeError
             If `get_estimate` has changed since this object was built.
 
@@ -123,15 +138,23 @@ class NeuralPosterior(LearnedInference):
         n = 0 if given is not None else checks.integer("draws", draws, FEWEST, remedy)
         members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)
         epochs = checks.integer("epochs", epochs, 1, maximum=MOST_EPOCHS)
+        rounds = checks.integer("rounds", rounds, 1, maximum=MOST_ROUNDS)
+        if rounds > 1:
+            self._check_rounds(given, n, rounds)
         self._refuse_changed_estimator()
+        simulating = {"at_once": at_once, "save_sims": save_sims, "tqdm_notebook": tqdm_notebook}
+        learning: dict[str, Any] = {"members": members, "epochs": epochs}
+        learning["tqdm_notebook"] = tqdm_notebook
         with self._repeatable(("train",)) as seeds:
             if given is None:
-                given = self._simulated(n, seeds, at_once, save_sims, tqdm_notebook)
-            self._keep(given)
+                self._simulated(self.prior, -(-n // rounds), seeds, self._keep, simulating)
+            else:
+                self._keep(given)
             (for_training,) = seeds.spawn(1)
-            self._learn(given, for_training, members, epochs, tqdm_notebook)
+            self._learn(self.draws, self.prior, for_training, **learning)
+            self._narrow(n, rounds, seeds, simulating, learning)
         self._warn_of_unlike_targets()
-        return given
+        return self.draws
 
     __call__ = train
 
@@ -147,8 +170,16 @@ class NeuralPosterior(LearnedInference):
         -----
         UserWarning
             If an estimate lies outside those of all draws.
+
+        Raises
+        ------
+        RuntimeError
+            If it was trained in several rounds, which serve one target.
         """
-        self._trained()
+        if regions_of(self._trained().prior):
+            raise RuntimeError(
+                "It was trained in `rounds` for one target: train in one round for any number."
+            )
         self._refuse_changed_estimator()
         other = copy.copy(self)
         vars(other).pop("gaussian", None)
@@ -223,16 +254,68 @@ class NeuralPosterior(LearnedInference):
             draws = None  # not from the prior
         return self._dashboard(self.simulator, exact=exact, draws=draws, learned=learned)
 
+    def _check_rounds(self, given: Draws | None, n: int, rounds: int) -> None:
+        """Refuse what cannot be done in rounds."""
+        if given is not None:
+            expected, received = "make its own draws", "draws that were made before"
+        elif self.n_targets > 1:
+            expected, received = "have one target", f"{self.n_targets}"
+        elif n < rounds * FEWEST:
+            expected, received = f"have {FEWEST} draws in each", f"{n} draws in {rounds} rounds"
+        else:
+            return
+        remedy = "One round serves any number of targets."
+        raise ValueError(checks.wording("Training in `rounds`", expected, received, remedy))
+
+    def _narrow(
+        self,
+        n: int,
+        rounds: int,
+        seeds: np.random.SeedSequence,
+        simulating: dict[str, Any],
+        learning: dict[str, Any],
+    ) -> None:
+        """Make the rounds after the first, each where the one before has the posterior's mass."""
+        priors, parts = [self.prior], [self.draws]
+
+        def keep(new: Draws) -> None:
+            parts.append(new)
+            self._draws = as_from_the_prior(parts, priors)
+
+        for i in range(1, rounds):
+            for_region, for_training = seeds.spawn(2)
+            rng = np.random.default_rng(for_region)
+            region = Region.of(self._trained(), self.target_estimates, rng)
+            priors.append(TruncatedPrior(priors[-1], region))
+            size = (n - sum(part.num_draws for part in parts)) // (rounds - i)
+            self._simulated(priors[-1], size, seeds, keep, simulating)
+            whole = Draws.joined(parts)
+            inside = priors[-1].log_prob(whole.parameters) > -np.inf
+            self._learn(whole.where(inside), priors[-1], for_training, **learning)
+
     def _learn(
         self,
         draws: Draws,
+        prior: Prior,
         seeds: np.random.SeedSequence,
+        *,
         members: int,
         epochs: int,
         tqdm_notebook: bool | None,
     ) -> None:
-        arriving = learned_posteriors(draws, self.prior, seeds, members=members, epochs=epochs)
+        """Train on draws; what is learned so far is kept from epoch to epoch."""
+        arriving = learned_posteriors(draws, prior, seeds, members=members, epochs=epochs)
         self._consume(arriving, epochs, tqdm_notebook)
 
-    def _restored(self, density: ConditionalMixture, coordinates: Coordinates) -> Any:
-        return AmortisedPosterior(density, coordinates, self.prior)
+    def _arrays(self) -> dict[str, np.ndarray]:
+        arrays = self._trained().to_arrays()
+        for i, region in enumerate(regions_of(self._trained().prior)):
+            arrays |= {f"region_{i}.{name}": a for name, a in region.to_arrays().items()}
+        return arrays
+
+    def _restored(self, arrays: dict[str, np.ndarray]) -> AmortisedPosterior:
+        prior = self.prior
+        for i in range(MOST_ROUNDS):
+            if region := storage.below(f"region_{i}", arrays):
+                prior = TruncatedPrior(prior, Region.from_arrays(region, prior))
+        return AmortisedPosterior.from_arrays(arrays, prior)

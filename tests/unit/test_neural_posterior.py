@@ -107,7 +107,7 @@ def made_by_hand(prior):
     prior = as_prior(prior)
     density = mixture(2 + int(np.isfinite(prior.bounds).any(axis=0).sum()), 2)
     standard = density.standardisation
-    middle = np.where(np.isfinite(prior.low) & np.isinf(prior.high), 1.4, 0.0)
+    middle = np.where(np.isfinite(prior.low) & np.isinf(prior.high), 0.9, 0.0)
     narrow = Standardisation(
         standard.centre, standard.scale, middle, 0.2 * standard.slopes, 0.4 * standard.root
     )
