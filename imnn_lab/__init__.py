@@ -25,7 +25,7 @@ To train:
 To infer:
 
 - `LFI`: GaussianApproximation, ApproximateBayesianComputation, PopulationMonteCarlo,
-  NeuralPosterior
+  NeuralPosterior, NeuralLikelihood
 - `inference`: the same as functions and frozen results; priors
 - `handover`: the summaries, draws and priors for sbi and BayesFlow
 

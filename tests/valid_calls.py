@@ -61,6 +61,9 @@ def inference_calls(directory):
     NP = LFI.NeuralPosterior(**simulated, seed=1)
     NP.train(ABC.draws, epochs=1, members=1)
     NP.save(directory / "posterior")
+    NL = LFI.NeuralLikelihood(**simulated, seed=1)
+    NL.train(ABC.draws, epochs=1, members=1)
+    NL.save(directory / "likelihood")
     some = {"ε": 2.0, "accepted": 2, "min_draws": 50, "max_draws": 300}
     posterior, density = ABC.samples()[0], ABC.samples()[0].marginal(0)
     file = directory / "posterior.npz"
@@ -84,6 +87,14 @@ def inference_calls(directory):
         "NeuralPosterior.at": (NP.at, {"data": problem.OBSERVED}),
         "NeuralPosterior.save": (NP.save, {"directory": directory / "other"}),
         "NeuralPosterior.load": (NP.load, {"directory": directory / "posterior"}),
+        "NeuralLikelihood": (LFI.NeuralLikelihood, simulated),
+        "NeuralLikelihood.__call__": (NL, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralLikelihood.train": (NL.train, {"draws": 50, "members": 1, "epochs": 1}),
+        "NeuralLikelihood.at": (NL.at, {"data": problem.OBSERVED}),
+        "NeuralLikelihood.with_prior": (NL.with_prior, {"prior": problem.PRIOR}),
+        "NeuralLikelihood.log_likelihood": (NL.log_likelihood, {"θ": [[0.5, 0.5]]}),
+        "NeuralLikelihood.save": (NL.save, {"directory": directory / "another"}),
+        "NeuralLikelihood.load": (NL.load, {"directory": directory / "likelihood"}),
         "TruncatedNormal": (inference.TruncatedNormal, {"mean": [0, 0], "sd": [1, 1]}),
         "Uniform": (inference.Uniform, {"low": [0, 0], "high": [1, 1]}),
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
@@ -103,7 +114,17 @@ def inference_calls(directory):
     }
     normal = inference.TruncatedNormal([0, 0], [1, 1])
     gaussian = LFI.GaussianApproximation(**given)
-    for thing in (gaussian, ABC, PMC, NP, posterior, gaussian.gaussian[0], problem.PRIOR, normal):
+    for thing in (
+        gaussian,
+        ABC,
+        PMC,
+        NP,
+        NL,
+        posterior,
+        gaussian.gaussian[0],
+        problem.PRIOR,
+        normal,
+    ):
         for method, valid in METHODS.items():
             if hasattr(thing, method):
                 function = getattr(thing, method)

@@ -43,16 +43,12 @@ class AmortisedPosterior:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return named arrays, of which `from_arrays` makes it again but for the prior."""
-        of_density = {f"density.{name}": a for name, a in self.density.to_arrays().items()}
-        return of_density | {f"coordinates.{n}": a for n, a in vars(self.coordinates).items()}
+        return _arrays_of(self.density, self.coordinates)
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray], prior: Prior) -> AmortisedPosterior:
         """Return the posterior of arrays that `to_arrays` gave, and a prior."""
-        density = ConditionalMixture.from_arrays(storage.below("density", arrays))
-        return AmortisedPosterior(
-            density, Coordinates(**storage.below("coordinates", arrays)), prior
-        )
+        return AmortisedPosterior(*_parts_of(arrays), prior)
 
     def log_prob(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
         """Return the log posterior density, shape (m, n), −∞ outside the prior.
@@ -130,3 +126,50 @@ class AmortisedPosterior:
         mixed = np.where(rng.random(first.shape) < 0.5, first, second)
         between = first + rng.random((PROBES, 1)) * (second - first)
         return bool(self._inside(np.concatenate([mixed, between])).all())
+
+
+@dataclass(frozen=True)
+class AmortisedLikelihood:
+    """A learned density q(θ̂ | θ) of the estimate of one observation.
+
+    Attributes
+    ----------
+    density : ConditionalMixture
+        Of an estimate, given the features of the parameters.
+    coordinates : Coordinates
+        The coordinates that are among these.
+    """
+
+    density: ConditionalMixture
+    coordinates: Coordinates
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return named arrays, of which `from_arrays` makes it again."""
+        return _arrays_of(self.density, self.coordinates)
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, np.ndarray]) -> AmortisedLikelihood:
+        """Return the likelihood of arrays that `to_arrays` gave."""
+        return AmortisedLikelihood(*_parts_of(arrays))
+
+    def log_prob(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
+        """Return Σ_i ln q(θ̂_i | θ) of independent observations, shape (n,).
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (m, n_params)
+            Of m observations.
+        θ : ndarray, shape (n, n_params)
+        """
+        values = np.broadcast_to(estimates, (len(θ), *estimates.shape))
+        return self.density.log_prob(self.coordinates.features(θ), values).sum(axis=1)
+
+
+def _arrays_of(density: ConditionalMixture, coordinates: Coordinates) -> dict[str, np.ndarray]:
+    of_density = {f"density.{name}": a for name, a in density.to_arrays().items()}
+    return of_density | {f"coordinates.{name}": a for name, a in vars(coordinates).items()}
+
+
+def _parts_of(arrays: Mapping[str, np.ndarray]) -> tuple[ConditionalMixture, Coordinates]:
+    density = ConditionalMixture.from_arrays(storage.below("density", arrays))
+    return density, Coordinates(**storage.below("coordinates", arrays))

@@ -1,7 +1,8 @@
-"""Learn the posterior of any observation from draws, epoch by epoch.
+"""Learn the posterior of any observation, or its likelihood, from draws, epoch by epoch.
 
-The pairs are θ in unbounded coordinates and the features of θ̂ (`imnn_lab.inference.coordinates`);
-`imnn_lab.neural_density.training` fits the density of the first given the second.
+For a posterior the pairs are θ in unbounded coordinates and the features of θ̂
+(`imnn_lab.inference.coordinates`); `imnn_lab.neural_density.training` fits the density of the first
+given the second. For a likelihood they are θ̂ and the features of θ.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imnn_lab.inference.amortised import AmortisedPosterior
+from imnn_lab.inference.amortised import AmortisedLikelihood, AmortisedPosterior
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.draws import Draws
 from imnn_lab.inference.priors import Prior
@@ -70,3 +71,30 @@ def learned_posteriors(
     features = coordinates.features(estimates)
     for epoch in train(features, u, seeds, members=members, epochs=epochs, weights=weights):
         yield AmortisedPosterior(epoch.density, coordinates, prior), epoch
+
+
+def learned_likelihoods(
+    draws: Draws, prior: Prior, seeds: np.random.SeedSequence, *, members: int, epochs: int
+) -> Iterator[tuple[AmortisedLikelihood, Epoch]]:
+    """Yield the best likelihood so far after each epoch of a training, with that epoch.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of any parameters: weights do not matter.
+    prior : Prior
+        Has the bounds.
+    seeds : numpy.random.SeedSequence
+    members, epochs : int
+        See `learned_posteriors`.
+    """
+    from imnn_lab.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from imnn_lab.neural_density.training import train
+
+    θ, estimates = draws.parameters, draws.estimates
+    coordinates = Coordinates.fitted(prior, θ, estimates)
+    features = coordinates.features(θ)
+    for epoch in train(features, estimates, seeds, members=members, epochs=epochs):
+        yield AmortisedLikelihood(epoch.density, coordinates), epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.inference import Draws, Posterior, prior_draws
+from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.priors import Prior
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import SimulatedInference
@@ -42,6 +44,42 @@ class LearnedInference(SimulatedInference):
     @abc.abstractmethod
     def samples(self, n: int = 10_000) -> list[Posterior]:
         """Return equally weighted samples, the same in every call."""
+
+    def at(self, data: Any) -> Self:
+        """Return what is trained for other observations; no simulation is made.
+
+        Parameters
+        ----------
+        data : array-like, shape (n,) + input_shape
+            The targets of the result.
+
+        Returns
+        -------
+        NeuralPosterior or NeuralLikelihood
+            As this one.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been trained yet, or only for one target, in several rounds.
+
+        Warns
+        -----
+        UserWarning
+            If an estimate lies outside those of all draws.
+        """
+        self._trained()
+        self._check_free()
+        self._refuse_changed_estimator()
+        other = copy.copy(self)
+        vars(other).pop("gaussian", None)
+        other.target_data = as_target_data(data)
+        other.target_estimates, other.input_shape = other._estimated_target()
+        other._warn_of_unlike_targets()
+        return other
+
+    def _check_free(self) -> None:
+        """Refuse other targets if it was trained for one."""
 
     @abc.abstractmethod
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -177,7 +215,7 @@ class LearnedInference(SimulatedInference):
 
         Returns
         -------
-        NeuralPosterior
+        NeuralPosterior or NeuralLikelihood
             This object.
 
         Raises
@@ -250,6 +288,13 @@ class LearnedInference(SimulatedInference):
         if self._learned is None:
             raise RuntimeError("Nothing is trained yet: call `train(draws=...)` first.")
         return self._learned
+
+    def _number_or_draws(self, draws: int | Draws) -> tuple[int, Draws | None]:
+        """Return how many draws to make, or those that were made before."""
+        if isinstance(draws, Draws):
+            return 0, self._as_draws(draws)
+        remedy = "Draws that were made before, as `ABC.draws`, work too."
+        return checks.integer("draws", draws, FEWEST, remedy), None
 
     def _as_draws(self, draws: Draws) -> Draws:
         for name in ("parameters", "estimates"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from imnn_lab import checks, storage
 from imnn_lab.inference import Draws, Posterior
 from imnn_lab.inference.amortised import AmortisedPosterior
-from imnn_lab.inference.arguments import as_grid, as_target_data
+from imnn_lab.inference.arguments import as_grid
 from imnn_lab.inference.learning import Learned, learned_posteriors
 from imnn_lab.inference.priors import Prior
 from imnn_lab.inference.truncation import (
@@ -133,9 +132,7 @@ class NeuralPosterior(LearnedInference):
         UserWarning
             If a target's estimate lies outside those of all draws.
         """
-        given = self._as_draws(draws) if isinstance(draws, Draws) else None
-        remedy = "Draws that were made before, as `ABC.draws`, work too."
-        n = 0 if given is not None else checks.integer("draws", draws, FEWEST, remedy)
+        n, given = self._number_or_draws(draws)
         members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)
         epochs = checks.integer("epochs", epochs, 1, maximum=MOST_EPOCHS)
         rounds = checks.integer("rounds", rounds, 1, maximum=MOST_ROUNDS)
@@ -158,35 +155,11 @@ class NeuralPosterior(LearnedInference):
 
     __call__ = train
 
-    def at(self, data: Any) -> NeuralPosterior:
-        """Return this trained posterior for other observations; no simulation is made.
-
-        Parameters
-        ----------
-        data : array-like, shape (n,) + input_shape
-            The targets of the result.
-
-        Warns
-        -----
-        UserWarning
-            If an estimate lies outside those of all draws.
-
-        Raises
-        ------
-        RuntimeError
-            If it was trained in several rounds, which serve one target.
-        """
+    def _check_free(self) -> None:
         if regions_of(self._trained().prior):
             raise RuntimeError(
                 "It was trained in `rounds` for one target: train in one round for any number."
             )
-        self._refuse_changed_estimator()
-        other = copy.copy(self)
-        vars(other).pop("gaussian", None)
-        other.target_data = as_target_data(data)
-        other.target_estimates, other.input_shape = other._estimated_target()
-        other._warn_of_unlike_targets()
-        return other
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the log posterior density, normalised, −∞ outside the prior.

@@ -326,6 +326,54 @@ def test_what_is_not_there_damaged_or_of_another_inference_is_refused(tmp_path, 
         make().load(tmp_path)
 
 
+def test_rounds_spend_the_budget_around_the_target(tmp_path):
+    made, around = make(targets=TARGETS[:1]), []
+
+    def recorded(parameters, seed):
+        around.append(parameters)
+        return simulator(parameters, seed)
+
+    made.simulator = recorded
+    draws = made.train(310, at_once=True, rounds=3, epochs=1, members=1)
+    assert made.num_draws == sum(map(len, around)) == len(draws.parameters) == 310
+    assert [len(θ) for θ in around] == [104, 103, 103]
+    distances = [np.abs(θ - TARGETS[0]).max() for θ in around]
+    assert distances[1] < distances[0]
+    assert draws.effective_number < 310
+    assert (np.abs(made.sample(500, rng=1)) <= 1).all()
+    with pytest.raises(RuntimeError, match="trained in `rounds` for one target"):
+        made.at(TARGETS)
+    made.save(tmp_path)
+    loaded = make(targets=TARGETS[:1]).load(tmp_path)
+    np.testing.assert_array_equal(loaded.sample(50, rng=1), made.sample(50, rng=1))
+
+
+def test_an_interrupted_round_keeps_what_was_learned():
+    made, calls = make(targets=TARGETS[:1]), []
+
+    def interrupted(parameters, seed):
+        calls.append(len(parameters))
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return simulator(parameters, seed)
+
+    made.simulator = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        made.train(200, at_once=50, rounds=2, epochs=1, members=1)
+    assert made.num_draws == 150
+    assert made.sample(5).shape == (1, 5, 2)
+
+
+def test_rounds_are_for_one_target_and_fresh_draws(NP):
+    with pytest.raises(ValueError, match="`rounds` must have one target"):
+        make().train(200, rounds=2)
+    one = make(targets=TARGETS[:1])
+    with pytest.raises(ValueError, match="must make its own draws"):
+        one.train(NP.draws, rounds=2)
+    with pytest.raises(ValueError, match="must have 50 draws in each"):
+        one.train(90, rounds=2)
+
+
 def test_estimates_that_determine_the_parameters_are_no_error():
     made = make(simulator=lambda parameters: parameters)
     made.train(100, epochs=2)

@@ -1,0 +1,116 @@
+"""Neural likelihoods: products over observations, priors, and files."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from imnn_lab import LFI
+from imnn_lab.inference import Uniform
+from imnn_lab.inference.coordinates import Coordinates
+from imnn_lab.inference.tempering import tempered
+
+F = np.diag([25.0, 4.0])
+TARGETS = np.array([[0.3, -0.2], [0.5, 0.4], [0.1, 0.0]])
+
+
+def simulator(parameters, seed):
+    noise = np.random.default_rng(seed).standard_normal(parameters.shape)
+    return parameters + noise @ np.linalg.cholesky(np.linalg.inv(F)).T
+
+
+def estimate(data):
+    return data
+
+
+def make(targets=TARGETS, **options):
+    options = {"seed": 1, "verbose": False} | options
+    prior = Uniform([-1, -1], [1, 1])
+    return LFI.NeuralLikelihood(targets, prior, F, estimate, simulator, **options)
+
+
+@pytest.fixture(scope="module")
+def NL():
+    made = make()
+    made.train(1000, epochs=3, members=2)
+    return made
+
+
+def test_likelihoods_of_observations_are_multiplied(NL):
+    θ = np.random.default_rng(1).uniform(-1, 1, (7, 2))
+    each = [NL.at(target[None]).log_likelihood(θ) for target in TARGETS]
+    # Products of float32 depend on the number of rows: 1e-4.
+    np.testing.assert_allclose(NL.log_likelihood(θ), np.sum(each, axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_shapes_of_all_results(NL):
+    mesh = np.meshgrid(*[np.linspace(-1, 1, 5)] * 2, indexing="ij")
+    assert NL.log_likelihood(mesh).shape == (5, 5)
+    assert NL.log_likelihood([0.1, 0.2]).shape == ()
+    θ = NL.sample(100, rng=1)
+    assert θ.shape == (1, 100, 2)
+    assert (np.abs(θ) <= 1).all()
+    np.testing.assert_array_equal(NL.sample(100, rng=1), θ)
+    posterior = NL.samples(100)[0]
+    assert len(posterior) == 100
+    assert 0 < posterior.properties["effective_number"] <= 100
+    assert NL.curves["held_out"].shape == (3, 2)
+
+
+def test_what_is_saved_is_loaded(tmp_path, NL):
+    NL.save(tmp_path)
+    loaded = make(targets=TARGETS[:1]).load(tmp_path)
+    np.testing.assert_array_equal(loaded.draws.estimates, NL.draws.estimates)
+    one = NL.at(TARGETS[:1]).log_likelihood([0.1, 0.2])
+    assert loaded.log_likelihood([0.1, 0.2]) == pytest.approx(one, rel=1e-5)
+    posterior = LFI.NeuralPosterior(TARGETS, NL.prior, F, estimate, simulator, verbose=False)
+    with pytest.raises(ValueError, match="must be saved by a NeuralPosterior"):
+        posterior.load(tmp_path)
+
+
+def test_a_prior_beyond_the_draws_is_warned_of(NL):
+    with pytest.warns(UserWarning, match="of the prior lies outside all draws"):
+        NL.with_prior(Uniform([-3, -3], [3, 3]))
+    assert NL.with_prior([stats.norm(0, 0.1)] * 2).prior is not NL.prior
+
+
+def test_nothing_is_told_before_training():
+    for call in (lambda: make().log_likelihood([0, 0]), lambda: make().with_prior(make().prior)):
+        with pytest.raises(RuntimeError, match="Nothing is trained yet"):
+            call()
+
+
+def test_tempering_samples_two_modes_and_their_evidence():
+    prior = Uniform([-5], [5])
+    coordinates = Coordinates(prior.low, prior.high, np.array([0.1]))
+
+    def log_likelihood(θ):
+        modes = [np.log(a) + stats.norm(m, 0.1).logpdf(θ[:, 0]) for a, m in ((0.3, -3), (0.7, 2))]
+        return np.logaddexp(*modes)
+
+    *_, last = tempered(log_likelihood, prior, coordinates, 4000, np.random.default_rng(1))
+    θ = last.parameters[:, 0]
+    # Shares of about six drawings by weight of 4,000 particles: 6 · 0.46/sqrt(4000)
+    # = 0.02 (rms), three times as much.
+    assert (θ < 0).mean() == pytest.approx(0.3, abs=0.06)
+    assert θ[θ > 0].mean() == pytest.approx(2, abs=0.02)
+    assert θ[θ > 0].std() == pytest.approx(0.1, rel=0.1)
+    assert last.log_evidence == pytest.approx(-np.log(10), abs=0.12)
+    assert last.β == 1
+
+
+def test_tempering_knows_the_prior():
+    from imnn_lab.inference import as_prior
+
+    prior = as_prior([stats.expon(0, 1)])
+    coordinates = Coordinates(prior.low, prior.high, np.array([0.3]))
+
+    def log_likelihood(θ):
+        return -2 * θ[:, 0]  # e^−θ e^−2θ: exponential, of mean 1/3; evidence 1/3
+
+    *_, last = tempered(log_likelihood, prior, coordinates, 4000, np.random.default_rng(2))
+    # 1/3/sqrt(2000 effective ones) = 2 % of it, three times as much
+    assert last.parameters.mean() == pytest.approx(1 / 3, rel=0.07)
+    assert stats.kstest(last.parameters[::4, 0], stats.expon(0, 1 / 3).cdf).pvalue > 1e-3
+    assert last.log_evidence == pytest.approx(-np.log(3), abs=0.06)
+    # Control: the prior itself.
+    assert prior.sample(4000, 1).mean() > 0.9
