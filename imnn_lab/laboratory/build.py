@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imnn_lab import checks, tensorflow_import
+from imnn_lab import checks, storage, tensorflow_import
+from imnn_lab.archive.state import STATE
 from imnn_lab.demo.problems import CASES
 from imnn_lab.inference.exact import exact_posterior
 from imnn_lab.inference.priors import Uniform
@@ -19,8 +21,10 @@ NETWORKS = (
     SCRATCH,
 )  # fmt: skip
 SCRATCH_WIDTH, SCRATCH_RATE = 16, 1e-3
+MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
 WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
+OWN = "data.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,10 @@ class Built:
     prior : Uniform, or None for one around θ_fid
     simulator, exact : callable, optional
     known_fisher : ndarray, optional
+    recipe : dict
+        What it was built from, as JSON can hold it; arrays by name.
+    place : Path, optional
+        Where it is saved.
     """
 
     imnn: Any
@@ -46,6 +54,8 @@ class Built:
     simulator: Callable[..., Any] | None = None
     exact: Callable[[Any], Any] | None = None
     known_fisher: np.ndarray | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    place: Path | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -69,7 +79,7 @@ class Sizes:
     seed: int = 0
 
 
-def build_problem(name: str, network: str, sizes: Sizes) -> Built:
+def build_problem(name: str, network: str, sizes: Sizes, place: Path | None = None) -> Built:
     """Simulate a problem and make a network for it.
 
     Parameters
@@ -79,20 +89,25 @@ def build_problem(name: str, network: str, sizes: Sizes) -> Built:
     network : str
         One of `NETWORKS`; the one that suits a problem is known.
     sizes : Sizes
+    place : Path, optional
+        Where to save it; what is saved there is loaded instead.
     """
     imnn_class, _ = _tensorflow()
-    case = CASES[name]
+    case, saved = CASES[name], _saved(place)
     problem = case.make()
     name_of_network = problem.network if network == NETWORKS[0] else network
-    model, optimiser = _made(name_of_network, problem.input_shape, problem.n_params, sizes.seed)
+    model, optimiser = made(name_of_network, problem.input_shape, problem.n_params, sizes.seed)
+    model = None if saved.get("load") else model
     sets = [problem.training_set(sizes.n_s, sizes.n_d, 2 * sizes.seed + i) for i in range(2)]
     imnn = imnn_class(
         sizes.n_s, sizes.n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
         problem.input_shape, *sets[0], *sets[1], model=model, optimiser=optimiser,
-        seed=sizes.seed, verbose=False,
+        seed=sizes.seed, verbose=False, **saved,
     )  # fmt: skip
     described = described_problem(name, sizes)
-    return replace(described, imnn=imnn, title=f"{case.words}, {imnn.model.name} network")
+    title = f"{case.words}, {imnn.model.name} network"
+    recipe = {"problem": name, "network": network} | asdict(sizes)
+    return replace(described, imnn=imnn, title=title, recipe=recipe, place=place)
 
 
 def described_problem(name: str, sizes: Sizes) -> Built:
@@ -127,8 +142,18 @@ class OwnData:
     δθ: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
-def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
+def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None = None) -> Built:
     """Make a network for data that a visitor sent.
+
+    Parameters
+    ----------
+    own : OwnData
+    network : str
+        One of `NETWORKS`.
+    sizes : Sizes
+        Of which the seed counts.
+    place : Path, optional
+        Where to save network and data; a network that is saved there is loaded instead.
 
     Raises
     ------
@@ -148,19 +173,44 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes) -> Built:
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]
     name = NETWORKS[1] if network == NETWORKS[0] else network
-    model, optimiser = _made(name, shape, n_params, sizes.seed)
+    saved = _saved(place)
+    model, optimiser = made(name, shape, n_params, sizes.seed)
+    model = None if saved.get("load") else model
     imnn = imnn_class(
         len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,
         derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
-        optimiser=optimiser, seed=sizes.seed, verbose=False,
+        optimiser=optimiser, seed=sizes.seed, verbose=False, **saved,
     )  # fmt: skip
+    if place is not None and not saved["load"]:
+        storage.write_npz(place / OWN, dict(own.arrays))
     labels = checks.default_labels(n_params)
     target = own.arrays.get("target", fiducial[:1])
     target = target[None] if target.shape == shape else target
-    return Built(imnn, f"own data, {len(fiducial):,} fiducial simulations", labels, target)
+    title = f"own data, {len(fiducial):,} fiducial simulations"
+    recipe: dict[str, Any] = {"network": network, "arrays": list(own.arrays)} | asdict(sizes)
+    recipe |= {"θ_fid": own.θ_fid.tolist(), "δθ": own.δθ.tolist()}
+    return Built(imnn, title, labels, target, recipe=recipe, place=place)
 
 
-def _made(network: str, shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, Any]:
+def build_again(recipe: Mapping[str, Any], place: Path) -> Built:
+    """Make the network that is saved in a place, by the recipe that is kept of it."""
+    sizes = Sizes(**{name: recipe[name] for name in asdict(Sizes())})
+    if "problem" in recipe:
+        return build_problem(recipe["problem"], recipe["network"], sizes, place)
+    θ_fid, δθ = (np.array(recipe[name]) for name in ("θ_fid", "δθ"))
+    own = OwnData(storage.read_npz(place / OWN), θ_fid, δθ)
+    return build_from_data(own, recipe["network"], sizes, place)
+
+
+def _saved(place: Path | None) -> dict[str, Any]:
+    """Return the arguments of an IMNN that is saved in a place, and loaded if it is there."""
+    if place is None:
+        return {}
+    is_there = (place / "imnn" / STATE).is_file()
+    return {"directory": place, "filename": "imnn", "save": True, "load": is_there}
+
+
+def made(network: str, shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, Any]:
     """Return a model and its optimiser; None for one that is to be chosen."""
     if network == NETWORKS[1]:
         return None, None

@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.history import History
 from imnn_lab.laboratory.build import SCRATCH, Built, Sizes, build_problem, described_problem
+from imnn_lab.laboratory.kept import Kept
 from imnn_lab.results import FisherStatistics
 
 PROBLEM, NETWORK, SIZES, ITERATIONS = "gaussian", SCRATCH, Sizes(4000, 4000, 0), 400
@@ -42,8 +43,8 @@ class RecordedNetwork:
         trains.
     """
 
-    def __init__(self, described: Built) -> None:
-        self._described, self._played = described, History()
+    def __init__(self, described: Built, kept: Kept | None = None) -> None:
+        self._described, self._played, self._kept = described, History(), kept
         self._lock, self._began = threading.Lock(), 0.0
         self._network: Any = None
         self.θ_fid, self.names = described.imnn.θ_fid, None
@@ -80,7 +81,11 @@ class RecordedNetwork:
         """Return the network; it takes a second or two to make it."""
         with self._lock:
             if self._network is None:
-                self._network = build_problem(PROBLEM, NETWORK, SIZES).imnn
+                place = None if self._kept is None else self._kept.new_place()
+                built = build_problem(PROBLEM, NETWORK, SIZES, place)
+                if self._kept is not None:
+                    self._kept.keep(built)
+                self._network = built.imnn
                 self.optimiser = self._network.optimiser
         return self._network
 
@@ -99,10 +104,17 @@ class RecordedNetwork:
             self._played.append(_rows(columns, start, end), _rows(matrices, start, end))
 
 
-def example() -> Built:
-    """Return the recorded example as a visitor sees it who has not built anything."""
+def example(kept: Kept | None = None) -> Built:
+    """Return the recorded example as a visitor sees it who has not built anything.
+
+    Parameters
+    ----------
+    kept : Kept, optional
+        Keeps the network once it is made.
+    """
     described = described_problem(PROBLEM, SIZES)
-    return replace(described, imnn=RecordedNetwork(described))
+    recipe = {"problem": PROBLEM, "network": NETWORK} | asdict(SIZES)
+    return replace(described, imnn=RecordedNetwork(described, kept), recipe=recipe)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from imnn_lab import storage
 
 MOST_SECONDS = int(threading.TIMEOUT_MAX)  # that a thread can wait
+MOST_LETTERS = 100  # of a title
 ORIGIN = re.compile(r"(?P<name>[\w.*-]+)(:(?P<port>\d{1,5}))?", re.ASCII)
 PATH = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
@@ -85,6 +86,13 @@ def path(text: str) -> str:
     if cleaned != "/" and PATH.fullmatch(cleaned) and not {".", ".."} & {*cleaned.split("/")}:
         return cleaned
     raise _refusal("be a path of letters, digits and . _ ~ -, such as /lab", text)
+
+
+def title(text: str) -> str:
+    """Return a title of one line."""
+    if not text.strip() or len(text) > MOST_LETTERS or not text.isprintable():
+        raise _refusal(f"be a line of 1 to {MOST_LETTERS} letters", text)
+    return text.strip()
 
 
 def directory(text: str) -> str:

@@ -9,8 +9,8 @@ from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.laboratory.example import example
-from imnn_lab.laboratory.link import asked, run_name
+from imnn_lab.laboratory import link
+from imnn_lab.laboratory.example import PROBLEM, example
 from imnn_lab.laboratory.run_card import RunCard
 from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
 from imnn_lab.laboratory.session import LaboratorySession
@@ -77,15 +77,20 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     runs : Runs, optional
         By default those of this process.
     """
-    runs, query = shared_runs() if runs is None else runs, asked()
+    runs, query = shared_runs() if runs is None else runs, link.asked()
+    title = runs.offer.title
     try:
-        run = runs.enter(name := run_name(query))
+        run = runs.enter(name := link.run_name(query))
     except RuntimeError as error:
-        return page("imnn_lab", body(words(announced_html(str(error), "alert"))))
+        return page(title, body(words(announced_html(str(error), "alert"))))
     end_with_session(lambda: runs.leave(run))
-    if not run.is_used and run.session.built is None:
-        run.session.show(example())
     notice = IS_GONE if "run" in query and run.name != name else ""
+    if run.name != name:
+        run.session.wanted, refused = link.settings(query)
+        notice = f"{notice} {refused}".strip()
+    is_asked_for = bool(run.session.wanted) or runs.offer.problem not in ("", PROBLEM)
+    if not run.is_used and run.session.built is None and not is_asked_for:
+        run.session.show(example(run.session.kept))
     laboratory = Laboratory(run, runs, notice)
     follow(laboratory)
-    return page("imnn_lab", laboratory.body)
+    return page(title, laboratory.body)

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
+KEPT = ("λ", "ε", "patience", "objective")  # of the arguments of a fit
 MOST_ITERATIONS, MOST_SECONDS = 1_000_000, 1800.0  # of a fit, unless a server says otherwise
 
 
@@ -29,6 +30,19 @@ class Worker(Protocol):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the work is over; return whether it is."""
+
+
+class Keeper(Protocol):
+    """What keeps fits on disk."""
+
+    def begin(self, fit: Mapping[str, Any]) -> None:
+        """Note a fit that goes on."""
+
+    def checkpoint(self, run: Any) -> None:
+        """Save where it stands, if it is time."""
+
+    def end(self) -> None:
+        """Note that it has ended."""
 
 
 class Pool:
@@ -61,6 +75,11 @@ class Pool:
         self._queue: deque[object] = deque()
         self._closed = False
         self._changed = threading.Condition()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server ends."""
+        return self._closed
 
     def position(self, ticket: object) -> int:
         """Return a ticket's position in the queue, from 1; 0 when it does not wait."""
@@ -131,10 +150,12 @@ class PooledNetwork:
     ----------
     imnn : IMNN
     pool : Pool
+    kept : Keeper, optional
+        Keeps fits on disk.
     """
 
-    def __init__(self, imnn: Any, pool: Pool) -> None:
-        self.imnn, self.pool = imnn, pool
+    def __init__(self, imnn: Any, pool: Pool, kept: Keeper | None = None) -> None:
+        self.imnn, self.pool, self.kept = imnn, pool, kept
         self.pooled: PooledRun | None = None
 
     @property
@@ -180,7 +201,7 @@ class PooledNetwork:
         """Train when the pool has room; arguments are those of `IMNN.start`."""
         if self.pooled is not None and not self.pooled.has_ended:
             raise RuntimeError("A fit is running or queued. Stop it first.")
-        self.pooled = PooledRun(self.imnn, self.pool, n_iterations, settings)
+        self.pooled = PooledRun(self.imnn, self.pool, n_iterations, settings, self.kept)
         return self.pooled
 
 
@@ -191,9 +212,14 @@ class PooledRun:
     """
 
     def __init__(
-        self, imnn: Any, pool: Pool, n_iterations: int | None, settings: dict[str, Any]
+        self,
+        imnn: Any,
+        pool: Pool,
+        n_iterations: int | None,
+        settings: dict[str, Any],
+        kept: Keeper | None = None,
     ) -> None:
-        self._imnn, self._pool = imnn, pool
+        self._imnn, self._pool, self._kept = imnn, pool, kept
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
         self._patience: int | None = settings.get("patience")
         self.objective: str = settings.get("objective", "imnn")
@@ -295,10 +321,16 @@ class PooledRun:
         try:
             bounded = self._bounded(n_iterations)
             self._is_cut = bounded != n_iterations
-            self._real = run = self._imnn.start(bounded, **settings)
+            callback = {} if self._kept is None else {"callback": self._kept.checkpoint}
+            self._real = run = self._imnn.start(bounded, **settings, **callback)
+            if self._kept is not None:
+                kept = {name: settings[name] for name in KEPT if name in settings}
+                self._kept.begin(kept | {"last": run.last})
             if self._stopped.is_set():
                 run.stop()
             self._end_in_time(run)
+            if self._kept is not None and not self._pool.is_closed:  # or it goes on later
+                self._kept.end()
         except Exception as error:
             self._error, self._outcome = error, "failed"
         finally:

@@ -33,7 +33,7 @@ known.value = kept.join(" ")
 """
 COPY = """
 const place = new URL(window.location)
-place.search = new URLSearchParams({run: name})
+place.search = query.value
 const say = () => { source.label = "Copied"; setTimeout(() => source.label = label, 2000) }
 const select = () => {  // a page without HTTPS may not write to the clipboard by itself
   const field = document.body.appendChild(document.createElement("textarea"))
@@ -46,7 +46,13 @@ const select = () => {  // a page without HTTPS may not write to the clipboard b
 if (navigator.clipboard) navigator.clipboard.writeText(place.href).then(say, select)
 else select()
 """
-COPY_LABEL = "Copy this run's address"
+
+
+def copy_button(label: str, query: pn.widgets.TextInput, width: int) -> pn.widgets.Button:
+    """Return a button that copies the address of the page with the query that a widget holds."""
+    button = pn.widgets.Button(label=label, color="primary", variant="outline", width=width)
+    button.js_on_click(args={"query": query, "label": label}, code=COPY)
+    return button
 
 
 class RunCard(View[LaboratorySession]):
@@ -68,12 +74,10 @@ class RunCard(View[LaboratorySession]):
         self._named = pn.widgets.StaticText(value="")
         self.known = pn.widgets.TextInput(value="")
         self._named.jscallback(args={"known": self.known}, value=REMEMBER)
-        self.copy = pn.widgets.Button(
-            label=COPY_LABEL, color="primary", variant="outline", width=210, visible=False
-        )
-        self.copy.js_on_click(args={"name": run.name, "label": COPY_LABEL}, code=COPY)
+        query = pn.widgets.TextInput(value=f"run={run.name}")
+        self.copy = copy_button("Copy this run's address", query, 210)
         self._words = words()
-        hidden = pn.Row(self._named, self.known, styles={"display": "none"}, margin=0)
+        hidden = pn.Row(self._named, self.known, query, styles={"display": "none"}, margin=0)
         self.body = stack(flowing((self._words, 420, 1), (self.copy, 230, 0)), hidden)
 
     def refresh(self, moment: LaboratorySession) -> None:
@@ -86,11 +90,11 @@ class RunCard(View[LaboratorySession]):
             self._due = time.monotonic() + PERIOD
             self._words.object = self._html()
 
-    def others(self) -> list[ServedRun]:
-        """Return the other runs that this browser knows, and that are here."""
+    def others(self) -> dict[str, str]:
+        """Return what the other runs are that this browser knows and that are here, by name."""
         names = [name for name in self.known.value.split()[:MOST_NAMES] if NAME.fullmatch(name)]
-        found = (self._runs.find(name) for name in names if name != self._run.name)
-        return [run for run in found if run is not None]
+        found = {name: self._runs.words(name) for name in names if name != self._run.name}
+        return {name: text for name, text in found.items() if text}
 
     def _html(self) -> str:
         minutes = self._runs.keep / 60
@@ -101,8 +105,8 @@ class RunCard(View[LaboratorySession]):
                 f"it ends {minutes:,.3g} minutes after its last visitor has left."
             )
         rows = "".join(
-            f'<li><a href="?run={run.name}">{html.escape(run.words())}</a></li>'
-            for run in self.others()
+            f'<li><a href="?run={name}">{html.escape(text)}</a></li>'
+            for name, text in self.others().items()
         )
         listed = f"<details><summary>Your other runs</summary><ul>{rows}</ul></details>"
         return f"<div>{html.escape(text.strip())}</div>{listed if rows else ''}"

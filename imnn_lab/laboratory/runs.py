@@ -12,7 +12,10 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from imnn_lab.laboratory.kept import Kept, remove_oldest
+from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool, shared_pool
 from imnn_lab.laboratory.session import LaboratorySession
 
@@ -64,10 +67,19 @@ class Runs:
         Number of runs; the one that was left first makes place for a new one.
     keep : float
         Seconds from the moment at which the last visitor left a run to its end.
+
+    Attributes
+    ----------
+    offer : Offer
+        What the server offers.
+    directory : Path or None
+        Where runs are kept, to be found after a restart.
     """
 
     def __init__(self, pool: Pool, most: int = MOST_RUNS, keep: float = KEEP) -> None:
         self.pool, self.most, self.keep = pool, most, keep
+        self.offer = Offer()
+        self.directory: Path | None = None
         self._runs: dict[str, ServedRun] = {}
         self._lock = threading.RLock()
 
@@ -75,8 +87,15 @@ class Runs:
         return len(self._runs)
 
     def find(self, name: str) -> ServedRun | None:
-        """Return the run of this name, None if there is none."""
+        """Return the run of this name that works or waits here, None if there is none."""
         return self._runs.get(name)
+
+    def words(self, name: str) -> str:
+        """Return what the run of this name is and how far, empty if there is none."""
+        run, kept = self.find(name), self._kept(name)
+        if run is not None:
+            return run.words()
+        return "" if kept is None else kept.words()
 
     def enter(self, name: str = "") -> ServedRun:
         """Return the run of this name, or a new one, for one more visitor.
@@ -87,7 +106,7 @@ class Runs:
             If there are too many runs, and all of them have visitors.
         """
         with self._lock:
-            run = self.find(name) or self._new()
+            run = self.find(name) or self._restored(name) or self._new()
             run.visitors += 1
             return run
 
@@ -105,7 +124,21 @@ class Runs:
         timer.daemon, timer.name = True, "imnn_lab run end"
         timer.start()
 
-    def _new(self) -> ServedRun:
+    def _kept(self, name: str) -> Kept | None:
+        if self.directory is None or not NAME.fullmatch(name):
+            return None
+        return Kept(self.directory / name)
+
+    def _restored(self, name: str) -> ServedRun | None:
+        """Return a run that is on disk alone, which goes on where it was."""
+        kept = self._kept(name)
+        if kept is None or not kept.is_there:
+            return None
+        run = self._new(name)
+        run.session.build(kept.rebuilt)
+        return run
+
+    def _new(self, name: str = "") -> ServedRun:
         while len(self._runs) >= self.most:
             idle = [run for run in self._runs.values() if not run.visitors]
             if not idle:
@@ -114,8 +147,11 @@ class Runs:
                 )
             first = min(idle, key=lambda run: run.left)
             self._end(first, first.left)
-        run = ServedRun(secrets.token_urlsafe(BYTES), LaboratorySession(self.pool))
-        self._runs[run.name] = run
+        if self.directory is not None and not name:
+            remove_oldest(self.directory, self.most, self._runs)
+        name = name or secrets.token_urlsafe(BYTES)
+        session = LaboratorySession(self.pool, self.offer, self._kept(name))
+        run = self._runs[name] = ServedRun(name, session)
         return run
 
     def _end(self, run: ServedRun, left: float) -> None:

@@ -8,9 +8,12 @@ import secrets
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
+from imnn_lab.demo import PROBLEMS
 from imnn_lab.laboratory import options as types
+from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import MOST_ITERATIONS, MOST_SECONDS, shared_pool
 from imnn_lab.laboratory.runs import KEEP, MOST_RUNS, shared_runs
 
@@ -43,6 +46,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=types.seconds, metavar="SECONDS", default=MOST_SECONDS,
         help="time after which a fit ends, pauses included (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runs", type=types.directory, metavar="DIRECTORY",
+        help="keep runs here: they are found again, and go on, after a restart of the server",
+    )  # fmt: skip
+    parser.add_argument(
+        "--problem", choices=list(PROBLEMS), default="", help="problem that is chosen first"
+    )
+    parser.add_argument(
+        "--locked", action="store_true",
+        help="let visitors steer, but send nothing, nor choose another problem than --problem",
+    )  # fmt: skip
+    parser.add_argument(
+        "--title", type=types.title, default="imnn_lab",
+        help="words at the top of the page (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--basic-auth", type=types.secret, metavar="PASSWORD_OR_FILE",
@@ -85,6 +103,8 @@ def serve(options: argparse.Namespace) -> int:
 
     pool, runs = shared_pool(), shared_runs()
     runs.keep, runs.most = options.keep, options.max_runs
+    runs.offer = Offer(options.title, options.problem, options.locked)
+    runs.directory = None if options.runs is None else Path(options.runs)
     pool.slots = options.max_fits or pool.slots
     pool.most_iterations, pool.most_seconds = options.max_iterations, options.max_seconds
     try:
@@ -144,7 +164,7 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         prefix=options.prefix or "",
         cookie_path=options.root_path or options.prefix or "/",
         use_xheaders=options.use_xheaders,
-        title="imnn_lab",
+        title=options.title,
         show=False,
         start=False,
         verbose=False,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.results.files import Results
+from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory.build import Built
+from imnn_lab.laboratory.kept import Kept
+from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 
 
@@ -21,10 +25,23 @@ class LaboratorySession:
     ----------
     pool : Pool
         Bounds what runs at once on this server.
+    offer : Offer, optional
+        What the server offers.
+    kept : Kept, optional
+        Keeps it on disk.
+
+    Attributes
+    ----------
+    wanted : dict
+        Settings that the address of the page asks for.
+    training : TrainingState or None
+        What is chosen on the page that was opened last.
     """
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+    def __init__(self, pool: Pool, offer: Offer | None = None, kept: Kept | None = None) -> None:
+        self.pool, self.offer, self.kept = pool, offer or Offer(), kept
+        self.wanted: dict[str, Any] = {}
+        self.training: TrainingState | None = None
         self.building = Work("building a network")
         self.built: Built | None = None
         self.network: PooledNetwork | None = None
@@ -44,15 +61,19 @@ class LaboratorySession:
                 built = make()
             finally:
                 self.pool.leave()
+            if self.kept is not None:
+                self.kept.keep(built)
             self.inference = None
-            self.network, self.built = PooledNetwork(built.imnn, self.pool), built
+            self.network, self.built = PooledNetwork(built.imnn, self.pool, self.kept), built
+            if self.kept is not None:
+                self.kept.go_on(self.network)
             return f"{built.title} is ready"
 
         self.building.start(task)
 
     def show(self, built: Built) -> None:
         """Show a network that did not have to be built."""
-        self.network, self.built = PooledNetwork(built.imnn, self.pool), built
+        self.network, self.built = PooledNetwork(built.imnn, self.pool, self.kept), built
 
     def prepare(self) -> None:
         """Make the network of what is shown, in a thread once the pool has a slot."""
@@ -77,6 +98,10 @@ class LaboratorySession:
         has_run = self.network is not None and self.network.run is not None
         has_network = self.built is not None and getattr(self.built, "is_ready", True)
         return has_run or has_network or self.building.state != "idle"
+
+    def new_place(self) -> Path | None:
+        """Return where the next network is saved, None if it is not."""
+        return None if self.kept is None else self.kept.new_place()
 
     @property
     def position(self) -> int:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import panel as pn
@@ -31,7 +32,10 @@ from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import Results, results_of
 from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPage
 from imnn_lab.demo.problems import CASES
+from imnn_lab.laboratory import link
 from imnn_lab.laboratory.build import (
+    MOST_SEED,
+    MOST_SIMULATIONS,
     NETWORKS,
     SCRATCH_RATE,
     Built,
@@ -42,10 +46,10 @@ from imnn_lab.laboratory.build import (
 )
 from imnn_lab.laboratory.example import ITERATIONS, NOTICE
 from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.sharing import ShareCard
 from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
 
 MOST_BYTES = 12 * MEGABYTE  # what a message of the server's usual size can carry
-MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
 TO_BUILD = "Choose a problem, or send own simulations, in Problem."
 NOTHING_TRAINED = f"The network trains here: det F, det C and the regulariser. {TO_BUILD}"
 NOTHING_TO_TRUST = f"How far the results can be trusted is answered here. {TO_BUILD}"
@@ -58,7 +62,8 @@ class ProblemCard(View[LaboratorySession]):
     def __init__(self, session: LaboratorySession) -> None:
         super().__init__()
         self._session = session
-        options = {f"{name}: {case.words}": name for name, case in CASES.items()}
+        offer = session.offer
+        options = {f"{name}: {CASES[name].words}": name for name in offer.problems}
         self.problem = pn.widgets.Select(label="problem", options=options, **WIDE)
         self.network = pn.widgets.Select(label="network", options=list(NETWORKS), **WIDE)
         count = {"start": 10, "end": MOST_SIMULATIONS, "step": 100, "width": 140}
@@ -75,7 +80,8 @@ class ProblemCard(View[LaboratorySession]):
             "Build from own data", lambda: self._build(self._from_data), 170, "outline"
         )
         self._status, self._candidates = words(), words()
-        self.body = self._cards()
+        self.body = self._cards(offer.is_locked)
+        link.choose(self, session.wanted)
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Show the progress of the build."""
@@ -111,7 +117,8 @@ class ProblemCard(View[LaboratorySession]):
         n_s, n_d = (written(name, box.value, 10, MOST_SIMULATIONS) for name, box in boxes)
         sizes = Sizes(n_s, n_d, self._seed())
         network, problem = self.network.value, self.problem.value
-        return lambda: build_problem(problem, network, sizes)
+        place = self._session.new_place()
+        return lambda: build_problem(problem, network, sizes, place)
 
     def _from_data(self) -> Callable[[], Built]:
         arrays: dict[str, np.ndarray] = {}
@@ -125,12 +132,13 @@ class ProblemCard(View[LaboratorySession]):
                 raise ValueError(f"`{name}` is missing. Send it in a file, or write it below.")
         own = OwnData(arrays, np.atleast_1d(arrays["θ_fid"]), np.atleast_1d(arrays["δθ"]))
         network, sizes = self.network.value, Sizes(seed=self._seed())
-        return lambda: build_from_data(own, network, sizes)
+        place = self._session.new_place()
+        return lambda: build_from_data(own, network, sizes, place)
 
     def _seed(self) -> int:
         return written("seed", self.seed.value, 0, MOST_SEED)
 
-    def _cards(self) -> pn.Column:
+    def _cards(self, is_locked: bool) -> pn.Column:
         counts = pn.FlexBox(self.n_s, self.n_d, self.seed, gap="0px", **WIDE)
         problem = card("A problem", self.problem, counts, self.build)
         about = (
@@ -139,7 +147,8 @@ class ProblemCard(View[LaboratorySession]):
         )
         own = card("or your own simulations", words(about), self.files, self.θ_fid, self.δθ,
                    self.build_own)  # fmt: skip
-        choices = side_by_side((problem, 320, 1), (own, 320, 1))
+        sides = (problem,) if is_locked else (problem, own)
+        choices = side_by_side(*((side, 320, 1) for side in sides))
         return pn.Column(
             choices, card("Network", self.network, self._status, self._candidates), margin=0, **WIDE
         )
@@ -203,6 +212,7 @@ class TrainingStage(View[LaboratorySession]):
         if not built.is_ready:
             dashboard.state.message, dashboard.state.n_iterations = NOTICE, ITERATIONS
             dashboard.state.log_learning_rate = float(np.log10(SCRATCH_RATE))
+        link.follow(session, dashboard.state)
         self._page = page = dashboard.page(shows_trust=False)
         self.body[:] = [page.body]
         if page.trust is not None:
@@ -336,22 +346,28 @@ class ResultsStage(View[LaboratorySession]):
             styles=FRAMED, disabled=True, width=260,
         )  # fmt: skip
         self._status, self._results = words(), stack()
+        self.share = ShareCard(session)
+        sending: list[Any] = [
+            words("Saved before: state.npz, which imnn.zip holds, and posteriors' .npz."),
+            self._files,
+            load,
+        ]
         self.body = stack(
             card(
                 "Reopen results",
                 pn.FlexBox(show, self._download, gap="0px", **WIDE),
                 words('Unpacked, imnn.zip is loaded by <code>IMNN.load("imnn")</code>.'),
-                words("Saved before: state.npz, which imnn.zip holds, and posteriors' .npz."),
-                self._files,
-                load,
+                *([] if session.offer.is_locked else sending),
                 self._status,
             ),
+            self.share,
             self._results,
         )
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Show what was asked for."""
         self._download.disabled = moment.built is None or not moment.built.is_ready
+        self.share.refresh(moment)
         self._status.object = announced_html(self.failure, "alert")
         if self._wanted is not None:
             self._page, self._wanted = ResultsPage(self._wanted), None

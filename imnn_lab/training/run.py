@@ -323,6 +323,10 @@ class Run:
         """
         return self._ended.wait(timeout)
 
+    def checkpoint(self) -> None:
+        """Save the state of training now, if there is a directory; for a `callback` of a fit."""
+        self._checkpoint(self)
+
     def start(self) -> Run:
         """Drive the run in a thread of its own.
 

@@ -52,6 +52,8 @@ BAD_OPTIONS = {
     "serve --max-fits": ["0", "x", "1.5", "nan", ""],
     "serve --max-iterations": ["0", "-5", "1e6"],
     "serve --max-seconds": ["nan", "inf", "-1", "soon"],
+    "serve --title": ["", " ", "a" * 101, "two\nlines"],
+    "serve --runs": ["", "README.md/runs"],
     "serve --max-runs": ["0", "-1", "many"],
     "serve --keep": ["nan", "inf", "-inf", "-1", "1e300", "x", ""],
     "serve --basic-auth": ["", "  ", "misspelt.json", "no/such/file", "./x"],

@@ -1,0 +1,131 @@
+"""What of a run is on disk, so that it survives a restart of its server.
+
+A directory with the name of the run holds ``run.json``: how its network was built, where its state
+is, and the fit that goes on. The state is that of `IMNN.save`, with checkpoints while it trains;
+simulations of problems are made anew from their seed, own data are beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imnn_lab import storage
+from imnn_lab.laboratory.build import Built, build_again
+
+RECORD = "run.json"
+PERIOD = 20.0  # seconds from one checkpoint to the next
+
+
+class Kept:
+    """What of a run is on disk.
+
+    Parameters
+    ----------
+    directory : Path
+        That of the run; made when there is something to keep.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._due = 0.0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something to come back to."""
+        return (self.directory / RECORD).is_file()
+
+    def new_place(self) -> Path:
+        """Return a directory for the state of a network that is about to be built."""
+        return self.directory / secrets.token_hex(8)
+
+    def read(self) -> dict[str, Any]:
+        """Return the record.
+
+        Raises
+        ------
+        DamagedFileError, OSError
+            If it is damaged or cannot be read.
+        """
+        path = self.directory / RECORD
+        with storage.whole(path):
+            record = dict(json.loads(path.read_text(encoding="utf-8")))
+            place = str(record["place"])
+            if Path(place).name != place:
+                raise ValueError(f"its state is in {place!r}")
+            return record
+
+    def words(self) -> str:
+        """Return what the run is, empty if there is none."""
+        try:
+            return f"{self.read()['title']} · on disk" if self.is_there else ""
+        except (OSError, ValueError):
+            return ""
+
+    def rebuilt(self) -> Built:
+        """Return the network as it was saved, with its simulations."""
+        record = self.read()
+        return build_again(record["recipe"], self.directory / record["place"])
+
+    def keep(self, built: Built) -> None:
+        """Save a network that was built, instead of one before."""
+        place = built.place
+        if place is None:
+            return
+        if not (self.is_there and self.read()["place"] == place.name):
+            built.imnn.save()
+            self._write({"place": place.name, "title": built.title, "recipe": dict(built.recipe)})
+        for other in self.directory.iterdir():
+            if other.is_dir() and other != place:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def begin(self, fit: Mapping[str, Any]) -> None:
+        """Note a fit, which a restarted server goes on with."""
+        self._due = time.monotonic() + PERIOD
+        self._write(self.read() | {"fit": dict(fit)})
+
+    def checkpoint(self, run: Any) -> None:
+        """Save where a fit stands, now and then; it is called between its iterations."""
+        if time.monotonic() >= self._due:
+            run.checkpoint()
+            self._due = time.monotonic() + PERIOD
+
+    def end(self) -> None:
+        """Note that a fit has ended."""
+        record = self.read()
+        record.pop("fit", None)
+        self._write(record)
+
+    def go_on(self, network: Any) -> None:
+        """Start the rest of a fit that had not ended when its server did."""
+        fit = self.read().get("fit") if self.is_there else None
+        if fit is None:
+            return
+        last, history = fit.pop("last"), network.history
+        if len(history) > 1:
+            fit |= {name: float(history[name][-1]) for name in ("λ", "ε")}
+        rest = None if last is None else last - max(0, len(history) - 1)
+        if rest is None or rest > 0:
+            network.start(rest, **fit)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with storage.aside(self.directory / RECORD) as temporary:
+            storage.save_json(temporary, record)
+
+
+def remove_oldest(directory: Path, most: int, spared: Iterable[str]) -> None:
+    """Remove the runs that were changed last the longest time ago, until fewer than `most` are."""
+    spared = set(spared)
+    kept = [path.parent for path in directory.glob(f"*/{RECORD}")]
+    with contextlib.suppress(OSError):
+        kept.sort(key=lambda path: (path / RECORD).stat().st_mtime)
+    others = [path for path in kept if path.name not in spared]
+    for path in others[: max(0, len(kept) + 1 - most)]:
+        shutil.rmtree(path, ignore_errors=True)

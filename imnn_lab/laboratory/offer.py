@@ -1,0 +1,33 @@
+"""What a server offers to its visitors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imnn_lab.demo import PROBLEMS
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a server offers to its visitors.
+
+    Attributes
+    ----------
+    title : str
+        Shown at the top of the page.
+    problem : str
+        The one that is chosen first; "" leaves it to the visitor.
+    is_locked : bool
+        Whether visitors cannot send anything, nor choose another problem than the one given.
+    """
+
+    title: str = "imnn_lab"
+    problem: str = ""
+    is_locked: bool = False
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problems that visitors may choose from, that which is chosen first before others."""
+        if self.problem and self.is_locked:
+            return (self.problem,)
+        return tuple(sorted(PROBLEMS, key=lambda name: name != self.problem))

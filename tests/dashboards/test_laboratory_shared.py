@@ -1,0 +1,239 @@
+"""Links, notebooks and pages of results to pass on; runs that are kept on disk. No browser."""
+
+import json
+import re
+import time
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import nbformat
+import numpy as np
+import pytest
+from waiting import until
+
+from imnn_lab import cli, problems
+from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.laboratory import kept, link, take_along
+from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data, build_problem
+from imnn_lab.laboratory.kept import Kept
+from imnn_lab.laboratory.offer import Offer
+from imnn_lab.laboratory.pool import Pool
+from imnn_lab.laboratory.runs import NAME, Runs
+from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
+
+SMALL = Sizes(40, 40, 3)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network that was steered once, and its session."""
+    built = build_problem("gaussian", NETWORKS[0], SMALL)
+    run = built.imnn.start(12, λ=8.0, ε=0.1, callback=steer_once)
+    assert run.wait(120)
+    session = LaboratorySession(Pool(1))
+    session.built = built
+    return session
+
+
+def steer_once(run):
+    if run.iteration >= 5 and run.regularisation.λ == 8:
+        run.steer(λ=4.0)
+
+
+def test_a_link_restores_the_settings_in_use(trained):
+    session = LaboratorySession(Pool(1))
+    chosen = {"n_iterations": 77, "patience": None, "log_lambda": np.log10(5.0)}
+    query = link.query_of(trained.built.recipe, state := TrainingState(trained.built.imnn))
+    state.param.update(**chosen, log_epsilon=-1.3, log_learning_rate=-2.5)
+    query = link.query_of(trained.built.recipe, state)
+    asked = dict(part.split("=") for part in query.replace("+", " ").split("&"))
+    session.wanted, refused = link.settings(asked)
+    assert refused == ""
+    card = ProblemCard(session)
+    assert [getattr(card, name).value for name in ("problem", "network", "n_s", "n_d", "seed")] == [
+        "gaussian", NETWORKS[0], 40, 40, 3
+    ]  # fmt: skip
+    restored = TrainingState(SimpleNamespace(run=None, history={}, θ_fid=[0.0]))
+    link.follow(session, restored)
+    assert (restored.λ, restored.ε, restored.n_iterations) == (5.0, state.ε, 77)
+    assert (restored.learning_rate, restored.patience) == (state.learning_rate, None)
+    assert session.training is restored
+
+
+ODD = {
+    "problem": ["nothing", "../../etc/passwd"],
+    "network": ["__class__", "choose"],
+    "n_s": ["9", "1e3", "-1", "20001", "٣٣٣", "9" * 200],
+    "seed": ["0x1", "-1"],
+    "iterations": ["0", "nan"],
+    "objective": ["other"],
+    "lambda": ["nan", "-1", "0", "inf", "1e300", "five"],
+    "learning_rate": ["<script>"],
+}
+
+
+@pytest.mark.parametrize("name", list(ODD))
+def test_odd_settings_of_an_address_are_left_out_with_the_reason(name):
+    for text in ODD[name]:
+        found, reasons = link.settings({name: text, "seed" if name != "seed" else "n_s": "50"})
+        assert name not in found
+        assert len(found) == 1, "the others are kept"
+        assert f"`{name}` must be" in reasons
+    assert link.settings({"color": "red", "__init__": "1"}) == ({}, "")
+
+
+def test_a_locked_server_takes_nothing_and_offers_its_problem():
+    free = LaboratorySession(Pool(1), Offer(problem="slope"))
+    assert next(iter(ProblemCard(free).problem.options.values())) == "slope"
+    locked = LaboratorySession(Pool(1), Offer("A class", "slope", is_locked=True))
+    locked.wanted = {"problem": "gaussian", "n_s": 50}
+    card = ProblemCard(locked)
+    assert list(card.problem.options.values()) == ["slope"]
+    assert (card.problem.value, card.n_s.value) == ("slope", 50), "no address chooses another"
+    for session, is_there in ((free, True), (locked, False)):
+        for stage in (ProblemCard(session), ResultsStage(session)):
+            shown = [each for part in stage.body for each in part.select(type(card.files))]
+            assert bool(shown) is is_there
+    options = cli._parser().parse_args(["serve", "--locked", "--title", "A class"])
+    assert (options.locked, options.title, options.problem) == (True, "A class", "")
+
+
+def cells(file):
+    notebook = nbformat.reads(file.getvalue().decode(), as_version=4)
+    nbformat.validate(notebook)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_notebook_repeats_the_session(trained):
+    known, imnn = {}, trained.built.imnn
+    with mpl.rc_context({"backend": "agg"}):
+        for code in cells(take_along.notebook(trained.built, imnn.history)):
+            exec(code, known)
+    again = known["imnn"].history
+    np.testing.assert_allclose(again["det_F"][:5], imnn.history["det_F"][:5], rtol=1e-3)
+    assert (again["λ"][1], again["λ"][-1], len(again)) == (8, 4, len(imnn.history))
+    np.testing.assert_array_equal(known["observed"], trained.built.target)
+
+
+def test_the_notebook_of_own_data_reads_the_files_that_were_sent(tmp_path, monkeypatch):
+    problem = problems.gaussian()
+    fiducial, derivative = problem.training_set(30, 30, 1)
+    arrays = {"fiducial": fiducial, "derivative": derivative, "target": fiducial[0]}
+    own = build_from_data(OwnData(arrays, problem.θ_fid, problem.δθ), "linear", SMALL)
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    monkeypatch.chdir(tmp_path)
+    known = {}
+    build, *_, infer = cells(take_along.notebook(own, own.imnn.history))
+    exec(build, known)
+    np.testing.assert_allclose(known["imnn"].F, own.imnn.F, rtol=1e-4)
+    assert "target.npy" in infer
+
+
+def test_results_are_one_page_that_asks_for_nothing(trained):
+    text = take_along.results_page("<A & B>", trained.results()).getvalue().decode()
+    assert "<h1>&lt;A &amp; B&gt;</h1>" in text
+    assert "det F" in text
+    assert text.count("data:image/png;base64,") == 1
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert "http" not in re.sub(r"base64,[^\"]*|http-equiv", "", text)
+
+
+def kept_runs(directory, **options):
+    runs = Runs(Pool(1), **options)
+    runs.directory = directory
+    return runs
+
+
+def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "PERIOD", 0.0)
+    runs = kept_runs(tmp_path)
+    run = runs.enter()
+    session = run.session
+    place = session.new_place()
+    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
+    assert session.building.wait(120)
+    assert session.building.state == "finished", session.building.message
+    session.network.start(100_000, λ=5.0, ε=0.1)
+    until(lambda: len(session.network.history) > 50)
+    killed = tmp_path.parent / "killed"  # what is on disk while it trains
+    copied(tmp_path, killed)
+    session.stop()
+    assert session.network.pooled.wait(60)
+
+    later = kept_runs(killed)
+    assert later.words(run.name).endswith("· on disk")
+    found = later.enter(run.name)
+    assert found.session.building.wait(120)
+    again = found.session.network
+    assert again is not None, found.session.building.message
+    until(lambda: again.run.state == "running")
+    before = len(again.history)
+    assert before > 1
+    assert again.run.last == 100_000
+    assert again.run.regularisation.λ == 5
+    until(lambda: len(again.history) > before + 10)
+    np.testing.assert_allclose(
+        again.history["det_F"][:20], session.network.history["det_F"][:20], rtol=1e-6
+    )
+    again.run.stop()
+    assert again.pooled.wait(60)
+    ended = kept_runs(killed).enter(run.name)
+    assert ended.session.building.wait(120)
+    assert ended.session.network.run is None, "what was stopped does not go on"
+    assert len(ended.session.network.history) > before
+
+
+def copied(source, target):
+    """Copy a directory that is being written to, as a kill would leave it."""
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.read_bytes())
+
+
+def test_a_new_network_replaces_that_on_disk_and_own_data_are_kept(tmp_path):
+    run = kept_runs(tmp_path).enter()
+    problem = problems.gaussian()
+    arrays = dict(zip(("fiducial", "derivative"), problem.training_set(30, 30, 1), strict=True))
+    own = OwnData(arrays, problem.θ_fid, problem.δθ)
+    for make in (
+        lambda: build_problem("gaussian", "linear", SMALL, run.session.new_place()),
+        lambda: build_from_data(own, "linear", SMALL, run.session.new_place()),
+    ):
+        run.session.build(make)
+        assert run.session.building.wait(120)
+    names = sorted(path.name for path in (tmp_path / run.name).iterdir())
+    assert len(names) == 2
+    assert names[-1] == "run.json"
+    found = kept_runs(tmp_path).enter(run.name).session
+    assert found.building.wait(120)
+    assert found.built.title == "own data, 30 fiducial simulations"
+    np.testing.assert_allclose(found.built.imnn.F, run.session.built.imnn.F, rtol=1e-6)
+
+
+def test_damaged_records_are_said_and_never_lead_elsewhere(tmp_path):
+    runs, name = kept_runs(tmp_path), "a" * 22
+    assert NAME.fullmatch(name)
+    record = tmp_path / name / "run.json"
+    record.parent.mkdir()
+    for text in ("", "[]", '{"title": "x"}', '{"title": "x", "place": "../../elsewhere"}'):
+        record.write_text(text)
+        assert runs.words(name) == ""
+        session = runs._restored(name).session
+        assert session.building.wait(60)
+        assert "be a whole file" in session.building.message
+        runs._runs.clear()
+    assert runs.words("../" + "a" * 19) == ""
+
+
+def test_the_oldest_runs_on_disk_make_place(tmp_path):
+    runs = kept_runs(tmp_path, most=3)
+    for i, letter in enumerate("abc"):
+        Kept(tmp_path / (letter * 22))._write({"place": "x", "title": letter})
+        time.sleep(0.02 * i)
+    runs.enter()
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["b", "c"]
+    assert json.loads((tmp_path / ("b" * 22) / "run.json").read_text())["title"] == "b"
