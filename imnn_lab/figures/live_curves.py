@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from bokeh.events import RangesUpdate, Reset
@@ -27,6 +28,8 @@ from imnn_lab.figures.data import Panel, Panels
 from imnn_lab.figures.decimation import Addition
 from imnn_lab.history import SteeringMark
 
+GHOST = ("name", "iteration", "det_F", "det_C")
+GHOSTLY = {"det F": "det_F", "det C, det C⁻¹": "det_C"}  # which figures show earlier runs
 SIDES = ("left", "right", "above", "below")  # where the exact values stand beside a point
 # Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
 FOLLOW = """
@@ -97,6 +100,10 @@ class CurvesFigure:
         self.figures = [self._figure(panel, crosshair) for panel in self.panels]
         self.figures[-1].xaxis.axis_label = self.panels[-1].x_label
         self._label_marks(self.figures[0])
+        self.ghosts = ColumnDataSource({name: [] for name in GHOST}, name="ghost_curves")
+        for shown, panel in zip(self.figures, self.panels, strict=True):
+            if panel.y_label in GHOSTLY:
+                self._draw_ghosts(shown, GHOSTLY[panel.y_label])
         self.view, self._has_ranges = self._following(), False
         self.layout: LayoutDOM = column(*self.figures, sizing_mode="stretch_width")
 
@@ -139,6 +146,17 @@ class CurvesFigure:
         """Mark the iteration that other figures show; None takes the mark away."""
         self.then.update(location=iteration or 0, visible=iteration is not None)
 
+    def show_ghosts(self, curves: Mapping[str, Sequence[Any]]) -> None:
+        """Show the curves of earlier runs, thin behind those of the present one.
+
+        Parameters
+        ----------
+        curves : mapping from str to sequence
+            For each of them its `name`, and lists of its `iteration`, `det_F` and `det_C`.
+        """
+        if list(curves["name"]) != list(self.ghosts.data["name"]):
+            self.ghosts.data = {name: list(curves[name]) for name in GHOST}
+
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None], generation: int) -> None:
         """Move the ranges, x first, unless the reader holds them; a new generation lets go."""
         known = [ends or (np.nan, np.nan) for ends in ranges]
@@ -177,6 +195,13 @@ class CurvesFigure:
         )
         empty.add_layout(self.then)
         return empty
+
+    def _draw_ghosts(self, shown: figure, column: str) -> None:
+        lines = shown.multi_line(
+            "iteration", column, source=self.ghosts, line_color=NEUTRAL, line_alpha=0.7,
+            line_width=1, level="underlay",
+        )  # fmt: skip
+        shown.add_tools(HoverTool(renderers=[lines], tooltips=[("", "@name")], visible=False))
 
     def _curve(self, drawn_on: figure, title: str, name: str, series: int) -> LegendItem:
         at = x_column(name)

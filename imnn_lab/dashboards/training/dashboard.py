@@ -19,6 +19,7 @@ from imnn_lab.dashboards.training.controls import Controls, Status
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.teaching import TeachingView
 from imnn_lab.dashboards.training.views import (
     Curves,
     EllipseView,
@@ -113,7 +114,7 @@ class TrainingPage:
         self.state = state
         self.controls, self.status = Controls(state), Status(state, det_F)
         self.curves, self.export = Curves(state, det_F), Export(state, det_F)
-        self.regulariser = RegulariserView(state)
+        self.regulariser, self.teaching = RegulariserView(state), TeachingView(state)
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
         self.trust = _trust(state, labels, known_fisher)
         self.echo = Echo()
@@ -143,6 +144,7 @@ class TrainingPage:
         views: dict[str, View[Moment]] = {
             "Fisher ellipse": self.ellipse,
             "Regulariser": self.regulariser,
+            "Teach": self.teaching,
             "Download": self.export,
         }
         if shows_trust and self.trust is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import param
 
+from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.protocols import (
     Trained,
     TrainingRun,
@@ -24,6 +25,7 @@ from imnn_lab.history import SteeringMark
 from imnn_lab.regularisation import EPSILON, Regularisation
 from imnn_lab.settings import OBJECTIVES
 
+STARTS = ("closed form", "from scratch")
 ENDED = ("finished", "stopped", "failed")
 SCALES = {"as suits each": None, "linear": False, "logarithmic": True}
 WINDOWS = {"the whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
@@ -49,12 +51,16 @@ class TrainingState(param.Parameterized):
     scale = param.Selector(objects=list(SCALES), label="vertical axes")
     window = param.Selector(objects=list(WINDOWS), label="follow")
     fit_all = param.Boolean(False, label="show outliers")
+    start_from = param.Selector(objects=list(STARTS), label="last layer starts")
+    whitened = param.Boolean(True, label="whitened")
+    start_seed = param.Integer(1, bounds=(0, 2**31 - 1), label="seed")
     acts = param.Integer(0, doc="How often a button was pressed or a setting released.")
     shown_iteration = param.Integer(None, allow_None=True, label="iteration")
 
     def __init__(self, imnn: Trained, **settings: Any) -> None:
         super().__init__(**settings)
         self.imnn = imnn
+        self.ghosts, self._begun = Ghosts(), STARTS[0]
         self.message = ""
         self._lock = threading.Lock()
         self._asks_for_rate, self._asks_for_level = False, False
@@ -157,6 +163,7 @@ class TrainingState(param.Parameterized):
             All of the present history.
         """
         run = self.run
+        self.ghosts.see(self.imnn.history, self._begun)
         if run is None:
             return
         if run is not self._followed:
@@ -218,8 +225,12 @@ class TrainingState(param.Parameterized):
         self._begin(self.n_iterations, reset=False)
 
     def reset(self) -> None:
-        """Restore the untrained network; its statistics are iteration 0 of a new history."""
+        """Restore the chosen start; its statistics are iteration 0 of a new history."""
         self._begin(0, reset=True)
+
+    def begin_anew(self) -> None:
+        """Start a fit from the chosen start, with an empty history; the one before is kept."""
+        self._begin(self.n_iterations, reset=True)
 
     def pause(self) -> None:
         """Pause the run."""
@@ -242,17 +253,34 @@ class TrainingState(param.Parameterized):
         with self._lock:
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
+                another = self._another | (self.start_options if reset else {})
                 self.imnn.start(
-                    n_iterations, λ=λ, ε=ε, patience=self.patience, reset=reset, **self._another
+                    n_iterations, λ=λ, ε=ε, patience=self.patience, reset=reset, **another
                 )
             except Exception as error:
                 self.message = str(error)
                 return
             self.applied = (λ, ε)
+            self._begun = self.start_words if reset else self._begun
             kept = f"λ = {λ:.4g} and {EPSILON} = {ε:.4g} are used instead."
             self.message = f"Not applied. {self.refusal} {kept}" if self.refusal else ""
         if self._asks_for_rate and not reset:
             self._steer(learning_rate=self.learning_rate)
+
+    @property
+    def start_options(self) -> dict[str, Any]:
+        """The chosen start as arguments, where it is not that by default."""
+        whiten: dict[str, Any] = {} if self.whitened else {"whiten": False}
+        if self.start_from == STARTS[0]:
+            return whiten
+        return {"warm_start": False, "whiten": self.whitened, "seed": self.start_seed}
+
+    @property
+    def start_words(self) -> str:
+        """The chosen start in words."""
+        white = "" if self.whitened else ", not whitened"
+        is_warm = self.start_from == STARTS[0]
+        return self.start_from + white + ("" if is_warm else f", seed {self.start_seed}")
 
     @property
     def _another(self) -> dict[str, str | float]:

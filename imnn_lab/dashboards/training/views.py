@@ -26,6 +26,7 @@ from imnn_lab.dashboards.common.layout import (
     figure_rows,
     flowing,
 )
+from imnn_lab.dashboards.training.ghosts import ghost_curves
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment
 from imnn_lab.dashboards.training.state import SCALES, TrainingState
 from imnn_lab.figures import training_curves
@@ -76,6 +77,7 @@ class Curves(View[Moment]):
         else:
             self.pump.move(moment)
         self.figure.show_then(self.state.shown_iteration)
+        self.figure.show_ghosts(ghost_curves(self.state.ghosts))
 
     def _draw_if_changed(self) -> None:
         """Make new figures for another scale: Bokeh cannot change the kind of an axis."""
