@@ -24,6 +24,7 @@ NEIGHBOURS = 0.1  # fraction of the particles that are a neighbourhood
 WIDE = 4  # every fourth kernel has the covariance of all particles
 FLATTENING = 2  # power of the particles' weights
 FEWEST = 3  # particles of a neighbourhood, for each parameter and one more
+MOST = 1000  # particles of a neighbourhood, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def neighbourhood_covariances(
         Indices of those whose neighbourhoods are asked for.
     """
     n, p = points.shape
-    near = min(n, max(round(NEIGHBOURS * n), FEWEST * (p + 1)))
+    near = min(n, MOST, max(round(NEIGHBOURS * n), FEWEST * (p + 1)))
     _, neighbours = cKDTree(points).query(points[chosen], near)
     neighbours = neighbours.reshape(len(chosen), near)
     Δ = points[neighbours] - points[chosen][:, None]

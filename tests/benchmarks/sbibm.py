@@ -144,8 +144,9 @@ def trained(simulator, prior, budget, observed, part):
     """Return the arguments of inference with a linear IMNN at the prior's mean.
 
     `part` of the budget is for matched pairs, at least two for each parameter, one prior's standard
-    deviation apart; the rest is at the fiducial. A linear network is solved in closed form, so that
-    none is left for validation.
+    deviation apart; the rest is at the fiducial. Differences of additive noise need few pairs,
+    those of binary values need most of the budget. A linear network is solved in closed form, so
+    that none is left for validation.
     """
     prior = as_prior(prior)
     θ = prior.sample(10_000, 0)
@@ -193,7 +194,7 @@ def neural_raw(simulator, prior, n, observed, draws):
 @method("NeuralPosterior, IMNN")
 def neural_imnn(simulator, prior, n, observed, draws):
     spent = max(n // 5, 200)
-    return neural(trained(simulator, prior, spent, observed, 0.5), n - spent, draws)
+    return neural(trained(simulator, prior, spent, observed, 0.9), n - spent, draws)
 
 
 @method("ABC, adjusted")
