@@ -1,0 +1,47 @@
+"""A locked server that keeps its runs, restarted in the midst of one, in Chromium."""
+
+import json
+
+import nbformat
+from dashboards import visitor
+from dashboards.serving import column, launched, until
+from dashboards.visitor import button
+from playwright.sync_api import expect
+
+COMMAND = ["imnn_lab.cli", "serve", "--port", "PORT", "--locked", "--problem", "slope",
+           "--title", "A class"]  # fmt: skip
+LINK = "/?problem=gaussian&n_s=300&n_d=300&lambda=5&iterations=10000000&seed=x"
+
+
+def test_a_run_of_a_locked_server_goes_on_after_a_restart(watched_page, tmp_path):
+    command = [*COMMAND, "--runs", str(tmp_path / "runs")]
+    page = watched_page(1280, 800)
+    with launched(command) as (address, process):
+        page.goto(address + LINK)
+        expect(button(page, "Build the network")).to_be_enabled()
+        assert page.title() == "A class"
+        assert page.locator("input[type=file]").count() == 0
+        expect(page.get_by_label("n_s, fiducial")).to_have_value("300")
+        visitor.words(page, "`seed` must be a whole number")
+        expect(page.get_by_label("problem").locator("option")).to_have_count(1)
+        visitor.build(page)
+        expect(visitor.slider(page, "λ")).to_have_attribute("aria-valuetext", "0.70")  # log₁₀ 5
+        button(page, "Start").click()
+        until(page, lambda: len(column(page, "det_F") or []) > 20)
+        visitor.tab(page, "Results").click()
+        assert page.locator("input[type=file]").count() == 0
+        notebook = visitor.downloaded(page, "Notebook").read_text(encoding="utf-8")
+        nbformat.validate(json.loads(notebook))
+        assert "det F" in visitor.downloaded(page, "Results (HTML)").read_text(encoding="utf-8")
+        query = until(page, lambda: page.url.partition("?run=")[2])
+        page.goto("about:blank")
+        process.terminate()
+        assert process.wait(60) == 0
+    with launched(command) as (address, _):
+        page.goto(f"{address}/?run={query}")
+        found = until(page, lambda: column(page, "det_F_iteration"))
+        assert found[0] == 0
+        assert found[-1] > 20, "with its history"
+        until(page, lambda: column(page, "det_F_iteration")[-1] > found[-1])
+        assert page.url.endswith(query)
+        page.goto("about:blank")
