@@ -83,6 +83,28 @@ class Summariser:
                 parts.append(tangent(self._summarise, x, tangents[i : i + batch]).numpy())
         return np.concatenate(parts)
 
+    def gradient(self, simulations: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Return the gradient of combinations of the summaries with respect to simulations.
+
+        Parameters
+        ----------
+        simulations : ndarray, shape (n,) + input_shape
+        directions : ndarray, shape (k, n_summaries)
+            The combinations.
+
+        Returns
+        -------
+        ndarray, shape (n, k) + input_shape
+        """
+        x = tf.cast(simulations, self.dtype)
+        gradients = []
+        for direction in directions:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                combined = self._summarise(x) @ tf.cast(direction[:, None], self.dtype)
+            gradients.append(tape.gradient(combined, x).numpy())
+        return np.stack(gradients, axis=1)
+
     def statistics(self, source: Source) -> FisherStatistics:
         """Return the frozen statistics of a source."""
         fiducial, derivative = self.summaries(source)
@@ -225,6 +247,27 @@ class Estimator:
         statistics = self.statistics
         gain = statistics.Finv @ statistics.dμ_dθ @ statistics.Cinv
         return self.θ_fid + (summaries - statistics.μ) @ gain.T
+
+    def gradient(self, data: Any) -> np.ndarray:
+        """Return ∂θ̂/∂d, the gradient of the estimates with respect to the data.
+
+        It says what the network looks at: by how much each value of the data moves each estimate.
+
+        Parameters
+        ----------
+        data : array of shape `input_shape` or (n,) + `input_shape`
+            One simulation or observation, or several, without external summaries. Of an encoded
+            network, or one with a `map_fn`, the gradient is that of what the network takes.
+
+        Returns
+        -------
+        ndarray, shape (n_params,) + input_shape or (n, n_params) + input_shape
+        """
+        batch, single = self._batch(data)
+        statistics = self.statistics
+        gain = statistics.Finv @ statistics.dμ_dθ @ statistics.Cinv
+        gradients = self.summariser.gradient(batch, gain[:, statistics.n_external :])
+        return gradients[0] if single else gradients
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of ``estimator.npz``, in the dtype of the network; names if any."""

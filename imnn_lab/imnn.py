@@ -712,6 +712,26 @@ class IMNN:
         """
         return self.estimator(data, external)
 
+    def gradient(self, data: Any) -> np.ndarray:
+        """Return ∂θ̂/∂d: by how much each value of the data moves each estimate.
+
+        Parameters
+        ----------
+        data : array, shape input_shape or (n,) + input_shape
+            One simulation or observation, or several, without external summaries. Of an encoded
+            network, or one with a `map_fn`, the gradient is that of what the network takes.
+
+        Returns
+        -------
+        ndarray, shape (n_params,) + input_shape or (n, n_params) + input_shape
+
+        Examples
+        --------
+        >>> imnn.gradient(fiducial[0]).shape
+        (2, 10)
+        """
+        return self.estimator.gradient(data)
+
     def summaries(self, data: Any, external: Any = None) -> np.ndarray:
         """Return the summaries that the network makes of data, the external ones first.
 

@@ -30,6 +30,7 @@ from imnn_lab.figures.data import (
     Contours,
     Curve,
     Histogram,
+    Image,
     Layer,
     Panel,
     Panels,
@@ -173,7 +174,7 @@ class Drawing:
         rows = -(-len(groups) // ncols) + bool(title)
         strip = figure(
             height=ROW * rows + 12, sizing_mode="stretch_width", toolbar_location=None, tools="",
-            outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1),
+            outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,
         )  # fmt: skip
         strip.axis.visible = strip.grid.visible = False
         items = [
@@ -287,6 +288,9 @@ class PanelFigure:
         if kind == "areas":
             look = {"fill_color": colour, "fill_alpha": 0.18, "line_color": colour}
             return self.figure.patches("xs", "ys", source=source, **look)
+        if kind == "images":
+            places = {name: name for name in ("image", "x", "y", "dw", "dh")}
+            return self.figure.image(**places, source=source, palette="Viridis256")
         if kind == "histogram":
             sides = {side: side for side in ("left", "right", "bottom", "top")}
             look = {"fill_color": colour, "line_color": None, "fill_alpha": 0.8}
@@ -372,6 +376,8 @@ def key_of(layer: Layer) -> Key:
         return "points", layer.series, layer.rejected
     if isinstance(layer, Histogram):
         return "histogram", layer.series, layer.rejected
+    if isinstance(layer, Image):
+        return "images", layer.series, False
     return "areas" if isinstance(layer, Band) else "lines", layer.series, False
 
 
@@ -399,6 +405,15 @@ def _columns(kind: str, layers: Sequence[Any]) -> dict[str, Any]:
     if kind == "points":
         names = {"x": "x", "y": "y", "alpha": "opacity"}
         return {k: _joined([getattr(layer, name) for layer in layers]) for k, name in names.items()}
+    if kind == "images":
+        there = [layer.values for layer in layers if layer.values.size]
+        return {
+            "image": there,
+            "x": [0.0] * len(there),
+            "y": [0.0] * len(there),
+            "dw": [float(values.shape[1]) for values in there],
+            "dh": [float(values.shape[0]) for values in there],
+        }
     paths = [path for layer in layers for path in _paths(layer)]
     xs, ys, masses = zip(*paths, strict=True) if paths else ((), (), ())
     return {"xs": list(xs), "ys": list(ys), "mass": list(masses)}

@@ -117,7 +117,33 @@ class Band:
     high: np.ndarray
 
 
-Layer = Curve | Contours | Points | Histogram | Band
+@dataclass(frozen=True)
+class Image:
+    """Values on a grid of pixels.
+
+    Attributes
+    ----------
+    series : int
+    values : ndarray, shape (ny, nx)
+        The first row is the lowest. Empty for one that is not there yet. Colours reach from the
+        smallest to the largest.
+    """
+
+    series: int
+    values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+
+    @property
+    def x(self) -> np.ndarray:
+        """Left edge of the first column and right edge of the last, shape (2,)."""
+        return np.array([0.0, self.values.shape[1]] if self.values.size else [])
+
+    @property
+    def y(self) -> np.ndarray:
+        """Lower edge of the first row and upper edge of the last, shape (2,)."""
+        return np.array([0.0, self.values.shape[0]] if self.values.size else [])
+
+
+Layer = Curve | Contours | Points | Histogram | Band | Image
 
 
 @dataclass(frozen=True)
@@ -130,7 +156,7 @@ class Panel:
     x_label, y_label : str
         Axes of the same label have the same range. An empty y_label means a density, whose scale
         says nothing.
-    layers : tuple of Curve, Contours, Points, Histogram or Band
+    layers : tuple of Curve, Contours, Points, Histogram, Band or Image
         In the order in which they are drawn.
     x_range, y_range : pair of float, or None to fit
     x_log, y_log : bool

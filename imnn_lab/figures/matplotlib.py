@@ -19,6 +19,7 @@ from imnn_lab.figures.data import (
     Contours,
     Curve,
     Histogram,
+    Image,
     Layer,
     Panel,
     Panels,
@@ -115,6 +116,9 @@ def _draw_layer(axes: Axes, layer: Layer, properties: Mapping[str, Any]) -> None
         _draw_contours(axes, layer, properties)
     elif isinstance(layer, Histogram):
         _draw_histogram(axes, layer, properties)
+    elif isinstance(layer, Image):
+        extent = (*layer.x.tolist(), *layer.y.tolist())
+        axes.imshow(layer.values, origin="lower", extent=extent, aspect="auto")
     elif isinstance(layer, Band):
         colour = style(layer.series).colour
         axes.fill_between(layer.x, layer.low, layer.high, color=colour, alpha=0.18)

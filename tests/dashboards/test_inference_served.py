@@ -54,6 +54,7 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     visitor.train_the_neural_posterior(page)
     visitor.brush_and_download(page, LABELS)
     visitor.check_the_calibration(page, METHODS)
+    visitor.look_at_the_data(page)
     posterior = visitor.download_the_posterior(page, tmp_path)
     assert posterior.labels == LABELS
     # 500 particles within ε ≈ 0.6 of a Gaussian: their spread is the posterior's to a tenth or two

@@ -17,9 +17,11 @@ from imnn_lab.dashboards.inference.controls import (
     TargetView,
 )
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
+from imnn_lab.dashboards.inference.data import DataView
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.tabs import Together
 from imnn_lab.dashboards.inference.views import ExportView
+from imnn_lab.inference import Uniform
 from imnn_lab.inference.rejection import accept
 
 
@@ -277,6 +279,93 @@ def test_a_wrong_error_bar_is_found_by_the_check_and_a_stop_keeps_what_is_done()
     assert "PMC" not in found
     assert found["the Gaussian approximation"].verdict.light.name == "RED"
     assert found["the Gaussian approximation"].findings[0] == ("over-confident",)
+
+
+def linear_gradient(data):
+    return np.broadcast_to(np.linalg.solve(problem.F, problem.A.T), (len(data), 2, 3))
+
+
+def with_gradient(data):
+    return problem.get_estimate(data)
+
+
+with_gradient.gradient = linear_gradient
+
+
+def test_the_data_stand_beside_simulations_like_them_and_their_gradient():
+    made = InferenceDashboard(
+        with_gradient, problem.PRIOR, problem.simulator, problem.OBSERVED,
+        Fisher=problem.F, labels=problem.LABELS, seed=1,
+    )  # fmt: skip
+    page, state = InferencePage(made.state), made.state
+    view = shown(page, DataView)
+    assert "will be drawn" in view.status.object
+    (seen,) = source(page, "observation 0 0 lines observed").data["ys"]
+    np.testing.assert_array_equal(seen, problem.OBSERVED[0])
+    (slope,) = source(page, "observation 1 0 lines of the estimate of b").data["ys"]
+    np.testing.assert_array_equal(slope, linear_gradient([0])[0, 1])
+    state.choices.predicted_from = "PMC"
+    view.attempt(state.predict)
+    page.tick()
+    assert "No posterior of PMC yet" in view.status.object
+    state.choices.param.update(predicted_from="Gaussian approximation", predicted=400)
+    view.attempt(state.predict)
+    assert state.predict_work.wait(60)
+    page.tick()
+    assert "400 simulations from the posterior of Gaussian approximation" in view.status.object
+    predictive = state.predictive
+    # data − A θ is unit noise, whose variance from 400 × 3 numbers has an error of 4 %
+    assert abs((predictive.data - predictive.parameters @ problem.A.T).var() - 1) < 0.2
+    distances = state.observation.target.distances(problem.get_estimate(predictive.data))
+    np.testing.assert_allclose(predictive.distances, distances)
+    (near,) = source(page, "observation 0 0 lines nearest simulation").data["ys"]
+    np.testing.assert_array_equal(near, predictive.data[distances.argmin()])
+    assert f"{distances.min():.3g}" in view._list.object
+    state.simulate_target([2, 1], 5)
+    page.tick()
+    assert "will be drawn" in view.status.object, "they were for another target"
+
+
+def test_images_are_drawn_as_images():
+    def simulator(parameters, seed):
+        noise = np.random.default_rng(seed).standard_normal((len(parameters), 4, 5, 1))
+        return parameters[:, 0, None, None, None] + noise
+
+    def estimate(data):
+        return data.mean(axis=(1, 2, 3))[:, None]
+
+    estimate.gradient = lambda data: np.full((len(data), 1, 4, 5, 1), 1 / 20)
+    observed = simulator(np.ones((1, 1)), 3)
+    state = InferenceDashboard(
+        estimate, Uniform([-5], [5]), simulator, observed, Fisher=[[20.0]], labels=["a"], seed=1
+    ).state
+    page = InferencePage(state)
+    shown(page, DataView)
+    (drawn_image,) = source(page, "observation 0 0 images data").data["image"]
+    np.testing.assert_array_equal(drawn_image, observed[0, :, :, 0])
+    (slope,) = source(page, "observation 1 0 images data").data["image"]
+    np.testing.assert_array_equal(slope, np.full((4, 5), 1 / 20))
+    assert source(page, "observation 0 1 images data").data["image"] == []
+    state.predict()
+    assert state.predict_work.wait(60)
+    page.tick()
+    (near,) = source(page, "observation 0 1 images data").data["image"]
+    predictive = state.predictive
+    np.testing.assert_array_equal(near, predictive.data[predictive.nearest, :, :, 0])
+    (mean,) = source(page, "observation 0 2 images data").data["image"]
+    np.testing.assert_allclose(mean, predictive.data.mean(axis=0)[:, :, 0])
+
+
+def test_data_of_several_arrays_are_not_drawn_and_say_so():
+    state = InferenceDashboard(
+        lambda data: problem.get_estimate(np.concatenate(data, axis=1)),
+        problem.PRIOR,
+        target=(problem.OBSERVED[:, :1], problem.OBSERVED[:, 1:]),
+        Fisher=problem.F,
+    ).state
+    view = shown(InferencePage(state), DataView)
+    assert view._drawing is None
+    assert "Without a simulator" in view.status.object
 
 
 def test_another_target_keeps_draws_and_drops_populations():

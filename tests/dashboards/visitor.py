@@ -227,6 +227,15 @@ def check_the_calibration(page, methods):
     assert "<img" in page_alone
 
 
+def look_at_the_data(page):
+    """Simulate at draws of a posterior: the nearest simulation stands beside the observation."""
+    tab(page, "Data").click()
+    until(page, lambda: len(column(page, "ys", "observation 0 0 lines observed") or []) == 1)
+    button(page, "Simulate").click()
+    words(page, "100 simulations from the posterior of Gaussian approximation")
+    until(page, lambda: len(column(page, "ys", "observation 0 0 lines nearest simulation")) == 1)
+
+
 def widest(page):
     """Return how far to the right figures and controls reach, in pixels."""
     return page.evaluate(

@@ -18,6 +18,7 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.background import Record, Work
 from imnn_lab.dashboards.inference import tasks
 from imnn_lab.dashboards.inference.calibrating import Plan, calibration_task
+from imnn_lab.dashboards.inference.predicting import Predictive, predictive_task
 from imnn_lab.dashboards.inference.snapshot import (
     ABC,
     EXACT,
@@ -71,6 +72,10 @@ class Choices(param.Parameterized):
     checking_simulations = param.Integer(
         50_000, bounds=(0, 10 * MOST_DRAWS), allow_None=True, label="simulations for PMC"
     )
+    predicted_from = param.Selector(
+        default=GAUSSIAN, objects=[GAUSSIAN, ABC, PMC, NEURAL], label="simulations from"
+    )
+    predicted = param.Integer(100, bounds=(10, 10_000), allow_None=True, label="number")
     iteration = param.Integer(-1, bounds=(-1, None), doc="Population to show; −1 is the last.")
     smoothing = param.Number(1.0, bounds=(0, 5), step=0.1, label="smoothing (bins)")
     axes = param.Selector(
@@ -129,6 +134,10 @@ class InferenceState:
         All targets.
     abc_work, pmc_work, neural_work, check_work : Work
         The threads that simulate, learn and check.
+    predict_work : Work
+        The thread that simulates at draws of a posterior.
+    predictive : Predictive or None
+        What it has simulated for the chosen target.
     progress : tuple of float and str
         How much of the check is done, from 0 to 1, and what is next.
     """
@@ -158,6 +167,9 @@ class InferenceState:
         self.abc_work, self.pmc_work = Work("ABC"), Work("PMC")
         self.neural_work, self.check_work = Work("neural posterior"), Work("calibration")
         self.progress = 0.0, ""
+        self.predict_work = Work("posterior predictive draws")
+        self.predictive: Predictive | None = None
+        self._gradient: tuple[Observation, np.ndarray | None] | None = None
         self._seeds = np.random.SeedSequence(checks.seed_or_none("seed", seed))
         none = np.empty((0, len(self.Fisher)))
         self._draws = Record((Draws(none, none, none),))
@@ -264,6 +276,8 @@ class InferenceState:
         self._observation, self._changes = observation, self._changes + 1
         self._populations, self._exact = Record(tuple(populations)), Record()
         self.choices.iteration = -1
+        self.predict_work.stop()
+        self.predict_work, self.predictive = Work("posterior predictive draws"), None
         if self.exact is not None:
             exact, record, data = self.exact, self._exact, observation.data
 
@@ -391,6 +405,48 @@ class InferenceState:
             tasks.population_task(model, self.prior, target, sizes, rules, seeds, record)
         )
 
+    def predict(self) -> None:
+        """Simulate at draws of the posterior that is chosen, in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no simulator, or that posterior is not there yet.
+        ValueError
+            If the box of their number is empty.
+        """
+        model, name = self.model, self.choices.predicted_from
+        n = self.choices.chosen("predicted")
+        posterior = self.snapshot().samples[name]
+        if posterior is None:
+            raise RuntimeError(f"No posterior of {name} yet: make it on the tab Posterior first.")
+        work, target, seeds = self.predict_work, self.observation.target, self._next_seeds()
+
+        def keep(predictive: Predictive) -> None:
+            if self.predict_work is work:  # still the same target
+                self.predictive = predictive
+
+        work.start(predictive_task(model, name, posterior, target, n, seeds, keep))
+
+    def gradient(self) -> np.ndarray | None:
+        """Return ∂θ̂/∂d at the target, shape (n_params,) + input_shape; None if it is not known.
+
+        It is that of the estimator's method `gradient`, or of the object whose method it is.
+        """
+        observation, last = self.observation, self._gradient
+        if last is None or last[0] is not observation:
+            last = self._gradient = observation, self._gradient_of(observation)
+        return last[1]
+
+    def _gradient_of(self, observation: Observation) -> np.ndarray | None:
+        owner = getattr(self.get_estimate, "__self__", None)
+        of = getattr(self.get_estimate, "gradient", getattr(owner, "gradient", None))
+        try:
+            found = None if of is None else np.asarray(of(copy.deepcopy(observation.data)))[0]
+        except Exception:  # it needs external summaries, for example
+            return None
+        return found
+
     def keep_learned(self, learned: Learned) -> None:
         """Show what a neural posterior has learned so far."""
         self._learned = learned
@@ -420,7 +476,8 @@ class InferenceState:
 
     def stop(self) -> None:
         """Ask everything that simulates, learns and checks to end."""
-        for work in (self.abc_work, self.pmc_work, self.neural_work, self.check_work):
+        simulating = self.abc_work, self.pmc_work, self.predict_work
+        for work in (*simulating, self.neural_work, self.check_work):
             work.stop()
 
     def snapshot(self) -> Snapshot:

@@ -14,6 +14,7 @@ from imnn_lab.dashboards.inference.controls import (
     RejectionView,
     TargetView,
 )
+from imnn_lab.dashboards.inference.data import DataView
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.views import (
@@ -63,6 +64,7 @@ def page_tabs(state: InferenceState, brush: Brush) -> Tabs[Snapshot]:
             Tab("Draws", lambda: _draws(state, brush), _n_draws),
             Tab("Checks", lambda: CalibrationView(state), lambda _: _word(state.check_work)),
         ]
+    tabs.append(Tab("Data", lambda: DataView(state), lambda _: _word(state.predict_work)))
     return Tabs([*tabs, Tab("Export", lambda: ExportView(state, state.snapshot()))])
 
 
