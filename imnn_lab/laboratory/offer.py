@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from imnn_lab.demo import PROBLEMS
 
+FIRST = "gaussian"  # unless a server says otherwise
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -30,4 +32,5 @@ class Offer:
         """The problems that visitors may choose from, that which is chosen first before others."""
         if self.problem and self.is_locked:
             return (self.problem,)
-        return tuple(sorted(PROBLEMS, key=lambda name: name != self.problem))
+        first = self.problem or FIRST
+        return tuple(sorted(PROBLEMS, key=lambda name: name != first))

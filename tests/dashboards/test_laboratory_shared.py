@@ -84,6 +84,7 @@ def test_odd_settings_of_an_address_are_left_out_with_the_reason(name):
 
 
 def test_a_locked_server_takes_nothing_and_offers_its_problem():
+    assert ProblemCard(LaboratorySession(Pool(1))).problem.value == "gaussian"
     free = LaboratorySession(Pool(1), Offer(problem="slope"))
     assert next(iter(ProblemCard(free).problem.options.values())) == "slope"
     locked = LaboratorySession(Pool(1), Offer("A class", "slope", is_locked=True))
