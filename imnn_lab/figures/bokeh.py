@@ -186,6 +186,7 @@ class Drawing:
             location="top_left", margin=0, padding=4, label_text_font_size="12px",
             title_text_font_size="12px", title_text_font_style="normal", border_line_color=None,
             background_fill_alpha=0, inactive_fill_alpha=0.6, name=f"{self.name} legend",
+            spacing=0 if ncols == 1 else 3,
         )  # fmt: skip
         # Not by links from the marks: a legend forgets its marks when what they lead to changes.
         followers = [list(self._of_group(group)) for group in groups]
