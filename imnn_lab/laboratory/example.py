@@ -27,10 +27,7 @@ PROBLEM, NETWORK, SIZES, ITERATIONS = "gaussian", SCRATCH, Sizes(4000, 4000, 0),
 PACE = 80.0  # iterations that are played in a second
 MATRICES = ("μ", "C", "dμ_dθ", "val_μ", "val_C", "val_dμ_dθ")
 DIGITS = 2.0**12  # to which matrices are kept, relative to the power of two above: 4 digits
-NOTICE = (
-    "This is a recorded example: a small network learns from scratch what ten Gaussian values tell "
-    "about their mean and variance. Start trains it here."
-)
+NOTICE = "This is a recorded example of a small network that learns from scratch."
 
 
 class RecordedNetwork:

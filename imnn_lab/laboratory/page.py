@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import panel as pn
+
 from imnn_lab.dashboards.common.layout import announced_html, body, words
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow
@@ -14,6 +16,7 @@ from imnn_lab.laboratory.example import PROBLEM, example
 from imnn_lab.laboratory.run_card import RunCard
 from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
 from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.shortcuts import listen
 from imnn_lab.laboratory.stages import (
     InferenceStage,
     ProblemCard,
@@ -57,7 +60,9 @@ class Laboratory:
                 Tab("Results", lambda: results, results.word),
             ]
         )
-        self.body = body(self._run, self.steps)
+        keys = pn.widgets.Button(label="Keys (?)", variant="outline", width=90, margin=(8, 5))
+        keys.js_on_click(code="window.imnn_lab_keys()")
+        self.body = body(self._run, self.steps, keys)
         self.tick()
 
     def tick(self) -> bool:
@@ -91,6 +96,8 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     is_asked_for = bool(run.session.wanted) or runs.offer.problem not in ("", PROBLEM)
     if not run.is_used and run.session.built is None and not is_asked_for:
         run.session.show(example(run.session.kept))
+    if pn.state.curdoc is not None:
+        listen(pn.state.curdoc)
     laboratory = Laboratory(run, runs, notice)
     follow(laboratory)
     return page(title, laboratory.body)

@@ -1,7 +1,5 @@
 """The recorded example that the page opens with."""
 
-import re
-
 import numpy as np
 from dashboards import visitor
 from dashboards.serving import column, until
@@ -76,8 +74,22 @@ def test_the_page_is_alive_at_once_and_one_click_trains(watched_page, serve):
     for name in ("Start", "Pause", "Stop", "Reset"):
         expect(button(page, name)).to_be_in_viewport(ratio=1)
     assert page.evaluate(CUT) == []
+    visitor.fill(page, "iterations", 10_000_000)
     button(page, "Start").click()
-    visitor.words(page, re.compile("Running|Finished|Stopped"))
+    visitor.words(page, "Running.")
+    page.locator("body").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Space")
+    visitor.words(page, "Paused. Press Resume to continue.")
+    page.keyboard.press("Space")
+    visitor.words(page, "Running.")
+    page.get_by_label("iterations", exact=True).press("?")
+    assert page.get_by_role("dialog").count() == 0, "who writes into a box means the box"
+    page.get_by_label("iterations", exact=True).evaluate("box => box.blur()")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("pause or resume")
+    button(page, "Close").click()
+    button(page, "Stop").click()
+    visitor.words(page, "Stopped by the user")
     tab(page, "Infer").click()
     until(page, lambda: len(column(page, "xs", "corner 1 0 lines Gaussian approximation") or []))
 

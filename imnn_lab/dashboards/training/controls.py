@@ -10,7 +10,7 @@ import numpy as np
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
-from imnn_lab.dashboards.common.layout import WIDE, LiveText, View, stack, table
+from imnn_lab.dashboards.common.layout import SOLID, WIDE, LiveText, View, stack, table
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
@@ -168,7 +168,7 @@ def _button(name: str, act: Callable[[], object]) -> pn.widgets.Button:
     kind = {"Start": "primary", "Stop": "danger"}.get(name, "default")
     button = pn.widgets.Button(
         label=name, color=kind, margin=(4, 3), min_width=50, sizing_mode="stretch_width",
-        stylesheets=[BUTTON],
+        stylesheets=[SOLID, BUTTON],
     )  # fmt: skip
     button.on_click(lambda event: act())
     return button

@@ -24,7 +24,6 @@ from imnn_lab.dashboards.common.layout import (
     card,
     figure_pane,
     figure_rows,
-    flowing,
 )
 from imnn_lab.dashboards.training.ghosts import ghost_curves
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment
@@ -63,7 +62,7 @@ class Curves(View[Moment]):
             pn.widgets.Select.from_param(param.window, **narrow),
             pn.widgets.Select.from_param(param.scale, **narrow),
             pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, **narrow),
-            pn.widgets.Checkbox.from_param(param.fit_all, width=112, margin=(16, 5, 0, 5)),
+            pn.widgets.Checkbox.from_param(param.fit_all, width=130, margin=(16, 0, 0, 5)),
             sizing_mode="stretch_width", gap="0px",
         )  # fmt: skip
         self.body = card("", self.pane, choices)
@@ -196,10 +195,9 @@ class RegulariserView(View[Moment]):
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
         self.state = state
-        self.drawing = Drawing(self._description({}), "regulariser", height=220)
-        panes = [(figure_pane(figure), 260, 1) for figure in self.drawing.figures[0]]
-        legend = figure_pane(self.drawing.legend)
-        self.body = card("", legend, flowing(*panes))
+        self.drawing = Drawing(self._description({}), "regulariser", height=180)
+        shown = [self.drawing.legend, *self.drawing.figures[0]]
+        self.body = card("", *(figure_pane(figure) for figure in shown))
 
     def refresh(self, moment: Moment) -> None:
         """Move the point, and the curves where a pair changed."""
