@@ -74,9 +74,14 @@ def answer(address, path="/", method="GET", body=None, **headers):
 
 
 def column(page, name, source="training_curves"):
-    """Return a column of a named data source of a page, as a list."""
+    """Return a column of a named data source of a page, as a list.
+
+    A document keeps models that are shown no more until it has had nothing to do for a while: so
+    the source is looked for among what is shown.
+    """
     code = """([source, name]) => {
-      const found = Bokeh.documents.map(d => d.get_model_by_name(source)).find(s => s != null)
+      const shown = Bokeh.documents.flatMap(d => d.roots()).flatMap(root => [...root.references()])
+      const found = shown.find(model => model.name === source)
       return found == null ? null : Array.from(found.data[name])
     }"""
     return page.evaluate(code, [source, name])

@@ -64,7 +64,7 @@ COVERED = """() => {
 }"""
 
 
-RANGES = """() => [...Bokeh.documents[0]._all_models.values()]
+RANGES = """() => Bokeh.documents[0].roots().flatMap(root => [...root.references()])
   .filter(m => m.x_range && m.renderers.some(r => r.data_source?.name == "training_curves"))
   .map(figure => [figure.x_range.start, figure.x_range.end])"""
 
