@@ -68,7 +68,6 @@ def train(
     members: int = 4,
     epochs: int = 60,
     rate: float = 1e-2,
-    decay: float = 0.0,
     architecture: Architecture = Architecture(),
     weights: np.ndarray | None = None,
 ) -> Iterator[Epoch]:
@@ -86,8 +85,6 @@ def train(
         cosine over all of them.
     rate : float
         Of learning, at the start.
-    decay : float
-        Of the kernels, in each update and in units of the rate.
     architecture : Architecture
     weights : ndarray, shape (n,), optional
         Weights of the pairs, up to a factor.
@@ -109,7 +106,7 @@ def train(
     )
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
     steps = -(-len(kept) // size)
-    graph.compile(keras.optimizers.schedules.CosineDecay(rate, epochs * steps), decay)
+    graph.compile(keras.optimizers.schedules.CosineDecay(rate, epochs * steps))
     best, since = graph.numpy(), 0
     reached = graph.log_prob(tf.constant(pairs[held])).numpy()  # of the regression alone
     log_det = standardisation.log_det
@@ -142,11 +139,8 @@ class _Graph:
         self._n_values = n_values
         self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
 
-    def compile(
-        self, schedule: keras.optimizers.schedules.LearningRateSchedule, decay: float
-    ) -> None:
-        optimiser = keras.optimizers.AdamW(schedule, beta_2=0.99, weight_decay=decay)
-        optimiser.exclude_from_weight_decay(var_list=self.variables[1::2])
+    def compile(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        optimiser = keras.optimizers.Adam(schedule, beta_2=0.99)
         variables = self.variables
         optimiser.build(variables)
 
