@@ -106,14 +106,17 @@ class Tabs(View[Moment]):
             view.refresh(moment)
 
     def _show(self) -> None:
-        name = self.shown
-        if name not in self._made:
-            self._made[name] = self._tabs[name].make()
-            self._places[name][:] = [self._made[name]]
-        for other, place in self._places.items():
-            place.visible = other == name
-        if self._moment is not None:
-            self.refresh(self._moment)
+        # Sent together, in order: while a browser still takes the last message, Panel would queue
+        # new contents, and let Bokeh tell of changes to them before the browser has heard of them.
+        with pn.io.unlocked(policy="collect"):
+            name = self.shown
+            if name not in self._made:
+                self._made[name] = self._tabs[name].make()
+                self._places[name][:] = [self._made[name]]
+            for other, place in self._places.items():
+                place.visible = other == name
+            if self._moment is not None:
+                self.refresh(self._moment)
 
     @staticmethod
     def _place() -> pn.Column:
