@@ -213,7 +213,7 @@ class TrainingStage(View[LaboratorySession]):
             dashboard.state.message, dashboard.state.n_iterations = NOTICE, ITERATIONS
             dashboard.state.log_learning_rate = float(np.log10(SCRATCH_RATE))
         link.follow(session, dashboard.state)
-        self._page = page = dashboard.page(shows_trust=False)
+        self._page = page = dashboard.page_beside_trust()
         self.body[:] = [page.body]
         if page.trust is not None:
             self.trust[:] = [page.trust]

@@ -8,7 +8,7 @@ import re
 import pytest
 from dashboards.lab import end_kernel, laboratory, marks, open_notebook, run_all
 from dashboards.serving import ROOT, until
-from dashboards.visitor import count
+from dashboards.visitor import count, slider
 from playwright.sync_api import expect
 
 MINUTES = 60
@@ -61,10 +61,10 @@ def opened(lab, watched_page):
         end_kernel(page)
 
 
-def move(slider, steps):
-    slider.focus()
+def move(handle, steps):
+    handle.focus()
     for _ in range(abs(steps)):
-        slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
+        handle.press("ArrowRight" if steps > 0 else "ArrowLeft")
 
 
 def changes_of_λ(page):
@@ -79,9 +79,9 @@ def accepted(page):
 def assert_a_pair_is_refused_and_another_taken(page):
     rate = page.get_by_text(re.compile(r"rate α = ")).first
     before = rate.inner_text()
-    move(page.get_by_role("slider").nth(1), 100)
+    move(slider(page, "ϵ").first, 100)
     expect(page.get_by_text("Not applied.").first).to_be_visible()
-    move(page.get_by_role("slider").nth(1), -150)
+    move(slider(page, "ϵ").first, -150)
     until(page, lambda: rate.count() and rate.inner_text() != before)
 
 
@@ -95,7 +95,7 @@ def test_pairs_are_refused_or_taken_and_a_fit_that_runs_is_steered(opened):
     page.get_by_role("button", name="Start", exact=True).first.click()
     expect(page.get_by_role("button", name="Stop", exact=True).first).to_be_enabled()
     assert not changes_of_λ(page)
-    move(page.get_by_role("slider").first, -10)
+    move(slider(page, "λ").first, -10)
     until(page, lambda: changes_of_λ(page))
     page.get_by_role("button", name="Stop", exact=True).first.click()
     expect(page.get_by_role("button", name="Start", exact=True).first).to_be_enabled()
@@ -110,6 +110,6 @@ def test_a_larger_distance_accepts_more(opened):
     page = opened("06_inference")
     expect(page.get_by_text(re.compile(r"accepts [\d,]+")).first).to_be_visible()
     first = accepted(page)
-    move(page.get_by_role("slider").first, 30)
+    move(slider(page, "log₁₀ ε").first, 30)
     # From ϵ = 1 to 2: about four times as many in two dimensions, other things being equal.
     until(page, lambda: 2.5 < accepted(page) / first < 6)

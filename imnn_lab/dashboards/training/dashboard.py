@@ -63,15 +63,13 @@ class TrainingDashboard(pn.viewable.Viewer):
         load_mathematics(self._labels)
         self.state = TrainingState(imnn)
 
-    def page(self, shows_trust: bool = True) -> TrainingPage:
-        """Return a new page over the same state; `__panel__` keeps one up to date.
+    def page(self) -> TrainingPage:
+        """Return a new page over the same state; `__panel__` keeps one up to date."""
+        return TrainingPage(self.state, self._labels, self._known)
 
-        Parameters
-        ----------
-        shows_trust : bool
-            Give the report a tab; the laboratory shows it as a stage of its own.
-        """
-        return TrainingPage(self.state, self._labels, self._known, shows_trust)
+    def page_beside_trust(self) -> TrainingPage:
+        """Return a new page without the tab of its `trust`, which is shown elsewhere."""
+        return TrainingPage(self.state, self._labels, self._known, shows_trust=False)
 
     def __panel__(self) -> pn.Column:
         page = self.page()
