@@ -82,11 +82,14 @@ def test_levels_enclose_at_least_their_mass(values):
 def test_mixture_density_is_that_of_its_kernels(p, seed):
     θ, F, rng = problem((9, p), seed)
     weights = rng.random(9)
-    q = Proposal(θ, weights / weights.sum(), np.linalg.cholesky(np.linalg.inv(F)), 1)
+    widths = rng.uniform(0.3, 3, 9)
+    roots = widths[:, None, None] * np.linalg.cholesky(np.linalg.inv(F))
+    q = Proposal(θ, weights / weights.sum(), roots, 1)
     there = rng.normal(size=(4, p))
-    Δ = there[:, None] - θ
+    Δ = (there[:, None] - θ) / widths[:, None]
     exponent = -0.5 * np.einsum("nmi,ij,nmj->nm", Δ, F, Δ)
-    expected = np.exp(exponent) @ q.weights * np.sqrt(np.linalg.det(F / (2 * np.pi)))
+    norms = np.sqrt(np.linalg.det(F / (2 * np.pi))) / widths**p
+    expected = np.exp(exponent) @ (q.weights * norms)
     np.testing.assert_allclose(q.density(there), expected, rtol=1e-6, atol=1e-12)
 
 
