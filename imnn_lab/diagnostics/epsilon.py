@@ -136,7 +136,8 @@ def epsilon_advisor(ABC: HasTargets, target: int = 0, *, seed: int = 0) -> Epsil
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, or there are fewer than 160 draws.
+        If an argument is of the wrong kind, ABC has another distance than that of F, or fewer
+        than 160 draws.
     RuntimeError
         If it has no draws yet.
 
@@ -156,6 +157,10 @@ def epsilon_advisor(ABC: HasTargets, target: int = 0, *, seed: int = 0) -> Epsil
     """
     refuse_other("ABC", ABC, HasTargets, "an LFI.ApproximateBayesianComputation")
     one = ABC.targets[checks.integer("target", target, 0, maximum=len(ABC.targets) - 1)]
+    if one.distance != "fisher":
+        expected = 'have distance="fisher", whose ε is in standard deviations'
+        received = f"distance={one.distance!r}"
+        raise ValueError(checks.wording("`ABC`", expected, received, "Compare two ε."))
     rng = np.random.default_rng(checks.seed_or_none("seed", seed))
     θ, ρ = ABC.draws.parameters, one.distances(ABC.draws.estimates)
     if len(θ) < 4 * FEWEST:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.executors import Executor, as_executor
-from imnn_lab.inference import Draws, ForwardModel, Prior, as_prior, prior_draws
+from imnn_lab.inference import Draws, ForwardModel, Prior, Target, as_prior, prior_draws
 from imnn_lab.inference.arguments import as_fisher, as_labels
+from imnn_lab.inference.distances import Distance
 from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
 
@@ -31,11 +32,13 @@ class Pairs:
     prior : Prior
         What the parameters were drawn from.
     Fisher : ndarray, shape (n_params, n_params)
-        F of the Gaussian approximation, and of the distance of ABC.
+        F of the Gaussian approximation, and of the distance of ABC unless it has another.
     labels : tuple of str
         A name for each parameter.
     failed : int
         How many simulations failed; they have no pair.
+    distance : "fisher", "mad" or callable
+        The distance of ABC and PMC (see `imnn_lab.inference.distances`).
     """
 
     θ: np.ndarray
@@ -44,6 +47,7 @@ class Pairs:
     Fisher: np.ndarray
     labels: tuple[str, ...]
     failed: int = 0
+    distance: Distance = "fisher"
 
     def __len__(self) -> int:
         return len(self.θ)
@@ -70,8 +74,17 @@ class Pairs:
         n : int
             How many.
         """
-        rest = self.prior, self.Fisher, self.labels, self.failed
-        return Pairs(self.θ[:n], self.estimates[:n], *rest)
+        return replace(self, θ=self.θ[:n], estimates=self.estimates[:n])
+
+    def target(self, i: int) -> Target:
+        """Return the estimate of a pair as the target, in the units of all pairs.
+
+        Parameters
+        ----------
+        i : int
+            Which pair.
+        """
+        return Target(self.estimates[i], self.Fisher, self.distance).measured(self.estimates)
 
 
 @runtime_checkable
@@ -181,6 +194,7 @@ def pairs_of(ABC: HasDraws) -> Pairs:
     Returns
     -------
     Pairs
+        With the distance of ABC.
 
     Raises
     ------
@@ -194,7 +208,8 @@ def pairs_of(ABC: HasDraws) -> Pairs:
     if not ABC.drawn_from_prior:
         expected, received = "have draws from its prior", "draws at given parameters"
         raise ValueError(checks.wording("`ABC`", expected, received, "Call `ABC(draws=...)`."))
-    return pairs_from(draws, ABC.prior, ABC.Fisher, ABC.labels)
+    pairs = pairs_from(draws, ABC.prior, ABC.Fisher, ABC.labels)
+    return replace(pairs, distance=getattr(ABC, "distance", "fisher"))
 
 
 def refuse_other(name: str, value: Any, kind: type, what: str) -> None:

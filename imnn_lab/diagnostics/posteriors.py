@@ -24,7 +24,6 @@ from imnn_lab.inference import (
     Population,
     Prior,
     Stopping,
-    Target,
     first_population,
     population_monte_carlo,
     until_stopped,
@@ -158,7 +157,7 @@ def rejection_posteriors(
     θ = pairs.first(checks.integer("most", most, 1)).θ
     samples, weights = np.empty((len(θ), k, p)), np.full((len(θ), k), 1.0 / k)
     for i in range(len(θ)):
-        target = Target(pairs.estimates[i], pairs.Fisher)
+        target = pairs.target(i)
         distances = target.distances(pairs.estimates)
         distances[i] = np.inf  # itself is no draw
         chosen = np.argpartition(distances, k - 1)[:k]
@@ -170,7 +169,7 @@ def rejection_posteriors(
                 samples[i], differences, distances[chosen], ε, prior=pairs.prior
             )
             weights[i] = weight / weight.sum()
-    name = f"ABC, the nearest {k} of {others}" + ", adjusted" * adjust
+    name = f"ABC, the nearest {k} of {others}" + ", adjusted" * adjust + _distance_of(pairs)
     return Posteriors(name, θ, samples, weights, pairs.prior, pairs.labels)
 
 
@@ -247,7 +246,7 @@ def population_posteriors(
         for i, last in enumerate(last_populations(pairs, model, rules, draws, seeds)):
             samples[i], weights[i] = last.parameters, last.weights
             bar.update(1)
-    name = f"PMC with {draws} particles"
+    name = f"PMC with {draws} particles" + _distance_of(pairs)
     return Posteriors(name, θ, samples, weights, pairs.prior, pairs.labels)
 
 
@@ -271,7 +270,7 @@ def last_populations(
     seeds : sequence of SeedSequence
     """
     for i, own in enumerate(seeds):
-        target = Target(pairs.estimates[i], pairs.Fisher)
+        target = pairs.target(i)
         start = first_population(_others(pairs, i), target, pairs.prior, draws)
         moving = population_monte_carlo(start, target, pairs.prior, model, own, Moves())
         *_, (last, _) = until_stopped(start, moving, rules, Moves().proposals(draws))
@@ -298,6 +297,13 @@ def amortised_posteriors(
     weights = np.full(samples.shape[:2], 1 / SAMPLES)
     known = pairs.prior, pairs.labels
     return Posteriors("Neural posterior", pairs.θ, samples, weights, *known)
+
+
+def _distance_of(pairs: Pairs) -> str:
+    """Return the distance in words, none for the default."""
+    if pairs.distance == "fisher":
+        return ""
+    return f", distance {getattr(pairs.distance, '__name__', pairs.distance)}"
 
 
 def _others(pairs: Pairs, i: int) -> Draws:

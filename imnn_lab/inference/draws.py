@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-SAME = 1e-6  # standard deviations of an estimate, within which distances are equal
+from imnn_lab import checks
+from imnn_lab.inference.distances import Distance, deviations, distances_by
+
+SAME = 1e-6  # of a standard deviation, or of the distance: within it distances are equal
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class Target:
-    """The estimate from observed data, and the metric in which others are near to it.
+    """The estimate from observed data, and the distance ρ by which others are near to it.
 
-    The distance is ρ = sqrt(Δ·F Δ) with Δ = θ̂ − θ̂_target, the Mahalanobis distance with
-    the Fisher matrix as inverse covariance.
+    By default ρ = sqrt(Δ·F Δ) with Δ = θ̂ − θ̂_target, the Mahalanobis distance with the Fisher
+    matrix as inverse covariance (see `imnn_lab.inference.distances` for others).
 
     Parameters
     ----------
@@ -118,6 +121,10 @@ class Target:
         The estimate θ̂_target.
     Fisher : ndarray, shape (n_params, n_params)
         Symmetric and positive definite.
+    distance : "fisher", "mad" or callable
+        A callable maps differences (n, n_params) to distances (n,).
+    scales : ndarray, shape (n_params,), optional
+        Units of the differences with "mad"; `measured` takes them from simulations.
 
     Examples
     --------
@@ -130,6 +137,8 @@ class Target:
 
     estimate: np.ndarray
     Fisher: np.ndarray
+    distance: Distance = "fisher"
+    scales: np.ndarray | None = None
 
     def differences(self, estimates: np.ndarray) -> np.ndarray:
         """Return θ̂ − θ̂_target, shape (n, n_params).
@@ -148,9 +157,39 @@ class Target:
         ----------
         estimates : ndarray, shape (n, n_params)
             Estimates θ̂.
+
+        Raises
+        ------
+        ValueError
+            With "mad", if there are no scales yet.
         """
-        whitened = self.differences(estimates) @ np.linalg.cholesky(self.Fisher)
+        differences = self.differences(estimates)
+        if callable(self.distance):
+            return distances_by(self.distance, differences)
+        if self.distance == "fisher":
+            whitened = differences @ np.linalg.cholesky(self.Fisher)
+        elif self.scales is None:
+            expected = "be measured from simulations first"
+            remedy = "Make draws; then `target.measured(estimates)`, as `accept` does."
+            raise ValueError(checks.wording('distance="mad"', expected, "no scales", remedy))
+        else:
+            whitened = differences / self.scales
         return np.sqrt(np.einsum("ni,ni->n", whitened, whitened))
+
+    def measured(self, estimates: np.ndarray) -> Target:
+        """Return the target with the scales of simulations, which only "mad" needs.
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (n, n_params)
+            The estimates from all of them, near or not.
+
+        Raises
+        ------
+        ValueError
+            If half of the estimates of a parameter are the same.
+        """
+        return replace(self, scales=deviations(estimates)) if self.distance == "mad" else self
 
     def tells_nothing(self, draws: Draws) -> bool:
         """Return whether all draws are equally far though they were made at different parameters.
@@ -162,4 +201,6 @@ class Target:
         """
         if len(draws.parameters) < 2 or not np.ptp(draws.parameters, axis=0).any():
             return False
-        return bool(np.ptp(self.distances(draws.estimates)) < SAME)
+        distances = self.distances(draws.estimates)
+        unit = 1.0 if self.distance == "fisher" else distances.max()
+        return bool(np.ptp(distances) <= SAME * unit)

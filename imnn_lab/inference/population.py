@@ -10,10 +10,15 @@ the deterministic mixture (Cornuet, Marin, Mira & Robert 2012), over everything 
 recomputed for all particles in each iteration. Proposals outside the prior are not simulated, but
 counted in n_t: so no mixture needs a normalising constant. A mixture serves until a fifth of the
 particles have moved; so there are few of them, and evaluating all stays cheap.
+
+With distance="mad" the units of the estimates are taken anew from the simulations of each round,
+near or not: those of one mixture, and first those of the prior (Prangle 2017). The particles are
+then the nearest of everything simulated so far, so that the weights stay right.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +70,10 @@ class Population:
         What the first failure said.
     made : tuple of Draws
         All draws, of the prior and of each iteration.
+    round_start : int
+        The first of `made` that came from the last proposal.
+    scales : ndarray, shape (n_params,), or None
+        Units of the distances with distance="mad".
     """
 
     iteration: int
@@ -83,10 +92,12 @@ class Population:
     failed: int
     failure: str | None = None
     made: tuple[Draws, ...] = ()
+    round_start: int = 0
+    scales: np.ndarray | None = None
 
     @property
     def ε(self) -> float:
-        """Distance of the farthest particle; infinite while there are fewer than `size`."""
+        """Distance of the farthest particle, in present units; infinite below `size` particles."""
         return float(self.distances.max()) if len(self.distances) == self.size else np.inf
 
     @property
@@ -103,7 +114,8 @@ class Population:
     def copy(self) -> Population:
         """Return a population whose particles can be changed without changing this one."""
         names = ("parameters", "estimates", "distances", "log_prior", "mixture", "latest")
-        return replace(self, **{name: getattr(self, name).copy() for name in names})
+        scales = None if self.scales is None else self.scales.copy()
+        return replace(self, scales=scales, **{n: getattr(self, n).copy() for n in names})
 
     def posterior(
         self,
@@ -193,8 +205,9 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
     Raises
     ------
     ValueError
-        If all draws are equally far from the target.
+        If all draws are equally far from the target, or distance="mad" finds no scales.
     """
+    target = target.measured(draws.estimates)
     distances = target.distances(draws.estimates)
     if target.tells_nothing(draws):
         received = f"{len(distances)} estimates at the same distance ρ = {distances[0]:.3g}"
@@ -220,6 +233,7 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         failed=draws.num_failed,
         failure=draws.failure,
         made=(draws,),
+        scales=target.scales,
     )
 
 
@@ -256,6 +270,11 @@ def population_monte_carlo(
     Population
         The particles after each iteration.
 
+    Raises
+    ------
+    ValueError
+        If the distances of the population are not those from this target.
+
     Examples
     --------
     >>> from itertools import islice
@@ -277,12 +296,13 @@ def population_monte_carlo(
     >>> last.iteration, bool(last.ε < start.ε)
     (10, True)
     """
+    target = _as_of(population, target)
     while True:
         key = (*seeds.spawn_key, population.iteration + 1)
         own = np.random.SeedSequence(seeds.entropy, spawn_key=key)
         for_proposals, for_simulations = own.spawn(2)
         rng = np.random.default_rng(for_proposals)
-        population = _with_proposal(population, rng, moves.kernel_scale)
+        population, target = _with_proposal(population, target, prior, rng, moves.kernel_scale)
         count = moves.proposals(population.size)
         proposed = population.proposals[-1].sample(count, rng)
         inside = np.isfinite(prior.log_prob(proposed.copy()))
@@ -291,19 +311,70 @@ def population_monte_carlo(
         yield population
 
 
+def _as_of(population: Population, target: Target) -> Target:
+    """Return the target in the units of a population; refuse one that measures otherwise."""
+    target = replace(target, scales=population.scales)
+    if not np.allclose(population.distances, target.distances(population.estimates)):
+        expected = "go on with the target, and the distance, that it began with"
+        received = f"distance={target.distance!r}, which gives others than its particles have"
+        raise ValueError(checks.wording("A population", expected, received, "Begin a new one."))
+    return target
+
+
 def _with_proposal(
-    population: Population, rng: np.random.Generator, kernel_scale: float
-) -> Population:
-    """Return the population with a new proposal, once enough particles have moved for one."""
+    population: Population,
+    target: Target,
+    prior: Prior,
+    rng: np.random.Generator,
+    kernel_scale: float,
+) -> tuple[Population, Target]:
+    """Return the population with a new proposal, once enough particles have moved for one.
+
+    The target is in the units of the last proposal's simulations then.
+    """
     if population.proposals and population.moved < RENEWAL * population.size:
-        return population
+        return population, target
+    if target.distance == "mad" and population.proposals:
+        population, target = _remeasured(population, target, prior)
     proposal = kernel_mixture(population.parameters, population.weights, rng, kernel_scale)
-    return replace(
+    population = replace(
         population,
         proposals=(*population.proposals, proposal),
         latest=proposal.density(population.parameters),
         moved=0,
+        round_start=len(population.made),
     )
+    return population, target
+
+
+def _remeasured(population: Population, target: Target, prior: Prior) -> tuple[Population, Target]:
+    """Return the nearest of all draws in the units of the last round, and the target in these.
+
+    Where half of a round's estimates of a parameter are the same, the units stay as they are.
+    """
+    simulated = Draws.joined(population.made[population.round_start :])
+    with contextlib.suppress(ValueError):
+        target = target.measured(simulated.estimates)
+    everything = Draws.joined(population.made)
+    distances = target.distances(everything.estimates)
+    nearest = _nearest(distances, population.size)
+    columns = {
+        "parameters": everything.parameters[nearest],
+        "estimates": everything.estimates[nearest],
+        "distances": distances[nearest],
+        **_weighed(population, everything.parameters[nearest], prior),
+    }
+    return replace(population, scales=target.scales, **columns), target
+
+
+def _weighed(population: Population, parameters: np.ndarray, prior: Prior) -> dict[str, np.ndarray]:
+    """Return what a population knows of the weights of parameters, by the names it has there."""
+    log_prior = prior.log_prob(parameters.copy())
+    mixture = population.prior_draws * np.exp(log_prior)
+    for proposal in population.proposals:
+        latest = proposal.density(parameters)
+        mixture += proposal.count * latest
+    return {"log_prior": log_prior, "mixture": mixture, "latest": latest}
 
 
 def _counted(population: Population, count: int) -> Population:
@@ -320,19 +391,11 @@ def _pooled(population: Population, draws: Draws, target: Target, prior: Prior) 
     """Return the nearest of the population and the new draws, with the weights of all."""
     distances = target.distances(draws.estimates)
     nearer = distances < population.ε
-    parameters = draws.parameters[nearer]
-    log_prior = prior.log_prob(parameters.copy())
-    densities = [proposal.density(parameters) for proposal in population.proposals]
-    mixture = population.prior_draws * np.exp(log_prior)
-    for proposal, density in zip(population.proposals, densities, strict=True):
-        mixture += proposal.count * density
     arriving = {
-        "parameters": parameters,
+        "parameters": draws.parameters[nearer],
         "estimates": draws.estimates[nearer],
         "distances": distances[nearer],
-        "log_prior": log_prior,
-        "mixture": mixture,
-        "latest": densities[-1],
+        **_weighed(population, draws.parameters[nearer], prior),
     }
     pool = {name: np.append(getattr(population, name), v, axis=0) for name, v in arriving.items()}
     nearest = _nearest(pool["distances"], population.size)

@@ -1,8 +1,9 @@
 """Approximate Bayesian computation: keep the draws whose estimates are near the target's.
 
-The distance is ρ = sqrt(Δ·F Δ), Δ = θ̂ − θ̂_target; draws with ρ < ε are samples of the posterior up
-to a widening: for a linear Gaussian model their covariance is F⁻¹(1 + ε²/(n_params + 2)).
-A regression adjustment takes most of it away (`imnn_lab.inference.adjustment`).
+The distance is ρ = sqrt(Δ·F Δ), Δ = θ̂ − θ̂_target, or another (`imnn_lab.inference.distances`);
+draws with ρ < ε are samples of the posterior up to a widening: for a linear Gaussian model and the
+former their covariance is F⁻¹(1 + ε²/(n_params + 2)). A regression adjustment takes most of it away
+(`imnn_lab.inference.adjustment`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Acceptance:
     draws : Draws
         All draws.
     target : Target
-        To which the accepted ones are near.
+        To which the accepted ones are near; with distance="mad" it has the scales of all draws.
     differences : ndarray, shape (n, n_params)
         θ̂ − θ̂_target of every draw.
     distances : ndarray, shape (n,)
@@ -113,7 +114,7 @@ def accept(
     draws : Draws
         What to choose from.
     target : Target
-        To which they are to be near.
+        To which they are to be near; with distance="mad" the draws set its scales.
     ε : float, optional
         Radius.
     quantile : float, optional
@@ -128,7 +129,7 @@ def accept(
     Raises
     ------
     ValueError
-        If not exactly one of the three is given.
+        If not exactly one of the three is given, or distance="mad" finds no scales.
 
     Examples
     --------
@@ -144,6 +145,7 @@ def accept(
         raise ValueError(
             checks.wording("`accept_reject`", "get exactly one of ε, quantile or nearest", received)
         )
+    target = target.measured(draws.estimates)
     differences, distances = target.differences(draws.estimates), target.distances(draws.estimates)
     if quantile is not None:
         nearest = max(1, round(quantile * len(distances)))
@@ -197,7 +199,7 @@ def until_accepted(
     arriving : iterator of Draws
         Source of draws, without end.
     targets : sequence of Target
-        All must have enough.
+        All must have enough. Of those with distance="mad" the scales must be known.
     ε : float
         Radius of acceptance.
     accepted : int

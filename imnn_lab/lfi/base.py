@@ -38,7 +38,7 @@ from imnn_lab.inference.prior_adapters import labels_of
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import ExecutorError, leaves_of, name_of
 
-NOT_COPIED = ("get_estimate", "simulator", "prior", "executor")
+NOT_COPIED = ("get_estimate", "simulator", "prior", "executor", "_distance")
 UNCHANGED = 1e-3  # standard deviations that repeated estimates of the target may differ by
 
 
@@ -88,9 +88,10 @@ class Inference:
                 pickle.dumps(getattr(self, name, None))
             except Exception as error:
                 raise TypeError(
-                    f"This {type(self).__name__} cannot be pickled, because its `{name}` cannot "
-                    f"({checks.first_line(error)}). Define functions in a module, and set "
-                    "`executor` to None; results are saved with `samples()[0].to_npz(path)`."
+                    f"This {type(self).__name__} cannot be pickled, because its "
+                    f"`{name.strip('_')}` cannot ({checks.first_line(error)}). Define functions "
+                    "in a module, and set `executor` to None; results are saved with "
+                    "`samples()[0].to_npz(path)`."
                 ) from error
         return vars(self)
 
@@ -166,8 +167,8 @@ class Inference:
     def _refuse_changed_estimator(self) -> None:
         """Raise if the estimator gives the target another estimate than when this was built."""
         estimates, _ = self._estimated_target()
-        pairs = zip(self.targets, estimates, strict=True)
-        moved = max(target.distances(estimate[None])[0] for target, estimate in pairs)
+        pairs = zip(self.target_estimates, estimates, strict=True)
+        moved = max(Target(old, self.Fisher).distances(new[None])[0] for old, new in pairs)
         if moved > UNCHANGED:
             received = f"estimates that moved by {moved:.3g} standard deviations"
             expected = "give the target the estimate it had when this object was built"

@@ -13,17 +13,20 @@ from imnn_lab import checks, inference
 from imnn_lab.executors import as_executor
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.scatter import check_axes
-from imnn_lab.inference import Draws, ForwardModel, Moves, Population, Posterior, Stopping
+from imnn_lab.inference import (
+    Draws,
+    ForwardModel,
+    Moves,
+    Population,
+    Posterior,
+    Stopping,
+    Target,
+)
 from imnn_lab.inference.adjustment import as_order
 from imnn_lab.inference.population import all_draws, sizes_for, thinned
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import (
-    SimulatedInference,
-    as_callback,
-    pop_options,
-    refuse_together,
-    refuse_unknown,
-)
+from imnn_lab.lfi.base import as_callback, pop_options, refuse_together, refuse_unknown
+from imnn_lab.lfi.comparing import ComparingInference
 from imnn_lab.progress import progress_bar
 from imnn_lab.simulate import ExecutorError, SimulationError
 
@@ -44,7 +47,7 @@ class Schedule:
     callback: Callback | None
 
 
-class PopulationMonteCarlo(SimulatedInference):
+class PopulationMonteCarlo(ComparingInference):
     """Move a population of weighted particles towards each target.
 
     A run that is interrupted (Ctrl-C) keeps its last population, and `resume` goes on from there.
@@ -58,6 +61,9 @@ class PopulationMonteCarlo(SimulatedInference):
         As for `ApproximateBayesianComputation`.
     seed, executor, max_failed, verbose, directory
         As for `ApproximateBayesianComputation`, keyword only.
+    distance : "fisher", "mad" or callable, keyword only
+        As for `ApproximateBayesianComputation`; with "mad" the units are taken anew from the
+        simulations of each round, those from one mixture of kernels, so that ε may rise.
 
     Attributes
     ----------
@@ -234,6 +240,15 @@ class PopulationMonteCarlo(SimulatedInference):
     def stop(self) -> None:
         """Ask a run in another thread to stop after its iteration."""
         self._stop_requested = True
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets' estimates, with the distance from them, in the units of their particles."""
+        found = super().targets
+        if not self._populations:
+            return found
+        last = [populations[-1] for populations in self._populations]
+        return [replace(t, scales=p.scales) for t, p in zip(found, last, strict=True)]
 
     @property
     def iterations(self) -> list[list[Population]]:

@@ -12,16 +12,20 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.scatter import check_axes
-from imnn_lab.inference import Acceptance, Draws, Posterior, accept, prior_draws, until_accepted
+from imnn_lab.inference import (
+    Acceptance,
+    Draws,
+    Posterior,
+    Target,
+    accept,
+    prior_draws,
+    until_accepted,
+)
 from imnn_lab.inference.adjustment import as_order
 from imnn_lab.inference.rejection import rounds
 from imnn_lab.lfi import plots
-from imnn_lab.lfi.base import (
-    SimulatedInference,
-    pop_options,
-    refuse_together,
-    refuse_unknown,
-)
+from imnn_lab.lfi.base import pop_options, refuse_together, refuse_unknown
+from imnn_lab.lfi.comparing import ComparingInference
 
 CHOOSING, DRAWING = ("quantile", "nearest"), ("predrawn", "PMC")
 BUDGET = ("min_draws", "max_draws")
@@ -44,7 +48,7 @@ def of_accepted(name: str, accepted: bool = True) -> Any:
 of_rejected = partial(of_accepted, accepted=False)
 
 
-class ApproximateBayesianComputation(SimulatedInference):
+class ApproximateBayesianComputation(ComparingInference):
     """Draw from the prior, simulate, and accept what lies within ε of the target.
 
     Draws are kept: another ε costs no simulation. A call that is interrupted (Ctrl-C) keeps those
@@ -77,7 +81,11 @@ class ApproximateBayesianComputation(SimulatedInference):
         Keeps the draws of finished batches. The same calls of an object with the same arguments
         read them and go on, after a crash too, as does this object if a call is repeated after
         Ctrl-C; of the simulator only the name is compared. The prior must follow its `rng`. Each
-        batch is then estimated by itself.
+        batch is then estimated by itself. Draws know no distance: another one reads the same.
+    distance : "fisher", "mad" or callable, keyword only
+        What counts as near, of differences Δ from the target's estimate: sqrt(Δ·F Δ), the default;
+        each in units of its median absolute deviation among all draws, which needs no F; or a
+        function of Δ (n, n_params) that returns distances (n,). ε is in its units.
 
     Attributes
     ----------
@@ -211,7 +219,8 @@ class ApproximateBayesianComputation(SimulatedInference):
         Parameters
         ----------
         ε : float, optional
-            Radius ε of acceptance, in standard deviations of the estimate.
+            Radius ε of acceptance, in standard deviations of the estimate, or the units of
+            `distance`.
         quantile : float, optional, keyword only
             Accept this fraction of the draws instead.
         nearest : int, optional, keyword only
@@ -225,7 +234,8 @@ class ApproximateBayesianComputation(SimulatedInference):
         Raises
         ------
         ValueError
-            If not exactly one of the three is given, or `nearest` exceeds the number of draws.
+            If not exactly one of the three is given, `nearest` exceeds the number of draws, or
+            with distance="mad" half of the estimates of a parameter are the same.
         RuntimeError
             If there are no draws yet.
 
@@ -288,6 +298,8 @@ class ApproximateBayesianComputation(SimulatedInference):
         ------
         SimulationError
             If too many simulations fail.
+        ValueError
+            With distance="mad", whose units change while draws are added.
 
         Examples
         --------
@@ -295,6 +307,12 @@ class ApproximateBayesianComputation(SimulatedInference):
         >>> ABC.stopped, bool(ABC.num_accepted[0] >= 50)
         ('accepted', True)
         """
+        if self.distance == "mad":
+            expected = "have a distance whose units stay the same while draws are added"
+            remedy = "Call `ABC(draws=...)`, then `accept_reject(nearest=...)`."
+            raise ValueError(
+                checks.wording("`get_min_accepted`", expected, 'distance="mad"', remedy)
+            )
         self._refuse_changed_estimator()
         ε = checks.number("ε", ε, above=0)
         size = checks.integer("min_draws", min_draws, 1)
@@ -321,6 +339,14 @@ class ApproximateBayesianComputation(SimulatedInference):
         if self._draws is None:
             raise RuntimeError("No draws yet: call `ABC(draws=...)` first.")
         return self._draws
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets' estimates, with the distance from them, in the units of all draws."""
+        found = super().targets
+        if self._draws is None:
+            return found
+        return [target.measured(self._draws.estimates) for target in found]
 
     @property
     def drawn_from_prior(self) -> bool:
