@@ -76,9 +76,12 @@ class LaboratorySession:
         self.network, self.built = PooledNetwork(built.imnn, self.pool, self.kept), built
 
     def prepare(self) -> None:
-        """Make the network of what is shown, in a thread once the pool has a slot."""
-        built = self.built
-        if built is None or built.is_ready:
+        """Make the network of what is shown, in a thread once the pool has a slot.
+
+        A fit that runs or waits makes it itself.
+        """
+        built, fit = self.built, None if self.network is None else self.network.pooled
+        if built is None or built.is_ready or (fit is not None and not fit.has_ended):
             return
 
         def task(stop: threading.Event) -> str:
