@@ -369,12 +369,21 @@ def _remeasured(population: Population, target: Target, prior: Prior) -> tuple[P
 
 def _weighed(population: Population, parameters: np.ndarray, prior: Prior) -> dict[str, np.ndarray]:
     """Return what a population knows of the weights of parameters, by the names it has there."""
+    values = _mixture_at(parameters, population.prior_draws, population.proposals, prior)
+    return dict(zip(("log_prior", "mixture", "latest"), values, strict=True))
+
+
+def _mixture_at(
+    parameters: np.ndarray, prior_draws: int, proposals: Sequence[Proposal], prior: Prior
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ln π, the mixture of the prior and all proposals, and the last of these, each (n,)."""
     log_prior = prior.log_prob(parameters.copy())
-    mixture = population.prior_draws * np.exp(log_prior)
-    for proposal in population.proposals:
+    latest = np.exp(log_prior)
+    mixture = prior_draws * latest
+    for proposal in proposals:
         latest = proposal.density(parameters)
         mixture += proposal.count * latest
-    return {"log_prior": log_prior, "mixture": mixture, "latest": latest}
+    return log_prior, mixture, latest
 
 
 def _counted(population: Population, count: int) -> Population:
@@ -428,11 +437,8 @@ def all_draws(populations: Sequence[Population], prior: Prior) -> Iterator[Draws
     first = populations[0]
     proposals = [proposal for population in populations for proposal in population.proposals]
     for draws in (first.made[0], *(part for p in populations for part in p.made[1:])):
-        density = np.exp(prior.log_prob(draws.parameters.copy()))
-        mixture = first.prior_draws * density
-        for proposal in proposals:
-            mixture += proposal.count * proposal.density(draws.parameters)
-        yield replace(draws, weights=density / mixture)
+        log_prior, mixture, _ = _mixture_at(draws.parameters, first.prior_draws, proposals, prior)
+        yield replace(draws, weights=np.exp(log_prior) / mixture)
 
 
 def sizes_for(budget: int, n_params: int) -> tuple[int, int]:
