@@ -133,7 +133,7 @@ class LaboratorySession:
         if self.network is not None and self.network.pooled is not None:
             works.append(self.network.pooled)
         if self.inference is not None:
-            works += [self.inference.abc_work, self.inference.pmc_work]
+            works += self.inference.works
         end = None if timeout is None else time.monotonic() + timeout
         return all(
             work.wait(None if end is None else max(0.0, end - time.monotonic())) for work in works

@@ -7,6 +7,7 @@ from dashboards import inference_problem as problem
 from waiting import until
 
 from imnn_lab import LFI
+from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.common.tabs import Tabs
 from imnn_lab.dashboards.inference import state as inference_state
 from imnn_lab.dashboards.inference.checks import CalibrationView
@@ -47,6 +48,11 @@ def drawn(page, n=2000):
     assert page.state.abc_work.wait(60)
     page.tick()
     return page
+
+
+def test_all_work_is_ended_and_waited_for():
+    state = dashboard().state
+    assert set(state.works) == {each for each in vars(state).values() if isinstance(each, Work)}
 
 
 def leaves(view):

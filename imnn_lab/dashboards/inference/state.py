@@ -474,10 +474,15 @@ class InferenceState:
             )
         )
 
+    @property
+    def works(self) -> tuple[Work, ...]:
+        """All that simulates, learns and checks."""
+        simulating = self.abc_work, self.pmc_work, self.predict_work
+        return (*simulating, self.neural_work, self.check_work)
+
     def stop(self) -> None:
         """Ask everything that simulates, learns and checks to end."""
-        simulating = self.abc_work, self.pmc_work, self.predict_work
-        for work in (*simulating, self.neural_work, self.check_work):
+        for work in self.works:
             work.stop()
 
     def snapshot(self) -> Snapshot:
