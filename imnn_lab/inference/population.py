@@ -136,9 +136,18 @@ class Population:
             Apply the regression adjustment, True a linear one; it needs `target`.
         target : Target, optional
             To which the particles have moved.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `adjust` is not one of these, or has no target.
         """
         parameters, weights = self.parameters.copy(), self.weights
-        if (order := as_order(adjust)) and target is not None:
+        if order := as_order(adjust):
+            if target is None:
+                expected, received = "come with a `target`", f"adjust={adjust!r} and target=None"
+                remedy = "Pass the target of the particles: its estimates are what they move to."
+                raise ValueError(checks.wording("`adjust`", expected, received, remedy))
             parameters, weights = regression_adjusted(
                 parameters,
                 target.differences(self.estimates),

@@ -380,6 +380,8 @@ def test_adjusted_particles():
     assert PMC.posterior(bins=8, adjust="quadratic").shape == (2, 8, 8)
     with pytest.raises(ValueError, match="`adjust` must"):
         PMC.samples(adjust="cubic")
+    with pytest.raises(ValueError, match=r"`adjust` must come with .*adjust=True and target=None"):
+        PMC.populations[0].posterior(("a", "b"), adjust=True)
 
 
 def test_all_draws_are_weighted_against_the_prior():
