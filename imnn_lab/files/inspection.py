@@ -17,6 +17,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.files.formats import PART, arrays, format_of
+from imnn_lab.files.sets import Files
 
 MOST_FILES = 1_000_000
 SAMPLES = 3  # simulations of a set that are read
@@ -33,12 +34,14 @@ class Found:
 
     Parameters
     ----------
-    call : str
-        Python code that gives it to `IMNN`.
-    place : str
+    pattern : str
         Name of the file, or pattern of the files.
     kind : str
         Format.
+    part : str or int, optional
+        Which array of the file.
+    is_alone : bool
+        Whether it is the only one in there.
     shape : tuple of int
         Of one simulation of several files, or of the array.
     dtype : dtype
@@ -50,14 +53,34 @@ class Found:
         What stands out in samples.
     """
 
-    call: str
-    place: str
+    pattern: str
     kind: str
+    part: Any
+    is_alone: bool
     shape: tuple[int, ...]
     dtype: np.dtype
     size: int
     seeds: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        is_shown = self.part is not None and self.seeds is None
+        return f"{self.pattern}: {PART[self.kind]} {self.part!r}" if is_shown else self.pattern
+
+    @property
+    def call(self) -> str:
+        """Python code that gives it to `IMNN`."""
+        which = "".join(f", {name}={part!r}" for name, part in self._which().items())
+        return f"Files({self.pattern!r}{which})"
+
+    def files(self) -> Files:
+        """Return it as `IMNN` takes it."""
+        return Files(self.pattern, **self._which())
+
+    def _which(self) -> dict[str, Any]:
+        return {} if self.is_alone else {PART[self.kind]: self.part}
 
     @property
     def n(self) -> int:
@@ -98,24 +121,35 @@ def inspect(paths: Sequence[str]) -> str:
     FileNotFoundError, ValueError
         If one does not exist, or nothing in them is in a format that is read.
     """
-    found: list[Found] = []
-    problems: list[str] = []
-    for path in paths:
-        if not Path(path).exists():
-            raise FileNotFoundError(checks.wording("A path", "exist", repr(path)))
-        files = _files_of(path)
-        for kind, names in files.items():
-            for pattern, of_seed in _sets(names):
-                try:
-                    found += _of_set(pattern, of_seed, kind)
-                except (OSError, ValueError, ImportError) as error:
-                    problems.append(str(error))
+    found, problems = found_in(paths)
     if not found and not problems:
         expected = "hold files in a format that is read: .npy, .npz, HDF5, zarr or FITS"
         raise ValueError(checks.wording("The paths", expected, "none"))
     lines = [line for each in found for line in each.lines()]
     lines += [f"Not readable: {problem}" for problem in problems]
     return "\n".join([*lines, *_same_seeds(found), *_suggestion(found)])
+
+
+def found_in(paths: Sequence[str]) -> tuple[list[Found], list[str]]:
+    """Return what files and directories hold, and why the rest cannot be read.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If one does not exist, or holds too many files.
+    """
+    found: list[Found] = []
+    problems: list[str] = []
+    for path in paths:
+        if not Path(path).exists():
+            raise FileNotFoundError(checks.wording("A path", "exist", repr(path)))
+        for kind, names in _files_of(path).items():
+            for pattern, of_seed in _sets(names):
+                try:
+                    found += _of_set(pattern, of_seed, kind)
+                except (OSError, ValueError, ImportError) as error:
+                    problems.append(str(error))
+    return found, problems
 
 
 def _files_of(path: str) -> dict[str, list[str]]:
@@ -204,8 +238,8 @@ def _of_set(pattern: str, of_seed: dict[int, str], kind: str) -> list[Found]:
             else:
                 values.append(other[2])
         remarks += _peculiar(values)
-        call = _call(pattern, kind, part if len(first) > 1 else None)
-        found.append(Found(call, pattern, kind, shape, dtype, size, seeds, tuple(remarks)))
+        which = (part, len(first) == 1)
+        found.append(Found(pattern, kind, *which, shape, dtype, size, seeds, tuple(remarks)))
     return found
 
 
@@ -214,10 +248,8 @@ def _of_file(path: str, kind: str) -> list[Found]:
     parts = dict(_sampled(path, kind, SAMPLES))
     found = []
     for part, (shape, dtype, values) in parts.items():
-        place = path if part is None else f"{path}: {PART[kind]} {part!r}"
-        call = _call(path, kind, part if len(parts) > 1 else None)
-        remarks = tuple(_peculiar(values))
-        found.append(Found(call, place, kind, shape, dtype, _size(path), None, remarks))
+        which, remarks = (part, len(parts) == 1), tuple(_peculiar(values))
+        found.append(Found(path, kind, *which, shape, dtype, _size(path), None, remarks))
     return found
 
 
@@ -262,11 +294,6 @@ def _peculiar(samples: Any) -> list[str]:
     if values and all(each.size > 1 and (each == each.flat[0]).all() for each in values):
         remarks.append("one number everywhere in samples")
     return remarks
-
-
-def _call(pattern: str, kind: str, part: Any) -> str:
-    which = "" if part is None else f", {PART[kind]}={part!r}"
-    return f"Files({pattern!r}{which})"
 
 
 def _same_seeds(found: list[Found]) -> list[str]:

@@ -24,6 +24,7 @@ SCRATCH_WIDTH, SCRATCH_RATE = 16, 1e-3
 MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
 WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
+NUMBERS = ("θ_fid", "δθ")
 OWN = "data.npz"
 
 
@@ -128,18 +129,24 @@ def described_problem(name: str, sizes: Sizes) -> Built:
 
 @dataclass(frozen=True)
 class OwnData:
-    """The data that a visitor sent.
+    """The data that a visitor sent, or chose from those of the server.
 
     Attributes
     ----------
-    arrays : mapping from name to ndarray
+    arrays : mapping from name to ndarray or Files
         See `NAMES`; only fiducial and derivative are needed.
     θ_fid, δθ : ndarray, shape (n_params,)
+    name : str
+        Which of the server's sets it is, empty for data that were sent.
+    calls : mapping from name to str
+        Python code that opens arrays of the server.
     """
 
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
     θ_fid: np.ndarray = field(default_factory=lambda: np.empty(0))
     δθ: np.ndarray = field(default_factory=lambda: np.empty(0))
+    name: str = ""
+    calls: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None = None) -> Built:
@@ -181,24 +188,34 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
         derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
         optimiser=optimiser, seed=sizes.seed, verbose=False, **saved,
     )  # fmt: skip
-    if place is not None and not saved["load"]:
+    if place is not None and not saved["load"] and not own.name:
         storage.write_npz(place / OWN, dict(own.arrays))
     labels = checks.default_labels(n_params)
     target = own.arrays.get("target", fiducial[:1])
     target = target[None] if target.shape == shape else target
-    title = f"own data, {len(fiducial):,} fiducial simulations"
+    title = f"{own.name or 'own data'}, {len(fiducial):,} fiducial simulations"
     recipe: dict[str, Any] = {"network": network, "arrays": list(own.arrays)} | asdict(sizes)
     recipe |= {"θ_fid": own.θ_fid.tolist(), "δθ": own.δθ.tolist()}
+    recipe |= {"name": own.name, "calls": dict(own.calls)}
     return Built(imnn, title, labels, target, recipe=recipe, place=place)
 
 
-def build_again(recipe: Mapping[str, Any], place: Path) -> Built:
-    """Make the network that is saved in a place, by the recipe that is kept of it."""
+def build_again(recipe: Mapping[str, Any], place: Path, own: OwnData | None = None) -> Built:
+    """Make the network that is saved in a place, by the recipe that is kept of it.
+
+    Parameters
+    ----------
+    recipe : mapping
+    place : Path
+    own : OwnData, optional
+        The server's set of simulations, if it was built from one.
+    """
     sizes = Sizes(**{name: recipe[name] for name in asdict(Sizes())})
     if "problem" in recipe:
         return build_problem(recipe["problem"], recipe["network"], sizes, place)
-    θ_fid, δθ = (np.array(recipe[name]) for name in ("θ_fid", "δθ"))
-    own = OwnData(storage.read_npz(place / OWN), θ_fid, δθ)
+    if own is None:
+        θ_fid, δθ = (np.array(recipe[name]) for name in NUMBERS)
+        own = OwnData(storage.read_npz(place / OWN), θ_fid, δθ)
     return build_from_data(own, recipe["network"], sizes, place)
 
 

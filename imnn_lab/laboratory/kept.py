@@ -16,8 +16,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imnn_lab import storage
-from imnn_lab.laboratory.build import Built, build_again
+from imnn_lab.laboratory import stored
+from imnn_lab.laboratory.build import NUMBERS, Built, build_again
 
 RECORD = "run.json"
 PERIOD = 20.0  # seconds from one checkpoint to the next
@@ -68,10 +71,22 @@ class Kept:
         except (OSError, ValueError):
             return ""
 
-    def rebuilt(self) -> Built:
-        """Return the network as it was saved, with its simulations."""
+    def rebuilt(self, data: Path | None = None) -> Built:
+        """Return the network as it was saved, with its simulations.
+
+        Parameters
+        ----------
+        data : Path, optional
+            Where the server has simulations.
+        """
         record = self.read()
-        return build_again(record["recipe"], self.directory / record["place"])
+        recipe, place = record["recipe"], self.directory / record["place"]
+        if not recipe.get("name"):
+            return build_again(recipe, place)
+        if data is None:
+            raise ValueError("Its data are the server's, which offers none now (option --data).")
+        numbers = {name: np.array(recipe[name]) for name in NUMBERS}
+        return build_again(recipe, place, stored.own_data(data, recipe["name"], numbers))
 
     def keep(self, built: Built) -> None:
         """Save a network that was built, instead of one before."""

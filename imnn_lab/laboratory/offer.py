@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from imnn_lab.demo import PROBLEMS
 
@@ -21,11 +22,14 @@ class Offer:
         The one that is chosen first; "" leaves it to the visitor.
     is_locked : bool
         Whether visitors cannot send anything, nor choose another problem than the one given.
+    data : Path, optional
+        Directory with simulations that visitors may choose.
     """
 
     title: str = "imnn_lab"
     problem: str = ""
     is_locked: bool = False
+    data: Path | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:

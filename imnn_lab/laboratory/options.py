@@ -106,6 +106,15 @@ def directory(text: str) -> str:
     return text
 
 
+def readable_directory(text: str) -> Path:
+    """Return a directory that is there and can be listed, by its full name."""
+    try:
+        os.scandir(text).close()
+        return Path(text).resolve()
+    except (OSError, ValueError) as error:
+        raise _refusal("be a directory to read from", text, f" ({error})") from None
+
+
 def secret(text: str) -> str | Mapping[str, str]:
     """Return a password, or the passwords by name that a file holds.
 

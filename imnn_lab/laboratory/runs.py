@@ -135,7 +135,7 @@ class Runs:
         if kept is None or not kept.is_there:
             return None
         run = self._new(name)
-        run.session.build(kept.rebuilt)
+        run.session.build(lambda: kept.rebuilt(self.offer.data))
         return run
 
     def _new(self, name: str = "") -> ServedRun:

@@ -59,6 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="let visitors steer, but send nothing, nor choose another problem than --problem",
     )  # fmt: skip
     parser.add_argument(
+        "--data", type=types.readable_directory, metavar="DIRECTORY",
+        help="offer the simulations in this directory to visitors (not with --locked)",
+    )  # fmt: skip
+    parser.add_argument(
         "--title", type=types.title, default="imnn_lab",
         help="words at the top of the page (default: %(default)s)",
     )  # fmt: skip
@@ -97,13 +101,17 @@ def serve(options: argparse.Namespace) -> int:
     int
         The exit status of the process.
     """
+    if options.locked and options.data is not None:
+        words = "--data must be left out with --locked, whose visitors build from no other data"
+        print(f"imnn-lab serve: error: {words}", file=sys.stderr)
+        return 2
     # A fit that takes all processors leaves pages none; TensorFlow reads this where it is imported.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     from imnn_lab.laboratory.page import laboratory_page
 
     pool, runs = shared_pool(), shared_runs()
     runs.keep, runs.most = options.keep, options.max_runs
-    runs.offer = Offer(options.title, options.problem, options.locked)
+    runs.offer = Offer(options.title, options.problem, options.locked, options.data)
     runs.directory = None if options.runs is None else Path(options.runs)
     pool.slots = options.max_fits or pool.slots
     pool.most_iterations, pool.most_seconds = options.max_iterations, options.max_seconds

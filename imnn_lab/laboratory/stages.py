@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 import panel as pn
 
 from imnn_lab import checks
+from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.common.layout import (
     FRAMED,
     WIDE,
@@ -21,6 +23,7 @@ from imnn_lab.dashboards.common.layout import (
     action_button,
     announced_html,
     card,
+    scrolling,
     side_by_side,
     stack,
     table,
@@ -32,7 +35,7 @@ from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import Results, results_of
 from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPage
 from imnn_lab.demo.problems import CASES
-from imnn_lab.laboratory import link
+from imnn_lab.laboratory import link, stored
 from imnn_lab.laboratory.build import (
     MOST_SEED,
     MOST_SIMULATIONS,
@@ -74,6 +77,11 @@ class ProblemCard(View[LaboratorySession]):
             "Build the network", lambda: self._build(self._from_problem), 170
         )
         self.files = pn.widgets.FileInput(label="files", accept=".npy,.npz", multiple=True, **WIDE)
+        sets = () if offer.data is None else stored.offered(offer.data)
+        options = {"the files above": ""} | {name: name for name in sets}
+        self.stored = pn.widgets.Select(label="simulations", options=options, **WIDE)
+        self.stored.param.watch(lambda _: self._look(), "value")
+        self._looking, self._found = Work("looking at simulations"), words()
         self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
         self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
         self.build_own = action_button(
@@ -96,6 +104,8 @@ class ProblemCard(View[LaboratorySession]):
         if position:
             state = f"This server is busy: you are number {position} in the queue."
         self._status.object = announced_html(state) + announced_html(failure, "alert")
+        text = self._looking.message if self.stored.value else ""
+        self._found.object = scrolling(f"<pre>{html.escape(text)}</pre>", 200) if text else ""
         built = moment.built
         self._candidates.object = candidates(built) if built is not None and built.is_ready else ""
 
@@ -120,19 +130,31 @@ class ProblemCard(View[LaboratorySession]):
         place = self._session.new_place()
         return lambda: build_problem(problem, network, sizes, place)
 
+    def _look(self) -> None:
+        """Say what the chosen simulations of the server are, once they are looked at."""
+        root, name = self._session.offer.data, self.stored.value
+        self._looking = Work("looking at simulations")
+        if root is not None and name:
+            self._looking.start(lambda _: stored.described(root, name))
+
     def _from_data(self) -> Callable[[], Built]:
+        network, sizes = self.network.value, Sizes(seed=self._seed())
+        place = self._session.new_place()
+        boxes = {"θ_fid": self.θ_fid.value, "δθ": self.δθ.value}
+        given = {name: numbers(name, text) for name, text in boxes.items() if text}
+        root, chosen = self._session.offer.data, self.stored.value
+        if root is not None and chosen:
+            return lambda: build_from_data(
+                stored.own_data(root, chosen, given), network, sizes, place
+            )
         arrays: dict[str, np.ndarray] = {}
         for name, content in uploaded(self.files):
             arrays |= read_upload(name, content, MOST_BYTES)
-        for name, widget in (("θ_fid", self.θ_fid), ("δθ", self.δθ)):
-            if widget.value:
-                arrays[name] = numbers(name, widget.value)
+        arrays |= given
         for name in ("fiducial", "derivative", "θ_fid", "δθ"):
             if name not in arrays:
                 raise ValueError(f"`{name}` is missing. Send it in a file, or write it below.")
         own = OwnData(arrays, np.atleast_1d(arrays["θ_fid"]), np.atleast_1d(arrays["δθ"]))
-        network, sizes = self.network.value, Sizes(seed=self._seed())
-        place = self._session.new_place()
         return lambda: build_from_data(own, network, sizes, place)
 
     def _seed(self) -> int:
@@ -145,8 +167,9 @@ class ProblemCard(View[LaboratorySession]):
             "Files fiducial.npy and derivative.npy (validation_fiducial, validation_derivative and "
             f"target may follow), or an .npz with these names; {MOST_BYTES // MEGABYTE} MB at most."
         )
-        own = card("or your own simulations", words(about), self.files, self.θ_fid, self.δθ,
-                   self.build_own)  # fmt: skip
+        served = [] if self._session.offer.data is None else [self.stored, self._found]
+        own = card("or your own simulations", words(about), self.files, *served, self.θ_fid,
+                   self.δθ, self.build_own)  # fmt: skip
         sides = (problem,) if is_locked else (problem, own)
         choices = side_by_side(*((side, 320, 1) for side in sides))
         return pn.Column(

@@ -79,7 +79,8 @@ def _cell(number: int, kind: str, text: str) -> dict[str, Any]:
 
 def _build_code(built: Built) -> str:
     recipe = built.recipe
-    lines = ["import numpy as np", "", "from imnn_lab import IMNN, LFI, networks"]
+    files = ", Files" if recipe.get("name") else ""
+    lines = ["import numpy as np", "", f"from imnn_lab import IMNN, LFI{files}, networks"]
     if "problem" in recipe:
         n_s, n_d, seed = (recipe[name] for name in ("n_s", "n_d", "seed"))
         lines += [
@@ -92,12 +93,12 @@ def _build_code(built: Built) -> str:
             "θ_fid, δθ, input_shape = problem.θ_fid, problem.δθ, problem.input_shape",
         ]
     else:
-        own = {name: f'np.load("{name}.npy")' for name in recipe["arrays"]}
+        own = {name: _opened(name, recipe) for name in recipe["arrays"]}
         seed, pair = recipe["seed"], [own.get(f"validation_{name}") for name in NAMES[:2]]
         lines += [
             "from imnn_lab.inference import Uniform",
             "",
-            f"training = {own['fiducial']}, {own['derivative']}  # the files that were sent",
+            f"training = {own['fiducial']}, {own['derivative']}  # {_whence(recipe)}",
             f"validation = {pair[0]}, {pair[1]}",
             f"θ_fid, δθ = np.array({recipe['θ_fid']}), np.array({recipe['δθ']})",
             "input_shape = training[0].shape[1:]",
@@ -119,6 +120,17 @@ def _build_code(built: Built) -> str:
         ")",
     ]
     return "\n".join(lines)
+
+
+def _opened(name: str, recipe: Mapping[str, Any]) -> str:
+    """Return code that opens an array of own data."""
+    call = recipe.get("calls", {}).get(name, "")
+    whole = "[:]" if name == "target" else ""
+    return f"{call}{whole}" if call else f'np.load("{name}.npy")'
+
+
+def _whence(recipe: Mapping[str, Any]) -> str:
+    return "paths from the server's directory" if recipe.get("name") else "the files that were sent"
 
 
 def _network_of(recipe: Mapping[str, Any]) -> str:
@@ -149,7 +161,8 @@ def _inference_code(built: Built) -> str:
     if "problem" in built.recipe:
         observed = f"case.observation(problem, {built.recipe['seed']})[None]"
         return INFER.format(observed=observed, labels=labels)
-    observed = 'np.load("target.npy")' if "target" in built.recipe["arrays"] else "training[0][:1]"
+    has_target = "target" in built.recipe["arrays"]
+    observed = _opened("target", built.recipe) if has_target else "training[0][:1]"
     reach = "reach = 10 * np.sqrt(np.diag(imnn.Finv))\n"
     prior = "prior = Uniform(θ_fid - reach, θ_fid + reach)\n"
     return reach + prior + INFER.format(observed=observed, labels=labels)
