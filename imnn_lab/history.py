@@ -190,6 +190,37 @@ class History:
         counts = self.counts.get("validation" if validation else "training", ())
         return FisherStatistics(μ, C, dμ_dθ, *counts)
 
+    def marginal_errors(
+        self, validation: bool = False, most: int = 500
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the marginal errors √(F⁻¹)_αα over training.
+
+        Parameters
+        ----------
+        validation : bool
+            Whether to return those of the validation set.
+        most : int
+            Largest number of iterations, evenly chosen among those whose matrices are kept.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            The iterations.
+        ndarray, shape (n, n_params)
+            The errors in the units of the parameters, NaN where F is singular.
+        """
+        validation = checks.boolean("validation", validation)
+        most = checks.integer("most", most, 2)
+        names = [f"val_{name}" if validation else name for name in ("C", "dμ_dθ")]
+        with self._lock:
+            n = len(self._snapshots.get(names[1], ()))
+            chosen = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+            kept = [[self._snapshots[name][i] for i in chosen] for name in names if n]
+            iterations = [self._snapshots["snapshot_iteration"][i] for i in chosen]
+        if not n:
+            return np.empty(0, int), np.empty((0, 0))
+        return np.array(iterations), _marginal_errors(*map(np.array, kept))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all that `from_arrays` needs to make the same history again."""
         columns, _ = self.read()
@@ -265,3 +296,21 @@ class History:
             )
             for name, kept in self._snapshots.items():
                 self._snapshots[name] = [kept[i] for i in stays]
+
+
+def _marginal_errors(C: np.ndarray, dμ_dθ: np.ndarray) -> np.ndarray:
+    """Return √(F⁻¹)_αα, shape (n, n_params), of many C and ∂μ at once; NaN where F is singular."""
+    errors = np.full(dμ_dθ.shape[:2], np.nan)
+    regular = _are_regular(C)
+    F = dμ_dθ[regular] @ np.linalg.solve(C[regular], dμ_dθ[regular].swapaxes(1, 2))
+    known = _are_regular(F)
+    variances = np.diagonal(np.linalg.inv(F[known]), axis1=1, axis2=2)
+    errors[np.flatnonzero(regular)[known]] = np.sqrt(np.where(variances > 0, variances, np.nan))
+    return errors
+
+
+def _are_regular(matrices: np.ndarray) -> np.ndarray:
+    """Say which of many matrices are finite with a positive determinant."""
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    signs, _ = np.linalg.slogdet(np.where(finite[:, None, None], matrices, 0.0))
+    return finite & (signs > 0)

@@ -1179,6 +1179,8 @@ class IMNN:
         regulariser: bool = True,
         known_det_fisher: float | None = None,
         figsize: tuple[float, float] | None = None,
+        *,
+        against: str = "iteration",
     ) -> Any:
         """Plot the history of training with matplotlib.
 
@@ -1190,6 +1192,8 @@ class IMNN:
             Exact determinant of the Fisher information, drawn as a line.
         figsize : tuple of float, optional
             Width and height in inches.
+        against : {"iteration", "seconds"}
+            The horizontal axis; seconds are those of training, without pauses.
 
         Returns
         -------
@@ -1197,7 +1201,8 @@ class IMNN:
         """
         from imnn_lab.figures import draw, training_curves
 
-        return draw(training_curves(self.history, regulariser, known_det_fisher), figsize=figsize)
+        given = self.history, regulariser, known_det_fisher
+        return draw(training_curves(*given, against=against), figsize=figsize)
 
     def explore(self, known_fisher: Any = None, labels: Sequence[str] | None = None) -> Any:
         """Return a dashboard that trains this network and shows any of its fits, live.

@@ -283,6 +283,7 @@ def training_calls(directory):
         "Estimator.__call__": (imnn.estimator, {"data": data["fiducial"][:2]}),
         "Estimator.gradient": (imnn.estimator.gradient, {"data": data["fiducial"][:2]}),
         "History.read": (imnn.history.read, {}),
+        "History.marginal_errors": (imnn.history.marginal_errors, {}),
         "History.statistics": (imnn.history.statistics, {"iteration": 1}),
         "Stencil": (Stencil, points),
         "Stencil.at": (Stencil.at, {"points": {0.9: low, 1.1: high}, "fiducial": 1.0}),

@@ -1,8 +1,8 @@
 """Figures: what each shows, as plain arrays (`Panels`), and what draws it.
 
-`corner`, `scatter`, `distances`, `fisher` and `training_curves` describe; `draw` draws a
-description with matplotlib, and `imnn_lab.figures.bokeh.Drawing` on a page. The descriptions need
-neither library.
+`corner`, `scatter`, `distances`, `fisher`, `training_curves` and `marginal_errors` describe; `draw`
+draws a description with matplotlib, and `imnn_lab.figures.bokeh.Drawing` on a page. Descriptions
+need neither library.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 from imnn_lab.figures.corner import corner
-from imnn_lab.figures.curves import training_curves
+from imnn_lab.figures.curves import marginal_errors, training_curves
 from imnn_lab.figures.data import Panels
 from imnn_lab.figures.distances import distances
 from imnn_lab.figures.ellipses import fisher
 from imnn_lab.figures.scatter import scatter
 
-__all__ = ["Panels", "corner", "distances", "draw", "fisher", "scatter", "training_curves"]
+__all__ = [
+    "Panels", "corner", "distances", "draw", "fisher", "marginal_errors", "scatter",
+    "training_curves",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -23,12 +23,11 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from imnn_lab.figures.bokeh import NEUTRAL, line_look, new_figure, reference_line
-from imnn_lab.figures.curves import COLUMNS, mark_labels
+from imnn_lab.figures.curves import AXES, COLUMNS
 from imnn_lab.figures.data import Panel, Panels
 from imnn_lab.figures.decimation import Addition
-from imnn_lab.history import SteeringMark
 
-GHOST = ("name", "iteration", "det_F", "det_C")
+GHOST = ("name", *AXES, "det_F", "det_C")
 GHOSTLY = {"det F": "det_F", "det C, det C⁻¹": "det_C"}  # which figures show earlier runs
 SIDES = ("left", "right", "above", "below")  # where the exact values stand beside a point
 # Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
@@ -54,15 +53,17 @@ def columns_of(panel: Panel) -> tuple[str, ...]:
     return tuple(COLUMNS[panel.y_label][name] for name in panel.names)
 
 
-def x_column(name: str) -> str:
-    """Return the name of the column that holds a curve's iterations."""
-    return f"{name}_iteration"
+def x_column(name: str, against: str = "iteration") -> str:
+    """Return the name of the column that holds where a curve's points lie horizontally."""
+    return f"{name}_{against}"
 
 
-def curve_data(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+def curve_data(
+    names: Sequence[str], x: np.ndarray, y: np.ndarray, against: str = "iteration"
+) -> dict[str, np.ndarray]:
     """Return points of curves, shape (n, len(names)), as columns of a data source."""
     data = {name: y[:, i] for i, name in enumerate(names)}
-    return data | {x_column(name): x[:, i] for i, name in enumerate(names)}
+    return data | {x_column(name, against): x[:, i] for i, name in enumerate(names)}
 
 
 class CurvesFigure:
@@ -82,17 +83,20 @@ class CurvesFigure:
         Named `training_curves`; `smoothed` is named `smoothed_curves`, `marks` `steering_marks`.
     names : tuple of str
         The columns of the history that are shown.
+    against : str
+        The one that they are shown against, "iteration" or "seconds".
     """
 
     def __init__(self, description: Panels, height: int = 240) -> None:
         self.panels, self._height = description.panels, height
         self.names = tuple(name for panel in self.panels for name in columns_of(panel))
+        self.against = next(k for k, label in AXES.items() if label == self.panels[0].x_label)
         empty = np.empty((0, len(self.names)))
-        data = curve_data(self.names, empty, empty)
+        data = curve_data(self.names, empty, empty, self.against)
         self.source = ColumnDataSource(data, name="training_curves")
         self.smoothed = ColumnDataSource({k: v.copy() for k, v in data.items()})
         self.smoothed.name = "smoothed_curves"
-        self.marks = ColumnDataSource({"iteration": [], "label": []}, name="steering_marks")
+        self.marks = ColumnDataSource({"at": [], "label": []}, name="steering_marks")
         self._x_range = Range1d(0, 10)
         self.then = reference_line(0, "height", line_dash="solid", line_width=2, visible=False)
         crosshair = Span(dimension="height", line_color=NEUTRAL, line_alpha=0.6)
@@ -109,7 +113,7 @@ class CurvesFigure:
 
     def put(self, source: ColumnDataSource, addition: Addition) -> None:
         """Add points to a source: one patch of its end and one stream, or all of it anew."""
-        data = curve_data(self.names, addition.x, addition.y)
+        data = curve_data(self.names, addition.x, addition.y, self.against)
         dropped, end = addition.dropped, len(source.data[self.names[0]])
         if addition.replaces or not end:
             # An empty source may have been emptied in this tick. What is then streamed would be in
@@ -128,13 +132,12 @@ class CurvesFigure:
         """Take all points and marks away."""
         empty = np.empty((0, len(self.names)))
         for source in (self.source, self.smoothed):
-            source.data = curve_data(self.names, empty, empty)
-        self.marks.data = {"iteration": [], "label": []}
+            source.data = curve_data(self.names, empty, empty, self.against)
+        self.show_marks([], [])
 
-    def show_marks(self, marks: Sequence[SteeringMark]) -> None:
-        """Show the marks of steering."""
-        labels = mark_labels(marks)
-        self.marks.data = {"iteration": list(labels), "label": list(labels.values())}
+    def show_marks(self, at: Sequence[float], labels: Sequence[str]) -> None:
+        """Show the marks of steering, where they lie on the horizontal axis."""
+        self.marks.data = {"at": list(at), "label": list(labels)}
 
     def show_smoothed(self, shown: bool) -> None:
         """Show the smoothed curves, the raw ones pale behind them; or the raw ones alone."""
@@ -142,9 +145,9 @@ class CurvesFigure:
             smooth.glyph.line_alpha = 1.0 if shown else 0.0
             raw.glyph.line_alpha = 0.35 if shown else 1.0
 
-    def show_then(self, iteration: int | None) -> None:
-        """Mark the iteration that other figures show; None takes the mark away."""
-        self.then.update(location=iteration or 0, visible=iteration is not None)
+    def show_then(self, at: float | None) -> None:
+        """Mark what other figures show, on the horizontal axis; None takes the mark away."""
+        self.then.update(location=at or 0, visible=at is not None)
 
     def show_ghosts(self, curves: Mapping[str, Sequence[Any]]) -> None:
         """Show the curves of earlier runs, thin behind those of the present one.
@@ -152,7 +155,8 @@ class CurvesFigure:
         Parameters
         ----------
         curves : mapping from str to sequence
-            For each of them its `name`, and lists of its `iteration`, `det_F` and `det_C`.
+            For each of them its `name`, and lists of its `iteration`, `seconds`, `det_F` and
+            `det_C`.
         """
         if list(curves["name"]) != list(self.ghosts.data["name"]):
             self.ghosts.data = {name: list(curves[name]) for name in GHOST}
@@ -191,20 +195,21 @@ class CurvesFigure:
                 items.append(LegendItem(label=title, renderers=[line]))
         empty.add_layout(self._legend(items), "above")
         empty.vspan(
-            x="iteration", source=self.marks, line_color=NEUTRAL, line_dash="dotted", level="glyph"
+            x="at", source=self.marks, line_color=NEUTRAL, line_dash="dotted", level="glyph"
         )
         empty.add_layout(self.then)
         return empty
 
     def _draw_ghosts(self, shown: figure, column: str) -> None:
         lines = shown.multi_line(
-            "iteration", column, source=self.ghosts, line_color=NEUTRAL, line_alpha=0.7,
+            self.against, column, source=self.ghosts, line_color=NEUTRAL, line_alpha=0.7,
             line_width=1, level="underlay",
         )  # fmt: skip
         shown.add_tools(HoverTool(renderers=[lines], tooltips=[("", "@name")], visible=False))
 
     def _curve(self, drawn_on: figure, title: str, name: str, series: int) -> LegendItem:
-        at = x_column(name)
+        at = x_column(name, self.against)
+        digits = "{0}" if self.against == "iteration" else "{0.00}"
         raw = drawn_on.line(at, name, source=self.source, name=name, **line_look(series))
         smooth = drawn_on.line(
             at, name, source=self.smoothed, line_alpha=0, **line_look(series, 2.4)
@@ -213,7 +218,7 @@ class CurvesFigure:
         drawn_on.add_tools(
             HoverTool(
                 renderers=[raw], mode="vline", visible=False, attachment=SIDES[series],
-                tooltips=[("iteration", f"@{at}{{0}}"), (title, f"@{name}{{%.8g}}")],
+                tooltips=[(AXES[self.against], f"@{at}{digits}"), (title, f"@{name}{{%.8g}}")],
                 formatters={f"@{name}": "printf"},
             )
         )  # fmt: skip
@@ -230,7 +235,7 @@ class CurvesFigure:
 
     def _label_marks(self, top: figure) -> None:
         labels = LabelSet(
-            x="iteration", y=4, y_units="screen", text="label", source=self.marks, angle=np.pi / 2,
+            x="at", y=4, y_units="screen", text="label", source=self.marks, angle=np.pi / 2,
             text_font_size="8pt", text_color=NEUTRAL, text_baseline="bottom", x_offset=-2,
         )  # fmt: skip
         top.add_layout(labels)

@@ -82,7 +82,7 @@ def column(page, name, source="training_curves"):
     code = """([source, name]) => {
       const shown = Bokeh.documents.flatMap(d => d.roots()).flatMap(root => [...root.references()])
       const found = shown.find(model => model.name === source)
-      return found == null ? null : Array.from(found.data[name])
+      return found?.data[name] == null ? null : Array.from(found.data[name])
     }"""
     return page.evaluate(code, [source, name])
 

@@ -75,6 +75,37 @@ def test_ticks_stream_what_is_new(network):
     np.testing.assert_array_equal(curves.data["det_F_iteration"], np.arange(38))
 
 
+def test_curves_and_errors_are_shown_against_the_time_of_training(network):
+    page = TrainingDashboard(network, KNOWN, ["a", "b"]).page()
+    network.start(400, λ=10.0, ε=0.1)
+    network.train(20)
+    page.tabs.show("Errors")
+    assert views.NO_ROWS not in page.errors.words.object
+    network.run.pause()
+    network.run.steer(λ=5.0, ε=0.1)
+    network.run.apply()
+    network.run.resume()
+    network.train(20)  # ScriptedNetwork: 100 iterations a second, which a pause does not change
+    page.state.param.update(against="seconds", shown_iteration=30)
+    page.pump.tick()
+    root, times = rooted(page), np.arange(40) / 100
+    data = source(root, "training_curves").data
+    np.testing.assert_array_equal(data["det_F_seconds"], times)
+    marks = source(root, "steering_marks").data
+    assert (marks["at"], marks["label"]) == ([0.2], ["λ 10 → 5"])
+    assert page.curves.figure.then.location == 0.3
+    end = page.curves.figure.view.data["end"][0]
+    assert 0.39 < end < 0.41, "the range follows in seconds"
+    page.state.window = "the last 200"
+    network.train(400)
+    page.pump.tick()
+    assert page.curves.figure.view.data["start"][0] == pytest.approx(2.39 - 0.02 * 2)
+    lines = source(root, "errors 0 0 lines validation").data
+    np.testing.assert_array_equal(lines["xs"][0][:40], times)  # F is diag(1 + i, 1)
+    np.testing.assert_allclose(lines["ys"][0][:40], 1 / np.sqrt(1 + np.arange(40)))
+    assert "0.3162" in page.errors.words.object, "the known error, 1/√10"
+
+
 def rows_streamed(event):
     name = getattr(getattr(event, "model", None), "name", "")
     data = getattr(event, "data", None) if name == "training_curves" else None
@@ -119,7 +150,7 @@ def test_marks_are_drawn_and_listed(network):
     network.history.mark(SteeringMark(20, "ε", 0.05, 0.1, 17))
     dashboard.pump.tick()
     marks = source(root, "steering_marks").data
-    assert (marks["iteration"], marks["label"]) == ([20], ["ϵ 0.1 → 0.05"])
+    assert (marks["at"], marks["label"]) == ([20], ["ϵ 0.1 → 0.05"])
     assert "applied at iteration 20" in dashboard.controls.applied.object
 
 

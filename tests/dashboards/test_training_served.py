@@ -41,6 +41,7 @@ def test_train_steer_pause_travel_and_download(page):
     visitor.steer(page)
     visitor.pause_resume_and_stop(page)
     visitor.travel_to_the_beginning(page)
+    visitor.look_at_the_errors(page)
     visitor.download_the_curves(page)
     visitor.check_the_results(page, "How much information is there?")
     button(page, "Reset").click()

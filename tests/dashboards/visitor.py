@@ -130,6 +130,20 @@ def travel_to_the_beginning(page):
     words(page, "then (iteration 0)")
 
 
+def look_at_the_errors(page):
+    """See errors and curves against the time of training, and the curves by iteration again."""
+    tab(page, "Errors").click()
+    axis = page.get_by_label("horizontal axis")
+    axis.select_option("seconds")
+    times = until(page, lambda: column(page, "det_F_seconds"))
+    assert times == sorted(times)
+    shown = until(page, lambda: column(page, "xs", "errors 0 0 lines validation"))
+    until(page, lambda: column(page, "xs", "errors 0 0 lines validation")[0][-1] <= times[-1])
+    assert len(shown) == 1
+    axis.select_option("iteration")
+    until(page, lambda: column(page, "det_F_iteration"))
+
+
 def download_the_curves(page):
     tab(page, "Download").click()
     rows = rows_of(downloaded(page, "CSV"))

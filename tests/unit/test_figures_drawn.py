@@ -169,7 +169,7 @@ def test_live_curves_have_the_lines_and_names_of_the_description():
         assert figure.yaxis.axis_label == axes.get_ylabel() == panel.y_label
         is_log = figure.y_scale.__class__.__name__ == "LogScale"
         assert (axes.get_yscale() == "log") == is_log == panel.y_log
-    live.show_marks(history.marks)
-    marks = zip(live.marks.data["iteration"], live.marks.data["label"], strict=True)
+    live.show_marks([4], ["λ 10 → 5"])
+    marks = zip(live.marks.data["at"], live.marks.data["label"], strict=True)
     assert tuple(marks) == described.panels[0].marks
     assert [text.get_text() for text in paper.axes[0].texts] == ["λ 10 → 5"]

@@ -16,6 +16,7 @@ from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import StillPicture, follow, load_mathematics
 from imnn_lab.dashboards.training.controls import Controls, Status
+from imnn_lab.dashboards.training.errors import ErrorsView
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
@@ -114,6 +115,7 @@ class TrainingPage:
         self.curves, self.export = Curves(state, det_F), Export(state, det_F)
         self.regulariser, self.teaching = RegulariserView(state), TeachingView(state)
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
+        self.errors = ErrorsView(state, labels, known_fisher)
         self.trust = _trust(state, labels, known_fisher)
         self.echo = Echo()
         self.tabs = Tabs[Moment](self._tabs(shows_trust))
@@ -141,6 +143,7 @@ class TrainingPage:
     def _tabs(self, shows_trust: bool) -> list[Tab[Moment]]:
         views: dict[str, View[Moment]] = {
             "Fisher ellipse": self.ellipse,
+            "Errors": self.errors,
             "Regulariser": self.regulariser,
             "Teach": self.teaching,
             "Download": self.export,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imnn_lab.figures.curves import thinned
+from imnn_lab.figures.curves import positions, thinned
 from imnn_lab.history import History
 from imnn_lab.regularisation import EPSILON
 
@@ -25,7 +25,7 @@ class Ghost:
         What the reader calls it.
     settings : dict from str to str
         What it was made with, for a table.
-    iteration, det_F, det_C : ndarray, shape (n,)
+    iteration, seconds, det_F, det_C : ndarray, shape (n,)
         Its curves, thinned; det F is that of validation if there is any.
     is_shown : bool
         Whether its curves are drawn.
@@ -34,6 +34,7 @@ class Ghost:
     name: str
     settings: dict[str, str]
     iteration: np.ndarray
+    seconds: np.ndarray
     det_F: np.ndarray
     det_C: np.ndarray
     is_shown: bool = True
@@ -122,7 +123,8 @@ def ghost_of(history: History, name: str, start: str) -> Ghost:
         "iterations": f"{len(det_F) - 1}",
         "best det F": f"{np.nanmax(det_F):.4g}",
     }
-    return Ghost(name, settings, kept, curve, columns["det_C"][chosen])
+    seconds = positions(columns, kept, "seconds")
+    return Ghost(name, settings, kept, seconds, curve, columns["det_C"][chosen])
 
 
 def ghost_curves(ghosts: Ghosts) -> dict[str, list]:
@@ -133,6 +135,6 @@ def ghost_curves(ghosts: Ghosts) -> dict[str, list]:
     ghosts : Ghosts
     """
     shown = ghosts.shown
-    columns = ("iteration", "det_F", "det_C")
+    columns = ("iteration", "seconds", "det_F", "det_C")
     curves = {name: [getattr(ghost, name) for ghost in shown] for name in columns}
     return {"name": [ghost.name for ghost in shown], **curves}

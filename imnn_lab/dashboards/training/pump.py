@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from imnn_lab.dashboards.training.state import WINDOWS, TrainingState
+from imnn_lab.figures.curves import mark_labels, positions
 from imnn_lab.figures.decimation import (
     Addition,
     GrowingCurves,
@@ -163,9 +164,15 @@ class CurvesPump:
             self.figure.put(self.figure.source, self._raw.extend(x, y))
         self._smooth_on(moment)
         if len(moment.marks) != self._n_marks:
-            self.figure.show_marks(moment.marks)
+            labels = mark_labels(moment.marks)
+            self.figure.show_marks(self._positions(moment, list(labels)), list(labels.values()))
             self._n_marks = len(moment.marks)
         self._follow(moment)
+
+    def show_then(self, moment: Moment) -> None:
+        """Mark the iteration that other figures show."""
+        then = self.state.shown_iteration
+        self.figure.show_then(None if then is None else self._positions(moment, [then])[0])
 
     def restart(self, moment: Moment) -> None:
         """Fill an empty figure with the whole history."""
@@ -174,9 +181,17 @@ class CurvesPump:
         self._ranges = []
         self.move(whole)
 
+    def _positions(self, moment: Moment, iterations: list[int]) -> list[float]:
+        """Return where iterations lie on the horizontal axis."""
+        if self.figure.against == "iteration" or not iterations:
+            return list(iterations)
+        columns = {name: moment.history[name] for name in ("iteration", "seconds")}
+        return positions(columns, iterations, self.figure.against).tolist()
+
     def _records(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        y = stacked(columns, self.figure.names)
-        return columns["iteration"], np.where(np.isfinite(y), y, np.nan)
+        found = stacked(columns, (self.figure.against, *self.figure.names))
+        x, y = found[:, 0], found[:, 1:]
+        return x, np.where(np.isfinite(y), y, np.nan)
 
     def _smooth_on(self, moment: Moment) -> None:
         weight = self.state.smoothing
@@ -208,10 +223,13 @@ class CurvesPump:
             self.figure.show_ranges(ranges, self._generation)
 
     def _new_ranges(self, moment: Moment, window: int) -> list[tuple[float, float] | None]:
-        last = moment.latest["iteration"]
-        start = max(0.0, last - window) if window else 0.0
-        margin = 0.02 * max(10.0, last - start)
         x, y = self._raw.points
+        at, is_timed = moment.latest["iteration"], self.figure.against == "seconds"
+        last = moment.latest.get(self.figure.against, np.nan)
+        start = float(x[0, 0]) if is_timed else 0.0
+        if window and at > window:
+            start = self._positions(moment, [int(at) - window])[0]
+        margin = 0.02 * max(0.1 if is_timed else 10.0, last - start)
         shown = dict(zip(self.figure.names, _in_window(x, y, start), strict=True))
         return [(start - margin, last + margin)] + [
             robust_range(

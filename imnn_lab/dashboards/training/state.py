@@ -21,6 +21,7 @@ from imnn_lab.dashboards.training.protocols import (
     level_of,
     objective_of,
 )
+from imnn_lab.figures.curves import AXES
 from imnn_lab.history import SteeringMark
 from imnn_lab.regularisation import EPSILON, Regularisation
 from imnn_lab.settings import OBJECTIVES
@@ -49,6 +50,7 @@ class TrainingState(param.Parameterized):
     patience = param.Integer(None, bounds=(1, None), allow_None=True, label="patience")
     smoothing = param.Number(0.0, bounds=(0, 0.999), label="smoothing")
     scale = param.Selector(objects=list(SCALES), label="vertical axes")
+    against = param.Selector(objects=list(AXES), label="horizontal axis")
     window = param.Selector(objects=list(WINDOWS), label="follow")
     fit_all = param.Boolean(False, label="show outliers")
     start_from = param.Selector(objects=list(STARTS), label="last layer starts")

@@ -43,7 +43,7 @@ NO_ROWS = "Press Start, or fit the network, to see the forecast of its Fisher in
 
 
 class Curves(View[Moment]):
-    """det F, det C and det C⁻¹, Λ2 and r by iteration.
+    """det F, det C and det C⁻¹, Λ2 and r by iteration, or by the time of training.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class Curves(View[Moment]):
         self._draw_if_changed()
         param, narrow = state.param, {"width": 112, "margin": (4, 5)}
         choices = pn.FlexBox(
+            pn.widgets.Select.from_param(param.against, **narrow),
             pn.widgets.Select.from_param(param.window, **narrow),
             pn.widgets.Select.from_param(param.scale, **narrow),
             pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, **narrow),
@@ -75,16 +76,18 @@ class Curves(View[Moment]):
             self.pump.restart(moment)
         else:
             self.pump.move(moment)
-        self.figure.show_then(self.state.shown_iteration)
+        self.pump.show_then(moment)
         self.figure.show_ghosts(ghost_curves(self.state.ghosts))
 
     def _draw_if_changed(self) -> None:
-        """Make new figures for another scale: Bokeh cannot change the kind of an axis."""
-        if not self.changed(self.state.scale):
+        """Make new figures for other axes: Bokeh cannot change the kind of an axis."""
+        state = self.state
+        if not self.changed((state.scale, state.against)):
             return
         self._is_empty = True
-        log = SCALES[self.state.scale]
-        empty = training_curves(History(), known_det_fisher=self._known, log=log)
+        empty = training_curves(
+            History(), known_det_fisher=self._known, log=SCALES[state.scale], against=state.against
+        )
         self.figure = CurvesFigure(empty, CURVES_HEIGHT)
         self.pump = CurvesPump(self.state, self.figure)
         self.pane.object = self.figure.layout
