@@ -57,7 +57,9 @@ class Population:
     prior_draws : int
         n_0, failed draws included.
     proposals : tuple of Proposal
-        q_1, q_2, ... with their n_t.
+        q_1, q_2, ...
+    counts : tuple of int
+        n_1, n_2, ..., draws outside the prior included.
     latest : ndarray, shape (draws,)
         Density of the last of them at the particles.
     moved : int
@@ -85,6 +87,7 @@ class Population:
     mixture: np.ndarray
     prior_draws: int
     proposals: tuple[Proposal, ...]
+    counts: tuple[int, ...]
     latest: np.ndarray
     moved: int
     acceptance: float
@@ -235,6 +238,7 @@ def first_population(draws: Draws, target: Target, prior: Prior, keep: int) -> P
         mixture=draws.num_draws * np.exp(log_prior),
         prior_draws=draws.num_draws,
         proposals=(),
+        counts=(),
         latest=np.zeros(len(nearest)),
         moved=0,
         acceptance=1.0,
@@ -349,6 +353,7 @@ def _with_proposal(
     population = replace(
         population,
         proposals=(*population.proposals, proposal),
+        counts=(*population.counts, 0),
         latest=proposal.density(population.parameters),
         moved=0,
         round_start=len(population.made),
@@ -378,29 +383,33 @@ def _remeasured(population: Population, target: Target, prior: Prior) -> tuple[P
 
 def _weighed(population: Population, parameters: np.ndarray, prior: Prior) -> dict[str, np.ndarray]:
     """Return what a population knows of the weights of parameters, by the names it has there."""
-    values = _mixture_at(parameters, population.prior_draws, population.proposals, prior)
+    drawn = list(zip(population.proposals, population.counts, strict=True))
+    values = _mixture_at(parameters, population.prior_draws, drawn, prior)
     return dict(zip(("log_prior", "mixture", "latest"), values, strict=True))
 
 
 def _mixture_at(
-    parameters: np.ndarray, prior_draws: int, proposals: Sequence[Proposal], prior: Prior
+    parameters: np.ndarray,
+    prior_draws: int,
+    drawn: Sequence[tuple[Proposal, int]],
+    prior: Prior,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ln π, the mixture of the prior and all proposals, and the last of these, each (n,)."""
     log_prior = prior.log_prob(parameters.copy())
     latest = np.exp(log_prior)
     mixture = prior_draws * latest
-    for proposal in proposals:
+    for proposal, count in drawn:
         latest = proposal.density(parameters)
-        mixture += proposal.count * latest
+        mixture += count * latest
     return log_prior, mixture, latest
 
 
 def _counted(population: Population, count: int) -> Population:
     """Return the population with `count` more draws from its last proposal."""
-    last = population.proposals[-1]
+    *earlier, last = population.counts
     return replace(
         population,
-        proposals=(*population.proposals[:-1], replace(last, count=last.count + count)),
+        counts=(*earlier, last + count),
         mixture=population.mixture + count * population.latest,
     )
 
@@ -444,9 +453,9 @@ def all_draws(populations: Sequence[Population], prior: Prior) -> Iterator[Draws
         What the first draws were drawn from.
     """
     first = populations[0]
-    proposals = [proposal for population in populations for proposal in population.proposals]
+    drawn = [pair for p in populations for pair in zip(p.proposals, p.counts, strict=True)]
     for draws in (first.made[0], *(part for p in populations for part in p.made[1:])):
-        log_prior, mixture, _ = _mixture_at(draws.parameters, first.prior_draws, proposals, prior)
+        log_prior, mixture, _ = _mixture_at(draws.parameters, first.prior_draws, drawn, prior)
         yield replace(draws, weights=np.exp(log_prior) / mixture)
 
 

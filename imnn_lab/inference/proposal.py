@@ -14,6 +14,7 @@ the weights stay exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -24,7 +25,7 @@ NEIGHBOURS = 0.1  # fraction of the particles that are a neighbourhood
 WIDE = 4  # every fourth kernel has the covariance of all particles
 FLATTENING = 2  # power of the particles' weights
 FEWEST = 3  # particles of a neighbourhood, for each parameter and one more
-MOST = 1000  # particles of a neighbourhood, which bounds the memory
+MOST = 2000  # particles among which neighbours are sought, which bounds cost and memory
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,11 @@ class Proposal:
         Weights of the kernels, which sum to one.
     roots : ndarray, shape (n_ancestors, n_params, n_params)
         Lower Cholesky factors of the kernels' covariances.
-    count : int
-        How many particles were drawn from it so far, those outside the prior included.
     """
 
     ancestors: np.ndarray
     weights: np.ndarray
     roots: np.ndarray
-    count: int = 0
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw n parameter vectors, shape (n, n_params)."""
@@ -56,18 +54,22 @@ class Proposal:
 
     def density(self, θ: np.ndarray) -> np.ndarray:
         """Return the mixture's density at parameters of shape (n, n_params), shape (n,)."""
-        centre, unit = self.ancestors.mean(axis=0), np.abs(self.roots).max(axis=(0, 2))
-        ancestors, points = (self.ancestors - centre) / unit, (θ - centre) / unit
-        inverses = np.linalg.inv(self.roots / unit[:, None])
-        coefficients, log_norm = _exponents(ancestors, inverses)
-        scale = np.exp(log_norm.max()) / np.prod(unit)
-        weights = self.weights * np.exp(log_norm - log_norm.max())
-        size = max(1, BLOCK // len(ancestors))
+        centre, unit, coefficients, weights, scale = self._kernels
+        points, size = (θ - centre) / unit, max(1, BLOCK // len(weights))
         blocks = [
             _kernel_sums(points[start : start + size], coefficients, weights)
             for start in range(0, len(points), size)
         ]
         return scale * np.concatenate([np.empty(0), *blocks])
+
+    @cached_property
+    def _kernels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+        """Centre and unit of points, coefficients, weights and scale of the kernels there."""
+        centre, unit = self.ancestors.mean(axis=0), np.abs(self.roots).max(axis=(0, 2))
+        inverses = np.linalg.inv(self.roots / unit[:, None])
+        coefficients, log_norm = _exponents((self.ancestors - centre) / unit, inverses)
+        weights = self.weights * np.exp(log_norm - log_norm.max())
+        return centre, unit, coefficients, weights, np.exp(log_norm.max()) / np.prod(unit)
 
 
 def kernel_mixture(
@@ -122,14 +124,16 @@ def neighbourhood_covariances(
     chosen : ndarray of int, shape (n_chosen,)
         Indices of those whose neighbourhoods are asked for.
     """
+    centres, every = points[chosen], -(-len(points) // MOST)
+    points, weights = points[::every], weights[::every]
     n, p = points.shape
-    near = min(n, MOST, max(round(NEIGHBOURS * n), FEWEST * (p + 1)))
-    _, neighbours = cKDTree(points).query(points[chosen], near)
+    near = min(n, max(round(NEIGHBOURS * n), FEWEST * (p + 1)))
+    _, neighbours = cKDTree(points).query(centres, near)
     neighbours = neighbours.reshape(len(chosen), near)
-    Δ = points[neighbours] - points[chosen][:, None]
+    Δ = points[neighbours] - centres[:, None]
     parts = weights[neighbours]
     parts = parts / parts.sum(axis=1, keepdims=True)
-    covariances = np.einsum("amp,amq->apq", parts[:, :, None] * Δ, Δ)
+    covariances = (parts[:, :, None] * Δ).transpose(0, 2, 1) @ Δ
     even = np.trace(covariances, axis1=1, axis2=2) / p
     part = min(0.5, p / near)
     floor = np.maximum(even, 1e-12)[:, None, None] * np.eye(p)

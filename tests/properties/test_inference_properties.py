@@ -84,7 +84,7 @@ def test_mixture_density_is_that_of_its_kernels(p, seed):
     weights = rng.random(9)
     widths = rng.uniform(0.3, 3, 9)
     roots = widths[:, None, None] * np.linalg.cholesky(np.linalg.inv(F))
-    q = Proposal(θ, weights / weights.sum(), roots, 1)
+    q = Proposal(θ, weights / weights.sum(), roots)
     there = rng.normal(size=(4, p))
     Δ = (there[:, None] - θ) / widths[:, None]
     exponent = -0.5 * np.einsum("nmi,ij,nmj->nm", Δ, F, Δ)

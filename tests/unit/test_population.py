@@ -71,10 +71,10 @@ def test_every_iteration_can_be_shown():
 def weights_anew(population, prior):
     """Evaluate the deterministic mixture directly, kernel by kernel."""
     total = population.prior_draws * np.exp(prior.log_prob(population.parameters))
-    for q in population.proposals:
+    for q, count in zip(population.proposals, population.counts, strict=True):
         for centre, root, weight in zip(q.ancestors, q.roots, q.weights, strict=True):
             kernel = stats.multivariate_normal(centre, root @ root.T)
-            total += q.count * weight * kernel.pdf(population.parameters)
+            total += count * weight * kernel.pdf(population.parameters)
     weights = np.exp(prior.log_prob(population.parameters)) / total
     return weights / weights.sum()
 
@@ -103,7 +103,7 @@ def test_mixture_of_many_ancestors_is_what_is_sampled_from():
 def test_density_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     roots = np.linalg.cholesky(np.full((30, 3, 3), 0.5) + rng.random((30, 1, 1)) * np.eye(3))
-    q = Proposal(rng.normal(size=(30, 3)), np.full(30, 1 / 30), roots, 10)
+    q = Proposal(rng.normal(size=(30, 3)), np.full(30, 1 / 30), roots)
     θ = rng.normal(size=(101, 3))
     whole = q.density(θ)
     monkeypatch.setattr("imnn_lab.inference.proposal.BLOCK", 64)
