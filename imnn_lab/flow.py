@@ -8,7 +8,7 @@ arXiv:2509.02407.)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,13 +88,17 @@ class Layers:
         self._summariser = Summariser(keras.Model(model.inputs, together), source.dtype)
         self._known: dict[int, tuple[bytes, float]] = {}
 
-    def information(self, weights: Sequence[np.ndarray] | None = None) -> np.ndarray:
+    def information(
+        self, weights: Sequence[np.ndarray] | None = None, tell: Callable[[float], object] = float
+    ) -> np.ndarray:
         """Return ln det F of each layer, shape (n_layers,).
 
         Parameters
         ----------
         weights : sequence of ndarray, optional
             Values of the model's variables; by default those that it has now.
+        tell : callable
+            Is told after each layer which share of them is done.
         """
         if weights is None:
             weights = [variable.numpy() for variable in self._model.variables]
@@ -102,7 +106,8 @@ class Layers:
         source = self._source
         whole = summary_set(self._summariser.with_weights(values), source, self._θ_fid)
         found, start = [], source.n_external
-        for width in self.widths:
+        for i, width in enumerate(self.widths):
+            tell(i / len(self.widths))
             if width > MOST_FEATURES:
                 found.append(np.nan)
                 continue

@@ -1072,11 +1072,16 @@ class IMNN:
         rounds = retraining.Rounds(simulator, renew, *given)
         return retraining.retrain(self, observation, rounds, within, max_rounds, settled)
 
-    def fisher_flow(self) -> FisherFlow:
+    def fisher_flow(self, progress: Callable[[float], Any] | None = None) -> FisherFlow:
         """Return the information that a linear readout finds in each layer, untrained and now.
 
         A readout is solved on one half of the validation simulations (or of training, without
         them) and applied to the other, both ways. Layers of more than 1,000 features are left out.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is told the share that is done, from 0 to 1, as it goes on; what it raises ends it.
 
         Returns
         -------
@@ -1087,16 +1092,18 @@ class IMNN:
         RuntimeError
             If the IMNN was loaded without its data, while a fit runs, or if its network is not made
             of layers that follow each other.
-        ValueError
-            If there are fewer than 8 simulations of a kind.
+        TypeError, ValueError
+            If `progress` is no function, or there are fewer than 8 simulations of a kind.
 
         Examples
         --------
         >>> imnn.fisher_flow().layers[-1] == imnn.model.layers[-1].name
         True
         """
+        tell = _told(progress)
         layers = self._layers()
-        before, now = layers.information(self._network.initial), layers.information()
+        before = layers.information(self._network.initial, lambda share: tell(share / 2))
+        now = layers.information(tell=lambda share: tell((1 + share) / 2))
         return layers.flow([0, max(0, len(self.history) - 1)], [before, now])
 
     def record_flow(self, every: int = 10) -> FlowRecord:
@@ -1540,6 +1547,15 @@ def _digest(settings: Settings, *given: Source | None) -> tuple[Settings, list[i
     """Return what must be the same for all workers."""
     sums = [source.checksum() for source in given if isinstance(source, ArraySource)]
     return replace(settings, seed=None, verbose=True), sums
+
+
+def _told(progress: Any) -> Callable[[float], Any]:
+    """Return a function that is told a share, whether or not the caller wants to know."""
+    return (
+        float
+        if progress is None
+        else checks.function("progress", progress, "a share from 0 to 1 to anything")
+    )
 
 
 def _data(*given: Any) -> dict[str, Any]:

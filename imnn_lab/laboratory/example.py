@@ -46,6 +46,7 @@ class RecordedNetwork:
         self._network: Any = None
         self.θ_fid, self.names = described.imnn.θ_fid, None
         self.optimiser = self.level = None
+        self.candidates: tuple[Any, ...] = ()  # it is not chosen among several
 
     @property
     def is_ready(self) -> bool:

@@ -197,6 +197,25 @@ class PooledNetwork:
         """Return how far the results can be trusted; arguments are those of `IMNN.report`."""
         return self.imnn.report(**options)
 
+    @property
+    def candidates(self) -> tuple[Any, ...]:
+        """All networks that this one was chosen from."""
+        return tuple(self.imnn.candidates)
+
+    def fisher_flow(self, progress: Callable[[float], Any]) -> Any:
+        """Return what `IMNN.fisher_flow` does, once the pool has room."""
+        return self._in_turn(lambda: self.imnn.fisher_flow(progress), progress)
+
+    def _in_turn(self, make: Callable[[], Any], progress: Callable[[float], Any]) -> Any:
+        """Return what a function makes once the pool has room; `progress` may raise before."""
+        ticket = object()
+        if not self.pool.enter(ticket, lambda: bool(progress(0.0))):
+            raise RuntimeError("This server ends.")
+        try:
+            return make()
+        finally:
+            self.pool.leave()
+
     def start(self, n_iterations: int | None = None, **settings: Any) -> PooledRun:
         """Train when the pool has room; arguments are those of `IMNN.start`."""
         if self.pooled is not None and not self.pooled.has_ended:

@@ -26,13 +26,13 @@ from imnn_lab.dashboards.common.layout import (
     scrolling,
     side_by_side,
     stack,
-    table,
     words,
 )
 from imnn_lab.dashboards.inference.dashboard import InferenceDashboard, InferencePage
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import Results, results_of
+from imnn_lab.dashboards.training.candidates import candidates_html
 from imnn_lab.dashboards.training.dashboard import TrainingDashboard, TrainingPage
 from imnn_lab.demo.problems import CASES
 from imnn_lab.laboratory import link, stored
@@ -107,7 +107,8 @@ class ProblemCard(View[LaboratorySession]):
         text = self._looking.message if self.stored.value else ""
         self._found.object = scrolling(f"<pre>{html.escape(text)}</pre>", 200) if text else ""
         built = moment.built
-        self._candidates.object = candidates(built) if built is not None and built.is_ready else ""
+        tried = () if built is None else built.imnn.candidates
+        self._candidates.object = candidates_html(tried)
 
     def word(self, session: LaboratorySession) -> str:
         """Return the state of the build in a word or two."""
@@ -180,20 +181,6 @@ class ProblemCard(View[LaboratorySession]):
 def empty(text: str) -> LiveText:
     """Return what stands where there is nothing yet: what will be there, and how."""
     return words(announced_html(text))
-
-
-def candidates(built: Built) -> str:
-    """Return a table of the networks that one was chosen from, if it was chosen."""
-    rows = [
-        (
-            f"{'→ ' if each.is_chosen else ''}{each.name}",
-            each.result,
-            f"{each.n_weights:,}",
-            f"{each.seconds:.1f}",
-        )
-        for each in built.imnn.candidates
-    ]
-    return table(("network", "ln det F", "weights", "seconds"), rows) if rows else ""
 
 
 def written(name: str, value: int | None, least: int, most: int) -> int:

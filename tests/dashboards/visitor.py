@@ -130,6 +130,15 @@ def travel_to_the_beginning(page):
     words(page, "then (iteration 0)")
 
 
+def look_into_the_layers(page):
+    """See how much information each layer has, in a tab beside the answers."""
+    tab(page, "Trust").click()
+    tab(page, "Layers").click()
+    button(page, "Look into each layer").click()
+    until(page, lambda: column(page, "xs", "Layers 0 0 lines now"))
+    words(page, "ln det F before")
+
+
 def look_at_the_errors(page):
     """See errors and curves against the time of training, and the curves by iteration again."""
     tab(page, "Errors").click()

@@ -77,6 +77,29 @@ def test_it_is_followed_over_training(monkeypatch):
         imnn.record_flow(every=0)
 
 
+def test_each_layer_has_a_row_from_untrained_to_now_and_the_work_tells_how_far_it_is():
+    imnn = made(networks.dense((10,), 2, hidden=(8,), seed=1))
+    imnn.fit(20, best=False)
+    shares = []
+    flow = imnn.fisher_flow(shares.append)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1] < 1, len(shares)) == (0, True, 2 * len(flow.layers))
+    described = figures.flow_by_layer(flow)
+    (panel,) = described.panels
+    finite = np.isfinite(flow.now)
+    assert [name for _, name in panel.y_names] == list(np.array(flow.layers)[finite])
+    untrained, now = (layer.x.reshape(-1, 6) for layer in panel.layers)  # a span: two ends first
+    np.testing.assert_array_equal(untrained[:, 3], flow.before[finite])
+    np.testing.assert_array_equal(now[:, :2], np.stack([flow.before, flow.now], 1)[finite])
+    draw(described)
+
+    def cancel(share):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imnn.fisher_flow(cancel)
+
+
 def test_wide_layers_are_left_out_and_copies_refused(tmp_path):
     imnn = made(networks.dense((10,), 2, hidden=(1001,), seed=1))
     found = imnn.fisher_flow()

@@ -12,15 +12,16 @@ import panel as pn
 from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import Body, View, body, card, side_by_side, stack
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
-from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import StillPicture, follow, load_mathematics
+from imnn_lab.dashboards.training.candidates import CandidatesView
 from imnn_lab.dashboards.training.controls import Controls, Status
 from imnn_lab.dashboards.training.errors import ErrorsView
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.teaching import TeachingView
+from imnn_lab.dashboards.training.trusting import trusting
 from imnn_lab.dashboards.training.views import (
     Curves,
     EllipseView,
@@ -98,7 +99,7 @@ class TrainingPage:
     pump : Pump
     tabs : Tabs
         What stands beside the curves and the controls.
-    trust : TrustView or None
+    trust : Trusting or None
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class TrainingPage:
         self.regulariser, self.teaching = RegulariserView(state), TeachingView(state)
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
         self.errors = ErrorsView(state, labels, known_fisher)
-        self.trust = _trust(state, labels, known_fisher)
+        self.trust = trusting(state, labels, known_fisher)
         self.echo = Echo()
         self.tabs = Tabs[Moment](self._tabs(shows_trust))
         views = [self.tabs, self.controls, self.status, self.curves]
@@ -127,7 +128,7 @@ class TrainingPage:
 
     def tick(self) -> bool:
         """Bring the views up to date if due; return whether a run is in progress."""
-        is_checking = self.trust is not None and self.trust.work.is_running
+        is_checking = self.trust is not None and self.trust.is_working
         if self.trust is not None:
             self.trust.refresh(self.state)
         return self.pump.tick_if_due() or is_checking
@@ -148,6 +149,9 @@ class TrainingPage:
             "Teach": self.teaching,
             "Download": self.export,
         }
+        tried = getattr(self.state.imnn, "candidates", ())
+        if tried:
+            views["Candidates"] = CandidatesView(tried)
         if shows_trust and self.trust is not None:
             views["Trust"] = self.trust
         return [Tab(name, partial(views.get, name)) for name in views]
@@ -157,20 +161,6 @@ class TrainingPage:
         controls = stack(card("", self.status, self.controls), card("", self.status.table))
         parts = ((self.curves, 470, 4), (controls, 290, 1), (self.tabs, 350, 2))
         return body(side_by_side(*parts), self.echo)
-
-
-def _trust(
-    state: TrainingState, labels: Sequence[str], known_fisher: np.ndarray | None
-) -> TrustView | None:
-    """Return the card that checks the results of a network, if it can report on them."""
-    make = getattr(state.imnn, "report", None)
-    if make is None:
-        return None
-    return TrustView(
-        lambda: make(labels=labels, known_fisher=known_fisher),
-        lambda: len(state.imnn.history),
-        lambda: state.param.update(acts=state.acts + 1),
-    )
 
 
 def _known(known_fisher: Any, n_params: int) -> np.ndarray | None:

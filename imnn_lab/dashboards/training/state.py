@@ -28,7 +28,7 @@ from imnn_lab.settings import OBJECTIVES
 
 STARTS = ("closed form", "from scratch")
 ENDED = ("finished", "stopped", "failed")
-SCALES = {"as suits each": None, "linear": False, "logarithmic": True}
+SCALES = {"automatic": None, "linear": False, "logarithmic": True}
 WINDOWS = {"the whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
 
 
@@ -52,7 +52,7 @@ class TrainingState(param.Parameterized):
     scale = param.Selector(objects=list(SCALES), label="vertical axes")
     against = param.Selector(objects=list(AXES), label="horizontal axis")
     window = param.Selector(objects=list(WINDOWS), label="follow")
-    fit_all = param.Boolean(False, label="show outliers")
+    fit_all = param.Boolean(False, label="outliers")
     start_from = param.Selector(objects=list(STARTS), label="last layer starts")
     whitened = param.Boolean(True, label="whitened")
     start_seed = param.Integer(1, bounds=(0, 2**31 - 1), label="seed")

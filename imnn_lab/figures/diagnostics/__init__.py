@@ -5,6 +5,7 @@ from imnn_lab.figures.diagnostics.fisher import (
     covariance_check,
     derivative_doctor,
     fisher_flow,
+    flow_by_layer,
     forecasts,
     gaussianity,
     honest_fisher,
@@ -15,7 +16,7 @@ from imnn_lab.figures.diagnostics.fisher import (
 from imnn_lab.figures.diagnostics.observation import epsilon, novelty
 
 __all__ = [
-    "calibration", "covariance_check", "derivative_doctor", "epsilon", "fisher_flow", "forecasts",
-    "gaussianity", "honest_fisher", "information_gap", "linearity", "novelty", "rank_deviations",
-    "transfer",
+    "calibration", "covariance_check", "derivative_doctor", "epsilon", "fisher_flow",
+    "flow_by_layer", "forecasts", "gaussianity", "honest_fisher", "information_gap", "linearity",
+    "novelty", "rank_deviations", "transfer",
 ]  # fmt: skip

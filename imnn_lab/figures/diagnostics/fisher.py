@@ -22,6 +22,7 @@ from imnn_lab.diagnostics.derivatives import TIGHT
 from imnn_lab.diagnostics.other_codes import SHIFTED
 from imnn_lab.figures.data import Curve, Panel, Panels
 from imnn_lab.figures.ellipses import fisher
+from imnn_lab.figures.rows import rows, spans
 from imnn_lab.results import inverse
 
 ESTIMATES = ("F", "standard", "compressed", "combined")
@@ -135,6 +136,30 @@ def fisher_flow(flow: FisherFlow) -> Panels:
     return Panels((panel,), size=(7.0, 3.5))
 
 
+def flow_by_layer(flow: FisherFlow) -> Panels:
+    """Describe ln det F of a linear readout of each layer, at the first look and at the last.
+
+    Parameters
+    ----------
+    flow : FisherFlow
+
+    Returns
+    -------
+    Panels
+        A row for each layer in which a readout finds information about all parameters, from the
+        data on.
+    """
+    found = np.stack([flow.before, flow.now], axis=1)
+    shown = np.flatnonzero(np.isfinite(found).any(axis=1))
+    names, found = [flow.layers[i] for i in shown], found[shown]
+    heights = -np.arange(len(names), dtype=float)
+    layers = [spans(k, heights, found[:, [k, k]], found[:, k]) for k in (0, 1)]
+    layers[1] = spans(1, heights, found, found[:, 1])
+    size = (6.0, 1.2 + 0.19 * len(names))
+    panel = rows("ln det F of a linear readout", names, tuple(layers), y_label="layer")
+    return Panels((panel,), ("untrained", "now"), size=size)
+
+
 def _by_name(
     x_label: str,
     names: Sequence[str],
@@ -145,14 +170,14 @@ def _by_name(
 ) -> Panels:
     """Describe one number for each name: from `start` on, or with its error."""
     has_errors = errors is not None and np.isfinite(errors).all()
-    spans = (
+    ends = (
         np.stack([values - errors, values + errors], axis=1)
         if has_errors
         else np.stack([np.full(len(values), start), values], axis=1)
     )
     heights = -np.arange(len(names), dtype=float)
     return Panels(
-        (_rows(x_label, names, (_spans(0, heights, spans, values),), limits),),
+        (rows(x_label, names, (spans(0, heights, ends, values),), limits),),
         (x_label,),
         size=(5.5, 1.2 + 0.35 * len(names)),
     )
@@ -169,28 +194,7 @@ def _relative(
     for k, values in enumerate(errors.values()):
         at, heights = values / reference, -np.arange(len(labels)) - k * step
         is_first = brackets is not None and k == 0
-        spans = brackets / reference[:, None] if is_first else np.stack([at, at], axis=1)
-        layers.append(_spans(k, heights, spans, at))
-    panel = _rows("error / its estimate", labels, tuple(layers), (1.0,), below=0.7)
+        ends = brackets / reference[:, None] if is_first else np.stack([at, at], axis=1)
+        layers.append(spans(k, heights, ends, at))
+    panel = rows("error / its estimate", labels, tuple(layers), (1.0,), below=0.7)
     return Panels((panel,), tuple(errors), size=(5.5, 1.2 + 0.6 * len(labels)))
-
-
-def _rows(
-    x_label: str,
-    names: Sequence[str],
-    layers: tuple[Curve, ...],
-    limits: tuple[float, ...],
-    below: float = 0.0,
-) -> Panel:
-    """Describe rows with names, and dotted lines at limits."""
-    heights = tuple((-float(i) - below / 2, name) for i, name in enumerate(names))
-    ends = (0.5 - len(names) - below, 0.5)
-    return Panel(0, 0, x_label, "parameter", layers, y_range=ends, x_truth=limits, y_names=heights)
-
-
-def _spans(series: int, heights: np.ndarray, spans: np.ndarray, values: np.ndarray) -> Curve:
-    """Describe horizontal lines, each with a tick at its value, as one broken curve."""
-    gap, size = np.full(len(heights), np.nan), 0.12
-    x = np.stack([*np.where(np.isfinite(spans), spans, np.nan).T, gap, values, values, gap], axis=1)
-    y = np.stack([heights, heights, gap, heights - size, heights + size, gap], axis=1)
-    return Curve(series, x.ravel(), y.ravel())

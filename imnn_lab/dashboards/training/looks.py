@@ -1,0 +1,131 @@
+"""Figures that take a while: a button, how far the work is, a button that stops it, the result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import panel as pn
+
+from imnn_lab.dashboards.common.background import Record, Work
+from imnn_lab.dashboards.common.layout import (
+    WIDE,
+    View,
+    action_button,
+    announced_html,
+    card,
+    figure_rows,
+    words,
+)
+from imnn_lab.figures.bokeh import Drawing
+from imnn_lab.figures.data import Panels
+
+LINE = 96  # pixels of a figure on the screen for each inch on paper
+OUTDATED = "The network was trained since: ask again for what it is now."
+Tell = Callable[[float], Any]
+
+
+class Stopped(Exception):
+    """Raised where the reader does not want to wait any longer."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What can be looked at.
+
+    Attributes
+    ----------
+    name : str
+    action : str
+        What the button says.
+    invitation : str
+        What will be there.
+    make : callable
+        ``make(tell)`` returns a result; it calls ``tell(share)``, which may raise, as it goes on.
+    describe : callable
+        Returns the figure of a result, as `Panels`.
+    say : callable
+        Returns the result in words, as HTML.
+    """
+
+    name: str
+    action: str
+    invitation: str
+    make: Callable[[Tell], Any]
+    describe: Callable[[Any], Panels]
+    say: Callable[[Any], str]
+
+
+class LookView(View[Any]):
+    """A look: what is there when the reader asked for it.
+
+    Parameters
+    ----------
+    look : Look
+    subject : callable
+        Returns what it is about; when that differs from what it was, the view says so.
+    started : callable
+        Called when the reader asks, to have the page refreshed.
+    """
+
+    def __init__(
+        self, look: Look, subject: Callable[[], Hashable], started: Callable[[], object]
+    ) -> None:
+        super().__init__()
+        self.look, self._subject, self._started = look, subject, started
+        self.work, self._found = Work(look.name), Record[tuple[Hashable, Any]]()
+        self._share, self._drawn = 0.0, 0
+        self.button = action_button(look.action, self._start, 190)
+        self._stop = action_button("Cancel", self.work.stop, 90, "outline")
+        self._stop.visible = False
+        self._status, self.words = words(), words(announced_html(look.invitation))
+        self._figure = pn.Column(margin=0, **WIDE)
+        buttons = pn.FlexBox(self.button, self._stop, gap="0px", **WIDE)
+        self.body = card("", buttons, self._status, self._figure, self.words)
+
+    def refresh(self, moment: Any) -> None:
+        """Show how far the work is, or its last result."""
+        work, found = self.work, self._found.read()
+        outdated = bool(found) and found[-1][0] != self._subject()
+        if not self.changed((work.state, len(found), outdated, round(self._share, 2))):
+            return
+        self.button.disabled = self._stop.visible = work.is_running
+        self._status.object = self._state(outdated)
+        if len(found) > self._drawn:
+            self._drawn = len(found)
+            self._show(found[-1][1])
+
+    def _state(self, outdated: bool) -> str:
+        if self.work.is_running:
+            share = f'<progress max="1" value="{self._share:.2f}" aria-label="{self.look.name}">'
+            return f"{share}</progress> {100 * self._share:.0f} %"
+        if self.work.state == "failed":
+            return announced_html(self.work.message, "alert")
+        return announced_html(OUTDATED if outdated else "")
+
+    def _show(self, result: Any) -> None:
+        described = self.look.describe(result)
+        height = max(180, int(LINE * described.size[1]))
+        self.drawing = Drawing(described, self.look.name, height=height)
+        self._figure[:] = [figure_rows(self.drawing)]
+        self.words.object = self.look.say(result)
+
+    def _start(self) -> None:
+        def task(stop: threading.Event) -> str:
+            def tell(share: float) -> None:
+                self._share = share
+                if stop.is_set():
+                    raise Stopped
+
+            subject = self._subject()
+            tell(0.0)
+            try:
+                self._found.append((subject, self.look.make(tell)))
+            except Stopped:
+                return "cancelled"
+            return "done"
+
+        self.work.start(task)
+        self._started()

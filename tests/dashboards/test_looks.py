@@ -1,0 +1,112 @@
+"""Looks that take a while: their progress, their end, and what they show."""
+
+import threading
+
+import numpy as np
+import pytest
+from dashboards.scripted import ScriptedNetwork
+
+from imnn_lab.dashboards import TrainingDashboard
+from imnn_lab.dashboards.training.looks import OUTDATED, Look, LookView
+from imnn_lab.diagnostics import FisherFlow
+from imnn_lab.figures import diagnostics as figures
+from imnn_lab.laboratory.pool import Pool, PooledNetwork
+from imnn_lab.networks.choice import Candidate
+
+FLOW = FisherFlow(("a", "b"), (3, 2), np.array([0, 9]), np.log([[2.0, 1.0], [4.0, 3.0]]))
+
+
+class Watched:
+    """A look whose work waits for the test, with what the page is asked for."""
+
+    def __init__(self, result=FLOW):
+        self.goes_on, self.subject, self.refreshed, self.result = threading.Event(), 1, 0, result
+        look = Look("Layers", "Look", "What will be there.", self.make, figures.flow_by_layer, str)
+        self.view = LookView(look, lambda: self.subject, self.started)
+        self.view.refresh(None)
+
+    def started(self):
+        self.refreshed += 1
+
+    def make(self, tell):
+        tell(0.5)
+        self.goes_on.wait(10)
+        tell(0.75)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def press(self):
+        self.view.button.clicks += 1
+
+    def end(self):
+        self.goes_on.set()
+        self.view.work.wait(10)
+        self.view.refresh(None)
+
+
+def test_what_will_be_there_is_said_then_how_far_it_is_then_what_was_found():
+    watched = Watched()
+    view = watched.view
+    assert "What will be there." in view.words.object
+    watched.press()
+    while "50 %" not in view._status.object:
+        view.refresh(None)
+    assert view.button.disabled
+    assert watched.refreshed == 1
+    watched.end()
+    assert not view.button.disabled
+    assert "ln det F before" in view.words.object
+    assert len(view.drawing.figures) == 1
+    watched.subject = 2
+    view.refresh(None)
+    assert OUTDATED in view._status.object
+
+
+def test_a_look_is_cancelled_or_fails_and_what_was_found_before_stays():
+    watched = Watched()
+    watched.press()
+    watched.end()
+    watched.goes_on.clear()
+    watched.press()
+    watched.view.work.stop()
+    watched.end()
+    assert watched.view.work.message == "cancelled"
+    watched.result = ValueError("too few simulations")
+    watched.press()
+    watched.end()
+    assert "too few simulations" in watched.view._status.object
+    assert "ln det F before" in watched.view.words.object
+
+
+class Chosen(ScriptedNetwork):
+    candidates = (Candidate("dense", 1.0, 0.1, 5, 0.1, is_chosen=True),)
+
+
+def test_candidates_have_a_tab_where_the_network_was_chosen():
+    page = TrainingDashboard(Chosen()).page()
+    page.tabs.show("Candidates")
+    assert "→ dense" in page.tabs.made("Candidates").words.object
+    with pytest.raises(KeyError, match="Candidates"):
+        TrainingDashboard(ScriptedNetwork()).page().tabs.show("Candidates")
+
+
+def test_a_look_on_a_server_waits_for_its_turn_and_can_be_cancelled_there():
+    class Network:
+        def fisher_flow(self, progress):
+            return FLOW
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel(share):
+        raise Cancelled
+
+    pool = Pool(1)
+    network = PooledNetwork(Network(), pool)
+    assert network.fisher_flow(lambda share: None) is FLOW
+    assert pool.enter("another", lambda: False)
+    with pytest.raises(Cancelled):
+        network.fisher_flow(cancel)
+    pool.leave()
+    assert network.fisher_flow(lambda share: None) is FLOW
