@@ -175,6 +175,7 @@ class Drawing:
         strip = figure(
             height=ROW * rows + 12, sizing_mode="stretch_width", toolbar_location=None, tools="",
             outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,
+            frame_align=False,  # beside a figure it would lose the height of that one's axis
         )  # fmt: skip
         strip.axis.visible = strip.grid.visible = False
         items = [

@@ -43,6 +43,7 @@ class RecordedNetwork:
     def __init__(self, described: Built, kept: Kept | None = None) -> None:
         self._described, self._played, self._kept = described, History(), kept
         self._lock, self._began = threading.Lock(), 0.0
+        self._is_whole = False
         self._network: Any = None
         self.θ_fid, self.names = described.imnn.θ_fid, None
         self.optimiser = self.level = None
@@ -75,6 +76,10 @@ class RecordedNetwork:
         self._play()
         return self._played
 
+    def show_whole(self) -> None:
+        """Show all of the record at once, for who wants nothing to move."""
+        self._is_whole = True
+
     def network(self) -> Any:
         """Return the network; it takes a second or two to make it."""
         with self._lock:
@@ -97,8 +102,11 @@ class RecordedNetwork:
         now = time.monotonic()
         self._began = self._began or now
         columns, matrices = record()
+        length = len(columns["iteration"])
         start, end = len(self._played), 1 + int(PACE * (now - self._began))
-        if start < min(end, len(columns["iteration"])):
+        if self._is_whole:
+            end = length
+        if start < min(end, length):
             self._played.append(_rows(columns, start, end), _rows(matrices, start, end))
 
 

@@ -12,7 +12,8 @@ from imnn_lab.dashboards.host.notebooks import follow
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.dashboards.page import page
 from imnn_lab.laboratory import link
-from imnn_lab.laboratory.example import PROBLEM, example
+from imnn_lab.laboratory.example import PROBLEM, RecordedNetwork, example
+from imnn_lab.laboratory.motion import Motion
 from imnn_lab.laboratory.run_card import RunCard
 from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
 from imnn_lab.laboratory.session import LaboratorySession
@@ -47,7 +48,7 @@ class Laboratory:
 
     def __init__(self, run: ServedRun, runs: Runs, notice: str = "") -> None:
         self.session = session = run.session
-        self._run = RunCard(run, runs, notice)
+        self._run, self.motion = RunCard(run, runs, notice), Motion()
         self._problem, self._training = ProblemCard(session), TrainingStage()
         trust, infer = TrustStage(self._training), InferenceStage()
         results = ResultsStage(session)
@@ -62,11 +63,14 @@ class Laboratory:
         )
         keys = pn.widgets.Button(label="Keys (?)", variant="outline", width=90, margin=(8, 5))
         keys.js_on_click(code="window.imnn_lab_keys()")
-        self.body = body(self._run, self.steps, keys)
+        self.body = body(self._run, self.steps, keys, self.motion.body)
         self.tick()
 
     def tick(self) -> bool:
         """Bring the stage that is shown up to date; a visitor may ask for something at any time."""
+        shown = None if self.session.built is None else self.session.built.imnn
+        if self.motion.is_unwanted and isinstance(shown, RecordedNetwork):
+            shown.show_whole()
         if self._training.follow(self.session):
             self.steps.show("Train")
         self.steps.refresh(self.session)
@@ -96,8 +100,9 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     is_asked_for = bool(run.session.wanted) or runs.offer.problem not in ("", PROBLEM)
     if not run.is_used and run.session.built is None and not is_asked_for:
         run.session.show(example(run.session.kept))
+    laboratory = Laboratory(run, runs, notice)
     if pn.state.curdoc is not None:
         listen(pn.state.curdoc)
-    laboratory = Laboratory(run, runs, notice)
+        laboratory.motion.ask(pn.state.curdoc)
     follow(laboratory)
     return page(title, laboratory.body)

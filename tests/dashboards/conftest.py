@@ -40,8 +40,8 @@ def watched_page(browser, serve):
     """
     contexts, errors = [], []
 
-    def open_page(width=1200, height=1000):
-        context = browser.new_context(viewport={"width": width, "height": height})
+    def open_page(width=1200, height=1000, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

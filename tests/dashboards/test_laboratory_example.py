@@ -8,7 +8,9 @@ from playwright.sync_api import expect
 from waiting import until as wait_until
 
 from imnn_lab.laboratory import example
+from imnn_lab.laboratory.page import Laboratory
 from imnn_lab.laboratory.pool import Pool
+from imnn_lab.laboratory.runs import Runs
 from imnn_lab.laboratory.session import LaboratorySession
 
 
@@ -39,6 +41,19 @@ def test_the_record_plays_until_its_end(monkeypatch):
     now[0] += 1000.0
     assert len(network.history) == example.ITERATIONS + 1
     assert not network.is_ready, "nobody has asked for the network"
+
+
+def test_the_record_does_not_play_for_who_wants_nothing_to_move(monkeypatch):
+    monkeypatch.setattr(example.time, "monotonic", lambda: 100.0)
+    runs = Runs(Pool(1))
+    run = runs.enter("")
+    run.session.show(example.example())
+    laboratory = Laboratory(run, runs)
+    history = run.session.network.history
+    assert len(history) == 1, "the control: no time passes"
+    laboratory.motion.body.object.active = True
+    laboratory.tick()
+    assert len(run.session.network.history) == example.ITERATIONS + 1
 
 
 def test_start_makes_the_network_and_trains_it():

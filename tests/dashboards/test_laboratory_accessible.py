@@ -1,0 +1,134 @@
+"""Every stage of the served page for readers who need more than a mouse and good eyes."""
+
+import itertools
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from dashboards import visitor
+from dashboards.serving import column, until
+from dashboards.visitor import button, tab
+from playwright.sync_api import expect
+
+from imnn_lab.laboratory.example import ITERATIONS
+
+STAGES = ("Problem", "Train", "Trust", "Infer", "Results")
+TABS = {
+    "Train": ("Regulariser", "Teach", "Download", "Fisher ellipse"),
+    "Infer": ("Draws", "Checks", "Data", "Export", "Posterior", "PMC", "Neural", "Target", "ABC"),
+}
+SERIOUS = ("serious", "critical")
+DARK = "() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 18, 18)'"
+# Shows what all tabs hold, and returns how many it showed: axe-core takes long to look through all
+# shadow roots, so it does it once for all stages.
+SHOW_ALL = """() => {
+  const models = Bokeh.documents.flatMap(d => d.roots()).flatMap(root => [...root.references()])
+  const hidden = models.filter(m => m.css_classes?.includes?.("imnn-tab-panel") && !m.visible)
+  for (const panel of hidden) panel.visible = true
+  return hidden.length
+}"""
+
+# where the focus is, with all shadow roots: what it is called, its left and its top
+FOCUSED = """() => {
+  let at = document.activeElement
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement
+  if (at === null || at === document.body) return null
+  const box = at.getBoundingClientRect()
+  return [at.getAttribute("aria-label") || at.textContent.trim() || at.placeholder || at.tagName,
+    box.left + scrollX, box.top + scrollY, at.checkVisibility() && box.width > 0]
+}"""
+
+# names of legends that reach out of the figure that they are drawn in
+CUT = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  return inside(document).filter(e => e.matches(".bk-CartesianFrame")).flatMap(frame => {
+    const end = frame.getBoundingClientRect().bottom
+    return inside(frame.shadowRoot ?? frame).filter(e => e.matches(".bk-label"))
+      .filter(e => e.getBoundingClientRect().bottom > end + 0.5).map(e => e.textContent)
+  })
+}"""
+
+
+def findings(page):
+    """Return what axe-core finds serious or critical, in words."""
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for rule in Axe().run(page).response["violations"]
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]
+
+
+def nothing_found(page):
+    """Wait until nothing is found: names of controls and colours of a theme come a moment later."""
+    for _ in range(5):
+        found = findings(page)
+        if not found:
+            return
+        page.wait_for_timeout(1000)
+    pytest.fail("\n".join(found))
+
+
+def focused_places(page, stage, most=40):
+    """Press Tab from the tab of a stage on, until the focus leaves the page; return where it was.
+
+    None if the row of tabs was drawn anew meanwhile, or has not got its roles yet.
+    """
+    if tab(page, stage).get_attribute("tabindex") != "0":
+        return None
+    tab(page, stage).focus()
+    places = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        place = page.evaluate(FOCUSED)
+        if place is None:
+            break
+        places.append(place)
+    return places if len(places) > 1 else None
+
+
+def follows_what_is_seen(page, stage):
+    """Require that the focus stays on what is seen, and never goes back to the left and up."""
+    tab(page, stage).click()
+    places = until(page, lambda: focused_places(page, stage))
+    assert all(is_seen for *_, is_seen in places), (stage, places)
+    back = [(a, b) for a, b in itertools.pairwise(places) if b[1] < a[1] - 5 and b[2] < a[2] - 5]
+    assert back == [], stage
+
+
+def fill(page):
+    """Train shortly, check, draw, and show the results."""
+    visitor.fill(page, "iterations", 20)
+    button(page, "Start").click()
+    visitor.words(page, "Finished: all 20 iterations are done")
+    tab(page, "Trust").click()
+    button(page, "Check").click()
+    visitor.words(page, "How much information")
+    tab(page, "Infer").click()
+    visitor.draw(page)
+    tab(page, "Results").click()
+    button(page, "Show this session's results").click()
+    visitor.words(page, "Saved IMNN: this session")
+
+
+def test_every_stage_is_for_everybody(watched_page, serve):
+    page = watched_page(1280, 800, reduced_motion="reduce")
+    page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
+    until(page, lambda: len(column(page, "det_F") or []) == ITERATIONS + 1)
+    fill(page)
+    for stage in STAGES:
+        follows_what_is_seen(page, stage)
+    for stage, tabs in TABS.items():
+        tab(page, stage).click()
+        for name in tabs:
+            tab(page, name).click()
+            expect(tab(page, name)).to_have_attribute("aria-selected", "true")
+    ways = page.get_by_text("neural posterior", exact=True)
+    expect(ways.first).to_be_visible()
+    n_tabs = len(STAGES) + sum(len(tabs) for tabs in TABS.values())
+    assert page.evaluate(SHOW_ALL) >= n_tabs - 4, "one of each of the four rows was shown"
+    nothing_found(page)
+    assert page.evaluate(CUT) == []
+    button(page, "Toggle theme").click()
+    until(page, lambda: page.evaluate(DARK))
+    nothing_found(page)
