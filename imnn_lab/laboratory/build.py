@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ MOST_SIMULATIONS, MOST_SEED = 20_000, 2**30
 WIDTH = 10.0  # standard deviations of the estimate that the prior of own data reaches
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
 NUMBERS = ("θ_fid", "δθ")
-OWN = "data.npz"
+OWN = "own"  # directory of the files that were sent
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,9 @@ class OwnData:
     name : str
         Which of the server's sets it is, empty for data that were sent.
     calls : mapping from name to str
-        Python code that opens arrays of the server.
+        Python code that opens the arrays.
+    place : Path, optional
+        Directory of the files that were sent.
     """
 
     arrays: Mapping[str, Any] = field(default_factory=dict)
@@ -147,6 +150,7 @@ class OwnData:
     δθ: np.ndarray = field(default_factory=lambda: np.empty(0))
     name: str = ""
     calls: Mapping[str, str] = field(default_factory=dict)
+    place: Path | None = None
 
 
 def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None = None) -> Built:
@@ -188,8 +192,8 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
         derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
         optimiser=optimiser, seed=sizes.seed, verbose=False, **saved,
     )  # fmt: skip
-    if place is not None and not saved["load"] and not own.name:
-        storage.write_npz(place / OWN, dict(own.arrays))
+    if place is not None and not saved["load"] and own.place is not None:
+        _keep(own.place, place / OWN)
     labels = checks.default_labels(n_params)
     target = own.arrays.get("target", fiducial[:1])
     target = target[None] if target.shape == shape else target
@@ -208,15 +212,20 @@ def build_again(recipe: Mapping[str, Any], place: Path, own: OwnData | None = No
     recipe : mapping
     place : Path
     own : OwnData, optional
-        The server's set of simulations, if it was built from one.
+        Own simulations, if it was built from such.
     """
     sizes = Sizes(**{name: recipe[name] for name in asdict(Sizes())})
     if "problem" in recipe:
         return build_problem(recipe["problem"], recipe["network"], sizes, place)
-    if own is None:
-        θ_fid, δθ = (np.array(recipe[name]) for name in NUMBERS)
-        own = OwnData(storage.read_npz(place / OWN), θ_fid, δθ)
-    return build_from_data(own, recipe["network"], sizes, place)
+    return build_from_data(own or OwnData(), recipe["network"], sizes, place)
+
+
+def _keep(sent: Path, place: Path) -> None:
+    """Copy files that were sent to where they are kept."""
+    for file in sent.iterdir():
+        if not file.name.startswith("."):
+            with storage.aside(place / file.name) as temporary:
+                shutil.copyfile(file, temporary)
 
 
 def _saved(place: Path | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from imnn_lab import storage
 from imnn_lab.laboratory import stored
-from imnn_lab.laboratory.build import NUMBERS, Built, build_again
+from imnn_lab.laboratory.build import NUMBERS, OWN, Built, build_again
 
 RECORD = "run.json"
 PERIOD = 20.0  # seconds from one checkpoint to the next
@@ -81,11 +81,13 @@ class Kept:
         """
         record = self.read()
         recipe, place = record["recipe"], self.directory / record["place"]
-        if not recipe.get("name"):
+        if "problem" in recipe:
             return build_again(recipe, place)
+        numbers = {name: np.array(recipe[name]) for name in NUMBERS}
+        if not recipe["name"]:
+            return build_again(recipe, place, stored.sent_data(place / OWN, numbers))
         if data is None:
             raise ValueError("Its data are the server's, which offers none now (option --data).")
-        numbers = {name: np.array(recipe[name]) for name in NUMBERS}
         return build_again(recipe, place, stored.own_data(data, recipe["name"], numbers))
 
     def keep(self, built: Built) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from imnn_lab.demo import PROBLEMS
 
+MEGABYTE = 2**20
+MOST_BYTES = 100 * MEGABYTE  # unless a server says otherwise
 FIRST = "gaussian"  # unless a server says otherwise
 
 
@@ -24,12 +26,15 @@ class Offer:
         Whether visitors cannot send anything, nor choose another problem than the one given.
     data : Path, optional
         Directory with simulations that visitors may choose.
+    most_bytes : int
+        Largest size of the files that a run can be sent.
     """
 
     title: str = "imnn_lab"
     problem: str = ""
     is_locked: bool = False
     data: Path | None = None
+    most_bytes: int = MOST_BYTES
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class Runs:
             if run.visitors or run.left != left:
                 return
             self._runs.pop(run.name, None)
-        run.session.stop()
+        run.session.end()
 
 
 @functools.cache

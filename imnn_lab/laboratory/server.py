@@ -13,11 +13,10 @@ from typing import Any
 
 from imnn_lab.demo import PROBLEMS
 from imnn_lab.laboratory import options as types
-from imnn_lab.laboratory.offer import Offer
+from imnn_lab.laboratory.offer import MEGABYTE, MOST_BYTES, Offer
 from imnn_lab.laboratory.pool import MOST_ITERATIONS, MOST_SECONDS, shared_pool
 from imnn_lab.laboratory.runs import KEEP, MOST_RUNS, shared_runs
 
-BASE64 = 4 / 3  # size of a file in a message
 PATIENCE = 8.0  # seconds that work may take to end; those who stop servers kill them after ten
 
 
@@ -57,6 +56,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--locked", action="store_true",
         help="let visitors steer, but send nothing, nor choose another problem than --problem",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-upload", type=types.whole_number(1), metavar="MB", default=MOST_BYTES // MEGABYTE,
+        help="largest size of the files that a run can be sent (default: %(default)s MB)",
     )  # fmt: skip
     parser.add_argument(
         "--data", type=types.readable_directory, metavar="DIRECTORY",
@@ -111,7 +114,8 @@ def serve(options: argparse.Namespace) -> int:
 
     pool, runs = shared_pool(), shared_runs()
     runs.keep, runs.most = options.keep, options.max_runs
-    runs.offer = Offer(options.title, options.problem, options.locked, options.data)
+    most_bytes = MEGABYTE * options.max_upload
+    runs.offer = Offer(options.title, options.problem, options.locked, options.data, most_bytes)
     runs.directory = None if options.runs is None else Path(options.runs)
     pool.slots = options.max_fits or pool.slots
     pool.most_iterations, pool.most_seconds = options.max_iterations, options.max_seconds
@@ -153,7 +157,6 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
 
     from imnn_lab.dashboards.host.panel_private import application_of, remember_component_files
     from imnn_lab.laboratory.login import PasswordLogin
-    from imnn_lab.laboratory.stages import MOST_BYTES
     from imnn_lab.laboratory.web import add_slash, protect
 
     remember_component_files()
@@ -168,7 +171,6 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         address=options.address,
         port=options.port,
         websocket_origin=options.allow_websocket_origin,
-        websocket_max_message_size=int(2 * BASE64 * MOST_BYTES),
         prefix=options.prefix or "",
         cookie_path=options.root_path or options.prefix or "/",
         use_xheaders=options.use_xheaders,

@@ -16,6 +16,8 @@ from imnn_lab.laboratory.build import Built
 from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
+from imnn_lab.laboratory.sent import Sent
+from imnn_lab.laboratory.stored import TAKEN
 
 
 class LaboratorySession:
@@ -32,6 +34,8 @@ class LaboratorySession:
 
     Attributes
     ----------
+    sent, sent_results : Sent
+        The files that the visitor sent: simulations, and results of another session.
     wanted : dict
         Settings that the address of the page asks for.
     training : TrainingState or None
@@ -40,6 +44,8 @@ class LaboratorySession:
 
     def __init__(self, pool: Pool, offer: Offer | None = None, kept: Kept | None = None) -> None:
         self.pool, self.offer, self.kept = pool, offer or Offer(), kept
+        most = self.offer.most_bytes
+        self.sent, self.sent_results = Sent(most, TAKEN), Sent(most, (".npz",))
         self.wanted: dict[str, Any] = {}
         self.training: TrainingState | None = None
         self.building = Work("building a network")
@@ -120,6 +126,12 @@ class LaboratorySession:
             run.stop()
         if self.inference is not None:
             self.inference.stop()
+
+    def end(self) -> None:
+        """End all work, and remove the files that were sent."""
+        self.stop()
+        for sent in (self.sent, self.sent_results):
+            sent.close()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all work of this session is over; return whether it is.

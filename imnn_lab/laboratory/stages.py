@@ -6,7 +6,7 @@ import html
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,12 @@ from imnn_lab.laboratory.build import (
     build_problem,
 )
 from imnn_lab.laboratory.example import ITERATIONS, NOTICE
+from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.sending import FileSender
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.sharing import ShareCard
-from imnn_lab.laboratory.uploads import MEGABYTE, numbers, read_upload
+from imnn_lab.laboratory.uploads import numbers, read_upload
 
-MOST_BYTES = 12 * MEGABYTE  # what a message of the server's usual size can carry
 TO_BUILD = "Choose a problem, or send own simulations, in Problem."
 NOTHING_TRAINED = f"The network trains here: det F, det C and the regulariser. {TO_BUILD}"
 NOTHING_TO_TRUST = f"How far the results can be trusted is answered here. {TO_BUILD}"
@@ -76,7 +77,7 @@ class ProblemCard(View[LaboratorySession]):
         self.build = action_button(
             "Build the network", lambda: self._build(self._from_problem), 170
         )
-        self.files = pn.widgets.FileInput(label="files", accept=".npy,.npz", multiple=True, **WIDE)
+        self.files = FileSender(session.sent, "files")
         sets = () if offer.data is None else stored.offered(offer.data)
         options = {"the files above": ""} | {name: name for name in sets}
         self.stored = pn.widgets.Select(label="simulations", options=options, **WIDE)
@@ -143,20 +144,14 @@ class ProblemCard(View[LaboratorySession]):
         place = self._session.new_place()
         boxes = {"θ_fid": self.θ_fid.value, "δθ": self.δθ.value}
         given = {name: numbers(name, text) for name, text in boxes.items() if text}
-        root, chosen = self._session.offer.data, self.stored.value
-        if root is not None and chosen:
-            return lambda: build_from_data(
-                stored.own_data(root, chosen, given), network, sizes, place
-            )
-        arrays: dict[str, np.ndarray] = {}
-        for name, content in uploaded(self.files):
-            arrays |= read_upload(name, content, MOST_BYTES)
-        arrays |= given
-        for name in ("fiducial", "derivative", "θ_fid", "δθ"):
-            if name not in arrays:
-                raise ValueError(f"`{name}` is missing. Send it in a file, or write it below.")
-        own = OwnData(arrays, np.atleast_1d(arrays["θ_fid"]), np.atleast_1d(arrays["δθ"]))
-        return lambda: build_from_data(own, network, sizes, place)
+        root, chosen, sent = self._session.offer.data, self.stored.value, self._session.sent
+
+        def own() -> OwnData:
+            if root is not None and chosen:
+                return stored.own_data(root, chosen, given)
+            return stored.sent_data(sent.directory, given, sent.most_bytes)
+
+        return lambda: build_from_data(own(), network, sizes, place)
 
     def _seed(self) -> int:
         return written("seed", self.seed.value, 0, MOST_SEED)
@@ -166,7 +161,8 @@ class ProblemCard(View[LaboratorySession]):
         problem = card("A problem", self.problem, counts, self.build)
         about = (
             "Files fiducial.npy and derivative.npy (validation_fiducial, validation_derivative and "
-            f"target may follow), or an .npz with these names; {MOST_BYTES // MEGABYTE} MB at most."
+            "target may follow; NumPy, HDF5 or FITS), or an .npz or HDF5 file with these names; "
+            f"{self._session.offer.most_bytes / MEGABYTE:,.4g} MB at most."
         )
         served = [] if self._session.offer.data is None else [self.stored, self._found]
         own = card("or your own simulations", words(about), self.files, *served, self.θ_fid,
@@ -198,11 +194,6 @@ def written(name: str, value: int | None, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError(checks.wording(f"`{name}`", expected, f"{number:,}"))
     return number
-
-
-def uploaded(files: pn.widgets.FileInput) -> Iterator[tuple[str, bytes]]:
-    """Yield names and contents of the files that a visitor chose."""
-    yield from zip(files.filename or [], files.value or [], strict=False)
 
 
 class TrainingStage(View[LaboratorySession]):
@@ -346,7 +337,7 @@ class ResultsStage(View[LaboratorySession]):
         self._session = session
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
-        self._files = pn.widgets.FileInput(label="results", accept=".npz", multiple=True, **WIDE)
+        self._files = FileSender(session.sent_results, "results")
         show = action_button(
             "Show this session's results", lambda: self.attempt(self._show), 230, "outline"
         )
@@ -397,9 +388,9 @@ class ResultsStage(View[LaboratorySession]):
 
     def _load(self) -> None:
         results = Results()
-        for name, content in uploaded(self._files):
-            arrays = read_upload(name, content, MOST_BYTES)
-            results = results.joined(results_of(name.rpartition(".")[0], arrays))
+        sent = self._session.sent_results
+        for path in sent.paths:
+            results = results.joined(results_of(path.stem, read_upload(path, sent.most_bytes)))
         self._want(results, "No file was chosen.")
 
     def _want(self, results: Results, otherwise: str) -> None:

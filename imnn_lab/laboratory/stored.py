@@ -7,8 +7,10 @@ these names. Nothing outside of a set is read: links, and arrays in other files,
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,12 @@ from imnn_lab import checks
 from imnn_lab.files.formats import SUFFIXES, format_of, imported, whole
 from imnn_lab.files.inspection import Found, found_in
 from imnn_lab.laboratory.build import NAMES, NUMBERS, OwnData
+from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.uploads import check_unpacked
 
 KNOWN = (*NAMES, *NUMBERS)
 TOGETHER = ("NumPy archive", "HDF5", "zarr")  # formats of several arrays with names
+TAKEN = (".npy", ".npz", ".h5", ".hdf5", ".hdf", ".fits", ".fit", ".fits.fz")  # to be sent
 DEPTH = 4  # directories below the one that is offered
 MOST_ENTRIES = 100_000  # that are looked at
 HERE = "."
@@ -85,17 +90,22 @@ def arrays_in(root: Path, name: str) -> dict[str, Found]:
         expected = "be one of the sets that this server offers"
         raise ValueError(checks.wording("The simulations", expected, repr(name[:80])))
     place = root / name
-    entries = [place]
     if place.is_dir() and format_of(place.name) is None:
-        entries = [each for each in sorted(place.iterdir()) if stem(each.name) in KNOWN]
+        return _arrays(root, [each for each in sorted(place.iterdir()) if stem(each.name) in KNOWN])
+    return _arrays(root, [place])
+
+
+def _arrays(root: Path, entries: list[Path]) -> dict[str, Found]:
+    """Return what files and directories hold, by the names of `KNOWN`."""
     arrays: dict[str, Found] = {}
     for entry in entries:
         _check_no_links(root, entry)
         found, problems = found_in([str(entry)])
         if problems:
-            raise ValueError(problems[0].replace(str(root), HERE))
+            raise ValueError(problems[0].replace(f"{root}{os.sep}", ""))
         for each in found:
-            key = stem(entry.name) if entry != place else str(each.part).rpartition("/")[2]
+            is_named = each.is_alone and stem(entry.name) in KNOWN
+            key = stem(entry.name) if is_named else str(each.part).rpartition("/")[2]
             if key in arrays:
                 raise ValueError(checks.wording(f"`{key}`", "be one array", "several"))
             if key in KNOWN:
@@ -113,14 +123,48 @@ def own_data(root: Path, name: str, numbers: dict[str, np.ndarray]) -> OwnData:
     numbers : dict
         θ_fid and δθ as far as they are not in the set, or shall be others.
     """
-    found = arrays_in(root, name)
+    return _own(root, arrays_in(root, name), numbers, name)
+
+
+def sent_data(place: Path, numbers: dict[str, np.ndarray], most_bytes: float = math.inf) -> OwnData:
+    """Return the simulations in files that were sent, or that are kept of such.
+
+    Parameters
+    ----------
+    place : Path
+        Directory of the files.
+    numbers : dict
+        See `own_data`.
+    most_bytes : float
+        Largest size of what they hold.
+
+    Raises
+    ------
+    ValueError
+        If they hold more, cannot be read, or lack θ_fid or δθ.
+    """
+    paths = [path for path in sorted(place.iterdir()) if not path.name.startswith(".")]
+    for path in paths:
+        if format_of(path.name) == "NumPy archive":
+            check_unpacked(path, most_bytes)
+    found = _arrays(place, paths)
+    size = sum(math.prod(each.shape) * each.dtype.itemsize for each in found.values())
+    if size > most_bytes:
+        expected = f"hold at most {most_bytes / MEGABYTE:.4g} MB"
+        raise ValueError(checks.wording("The files", expected, f"{size / MEGABYTE:.4g} MB"))
+    return replace(_own(place, found, numbers), place=place)
+
+
+def _own(
+    root: Path, found: dict[str, Found], numbers: dict[str, np.ndarray], name: str = ""
+) -> OwnData:
     for each in found.values():
         _check_alone(each)
     for needed in NUMBERS:
         if needed not in numbers and needed in found:
             numbers[needed] = np.atleast_1d(_whole(found[needed]))
         if needed not in numbers:
-            raise ValueError(f"`{needed}` is missing. Write it below, or put it beside the data.")
+            raise ValueError(f"`{needed}` is missing. Send it in a file, or write it below.")
     arrays: dict[str, Any] = {key: found[key].files() for key in NAMES if key in found}
     if "target" in arrays:
         arrays["target"] = _whole(found["target"])

@@ -79,7 +79,7 @@ def _cell(number: int, kind: str, text: str) -> dict[str, Any]:
 
 def _build_code(built: Built) -> str:
     recipe = built.recipe
-    files = ", Files" if recipe.get("name") else ""
+    files = "" if "problem" in recipe else ", Files"
     lines = ["import numpy as np", "", f"from imnn_lab import IMNN, LFI{files}, networks"]
     if "problem" in recipe:
         n_s, n_d, seed = (recipe[name] for name in ("n_s", "n_d", "seed"))
@@ -124,13 +124,11 @@ def _build_code(built: Built) -> str:
 
 def _opened(name: str, recipe: Mapping[str, Any]) -> str:
     """Return code that opens an array of own data."""
-    call = recipe.get("calls", {}).get(name, "")
-    whole = "[:]" if name == "target" else ""
-    return f"{call}{whole}" if call else f'np.load("{name}.npy")'
+    return str(recipe["calls"][name]) + ("[:]" if name == "target" else "")
 
 
 def _whence(recipe: Mapping[str, Any]) -> str:
-    return "paths from the server's directory" if recipe.get("name") else "the files that were sent"
+    return "paths from the server's directory" if recipe["name"] else "the files that were sent"
 
 
 def _network_of(recipe: Mapping[str, Any]) -> str:

@@ -1,50 +1,51 @@
-"""Arrays that visitors send: .npy and .npz, of limited size, never unpickled."""
+"""What visitors send: .npz files of limited size, never unpickled, and numbers as words."""
 
 from __future__ import annotations
 
-import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
 from imnn_lab import checks, storage
+from imnn_lab.laboratory.offer import MEGABYTE
 
-MEGABYTE = 2**20
-REMEDY = "Save arrays of numbers with numpy.save or numpy.savez."
+REMEDY = "Save arrays of numbers with numpy.savez."
 
 
-def read_upload(name: str, content: bytes, most_bytes: int) -> dict[str, np.ndarray]:
-    """Return the arrays in an uploaded file; that of an .npy file has the file's name.
+def check_unpacked(path: Path, most_bytes: float) -> None:
+    """Refuse an .npz file that holds more than some bytes, or is none.
+
+    Raises
+    ------
+    ValueError
+        If it is too large when unpacked, or damaged; nothing is unpacked.
+    """
+    with storage.whole(f"`{path.name}`", REMEDY), zipfile.ZipFile(path) as file:
+        size = storage.unpacked_size(file)
+    if size > most_bytes:
+        expected = f"have at most {most_bytes / MEGABYTE:.4g} MB"
+        received = f"{size / MEGABYTE:.4g} MB when unpacked"
+        raise ValueError(checks.wording(f"`{path.name}`", expected, received))
+
+
+def read_upload(path: Path, most_bytes: float) -> dict[str, np.ndarray]:
+    """Return the arrays in an .npz file that a visitor sent.
 
     Parameters
     ----------
-    name : str
-        Name of the file.
-    content : bytes
-    most_bytes : int
-        Largest size of the file, and of what it holds.
+    path : Path
+    most_bytes : float
+        Largest size of what it holds.
 
     Raises
     ------
     ValueError
         If it is too large, is not such a file, or holds Python objects.
     """
-    label, limit = f"`{name}`", f"have at most {most_bytes / MEGABYTE:.4g} MB"
-    if len(content) > most_bytes:
-        received = f"{len(content) / MEGABYTE:.4g} MB"
-        raise ValueError(checks.wording(label, limit, received, "Send fewer simulations."))
-    stem, _, kind = name.rpartition(".")
-    if kind.lower() not in ("npy", "npz"):
-        raise ValueError(checks.wording(label, "be an .npy or .npz file", kind, REMEDY))
-    with storage.whole(label, REMEDY):
-        if kind.lower() == "npy":
-            return {stem: storage.read_array(name, io.BytesIO(content), len(content))}
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            size = storage.unpacked_size(file)
-            if size <= most_bytes:
-                return storage.read_members(file)
-    received = f"{size / MEGABYTE:.4g} MB when unpacked"
-    raise ValueError(checks.wording(label, limit, received))
+    check_unpacked(path, most_bytes)
+    with storage.whole(f"`{path.name}`", REMEDY), zipfile.ZipFile(path) as file:
+        return storage.read_members(file)
 
 
 def numbers(name: str, text: str) -> np.ndarray:

@@ -31,6 +31,7 @@ from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
+from imnn_lab.laboratory.stored import sent_data
 from imnn_lab.laboratory.uploads import numbers, read_upload
 
 
@@ -40,30 +41,41 @@ def saved(array, **options):
     return place.getvalue()
 
 
-def test_an_upload_is_read():
+def written(directory, name, content):
+    (directory / name).write_bytes(content)
+    return directory / name
+
+
+NUMBERS = {"θ_fid": np.zeros(1), "δθ": np.ones(1)}
+
+
+def test_what_was_sent_is_read(tmp_path):
     array = np.arange(6.0).reshape(2, 3)
-    np.testing.assert_array_equal(read_upload("x.npy", saved(array), 10**6)["x"], array)
-    place = io.BytesIO()
-    np.savez_compressed(place, a=array, b=array[0])
-    assert set(read_upload("x.npz", place.getvalue(), 10**6)) == {"a", "b"}
+    written(tmp_path, "fiducial.npy", saved(array))
+    np.savez_compressed(tmp_path / "others.npz", derivative=array, target=array[0], b=array)
+    own = sent_data(tmp_path, dict(NUMBERS), 10**6)
+    assert set(own.arrays) == {"fiducial", "derivative", "target"}
+    np.testing.assert_array_equal(own.arrays["fiducial"][:], array)
+    assert set(read_upload(tmp_path / "others.npz", 10**6)) == {"derivative", "target", "b"}
 
 
-def test_unreadable_uploads_are_rejected():
+def test_unreadable_uploads_are_rejected(tmp_path):
+    def refusal(name, content, most_bytes=10**6):
+        path = written(tmp_path, name, content)
+        with pytest.raises(ValueError, match="must") as caught:
+            sent_data(tmp_path, dict(NUMBERS), most_bytes)
+        path.unlink()
+        assert str(tmp_path) not in str(caught.value)
+        return str(caught.value)
+
     pickled = saved(np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(ValueError, match="Python objects"):
-        read_upload("x.npy", pickled, 10**6)
-    with pytest.raises(ValueError, match="at most"):
-        read_upload("x.npy", saved(np.zeros(1000)), 1000)
+    assert "Python objects" in refusal("fiducial.npy", pickled)
+    assert "at most" in refusal("fiducial.npy", saved(np.zeros(1000)), 1000)
     bomb = io.BytesIO()
-    np.savez_compressed(bomb, a=np.zeros(10**6))
-    with pytest.raises(ValueError, match="when unpacked"):
-        read_upload("x.npz", bomb.getvalue(), 10**6)
-    with pytest.raises(ValueError, match="be a whole file"):
-        read_upload("x.npy", saved(np.zeros(100))[:-8], 10**6)
-    with pytest.raises(ValueError, match=r"be an \.npy or \.npz file"):
-        read_upload("x.pkl", b"...", 10**6)
-    with pytest.raises(ValueError, match="be a whole file"):
-        read_upload("x.npy", b"not an array at all", 10**6)
+    np.savez_compressed(bomb, fiducial=np.zeros(10**6))
+    assert "when unpacked" in refusal("x.npz", bomb.getvalue())
+    assert "be a whole" in refusal("fiducial.npy", saved(np.zeros(100))[:-8])
+    assert "be a whole" in refusal("fiducial.npy", b"not an array at all")
     for words in ("0, one", ",", "1, nan", "inf"):
         with pytest.raises(ValueError, match="be numbers"):
             numbers("θ_fid", words)
@@ -83,7 +95,6 @@ DEFLATED = zipped([("a.npy", saved(np.arange(1000.0)))], compress_type=zipfile.Z
 ODD_UPLOADS = {
     "empty.npy": b"",
     "empty.npz": b"",
-    "without an end": b"",
     "header.npy": ARRAY.replace(b"'<f8'", b"((((("),  # ends Python's tokenizer
     "type.npy": ARRAY.replace(b"'<f8'", b"'<q9'"),
     "negative.npy": ARRAY.replace(b"(3,)", b"(-3,)"),
@@ -103,11 +114,12 @@ ODD_UPLOADS = {
 
 
 @pytest.mark.parametrize("name", list(ODD_UPLOADS))
-def test_odd_uploads_are_refused_in_words(name):
-    with pytest.raises(
-        ValueError, match=rf"^`{name}.*` must .*\. Received .*\. |^`{name}` must be"
-    ):
-        read_upload(name, ODD_UPLOADS[name], 10**6)
+def test_odd_uploads_are_refused_in_words(name, tmp_path):
+    is_array = name.endswith("npy")
+    path = written(tmp_path, "fiducial.npy" if is_array else name, ODD_UPLOADS[name])
+    words = rf"{path.name}'?`? must .*\. Received .*\."
+    with pytest.raises(ValueError, match=words):
+        sent_data(tmp_path, dict(NUMBERS), 10**6) if is_array else read_upload(path, 10**6)
 
 
 def test_own_data_of_single_numbers_are_refused():

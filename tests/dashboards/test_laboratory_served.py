@@ -29,8 +29,12 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module", params=list(COMMANDS))
-def address(request):
+def address(request, tmp_path_factory):
     command, path = COMMANDS[request.param]
+    if request.param == "imnn-lab serve":
+        data = tmp_path_factory.mktemp("data")
+        np.savez(data / "all.npz", fiducial=np.zeros((30, 10)))
+        command = [*command, "--max-upload", "4", "--data", str(data)]
     with served(command, path) as found:
         yield found + path
 
@@ -120,16 +124,40 @@ def test_steer_the_network_and_explore_its_posteriors(watched_page, address, tmp
 
 
 @by_imnn_lab
-def test_uploads_are_refused_with_the_reason(watched_page, address, tmp_path):
+def test_own_simulations_are_sent_in_pieces_or_chosen_on_the_server(
+    watched_page, address, tmp_path
+):
     page = opened(watched_page(), address)
-    pickled, large = tmp_path / "fiducial.npy", tmp_path / "derivative.npy"
+    box = page.locator("input[type=file]").first
+    alert, status = page.get_by_role("alert"), page.get_by_text("All is sent.")
+
+    large = tmp_path / "derivative.npy"
+    np.save(large, np.zeros(5 * 2**17))
+    box.set_input_files(large)
+    expect(alert).to_contain_text("must have at most 4.00 MB together. Received 5.00 MB")
+    pickled = tmp_path / "fiducial.npy"
     np.save(pickled, np.array([{"a": 1}], object), allow_pickle=True)
-    np.save(large, np.zeros(13 * 2**17))
-    for path, reason in ((pickled, "Python objects"), (large, "at most 12 MB")):
-        page.locator("input[type=file]").first.set_input_files(path)
-        page.wait_for_timeout(1500)
-        button(page, "Build from own data").click()
-        expect(page.get_by_role("alert")).to_contain_text(reason)
+    box.set_input_files(pickled)
+    expect(status).to_be_visible()
+    visitor.fill(page, "θ_fid", "0, 1")
+    visitor.fill(page, "δθ, full width", "0.1, 0.1")
+    button(page, "Build from own data").click()
+    expect(alert).to_contain_text("Python objects", timeout=60_000)
+
+    page.get_by_label("simulations").select_option("all.npz")
+    visitor.words(page, "float64 of shape (30, 10)")
+    page.get_by_label("simulations").select_option("the files above")
+    fiducial, derivative = problems.gaussian().training_set(20_000, 5_000, 1)
+    np.save(pickled, fiducial.astype(np.float32))
+    np.savez(tmp_path / "all.npz", derivative=derivative[:2000])
+    box.set_input_files([pickled, tmp_path / "all.npz"])
+    expect(status).to_be_visible()
+    visitor.words(page, "Here: all.npz (0.611 MB), fiducial.npy (0.763 MB)")
+    page.get_by_label("network").select_option("linear")
+    button(page, "Build from own data").click()
+    expect(visitor.tab(page, "Problem")).to_contain_text("built", timeout=240_000)
+    visitor.tab(page, "Problem").click()
+    visitor.words(page, "own data, 20,000 fiducial simulations is ready")
 
 
 def test_visitors_wait_in_line_until_who_is_before_them_leaves(watched_page, serve):

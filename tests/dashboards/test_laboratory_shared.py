@@ -14,13 +14,14 @@ from waiting import until
 from imnn_lab import cli, problems
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import kept, link, take_along
-from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data, build_problem
+from imnn_lab.laboratory.build import NETWORKS, Sizes, build_from_data, build_problem
 from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool
 from imnn_lab.laboratory.runs import NAME, Runs
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
+from imnn_lab.laboratory.stored import sent_data
 
 SMALL = Sizes(40, 40, 3)
 
@@ -121,9 +122,10 @@ def test_the_notebook_of_own_data_reads_the_files_that_were_sent(tmp_path, monke
     problem = problems.gaussian()
     fiducial, derivative = problem.training_set(30, 30, 1)
     arrays = {"fiducial": fiducial, "derivative": derivative, "target": fiducial[0]}
-    own = build_from_data(OwnData(arrays, problem.θ_fid, problem.δθ), "linear", SMALL)
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
+    known = {"θ_fid": problem.θ_fid, "δθ": problem.δθ}
+    own = build_from_data(sent_data(tmp_path, known), "linear", SMALL)
     monkeypatch.chdir(tmp_path)
     known = {}
     build, *_, infer = cells(take_along.notebook(own, own.imnn.history))
@@ -199,7 +201,10 @@ def test_a_new_network_replaces_that_on_disk_and_own_data_are_kept(tmp_path):
     run = kept_runs(tmp_path).enter()
     problem = problems.gaussian()
     arrays = dict(zip(("fiducial", "derivative"), problem.training_set(30, 30, 1), strict=True))
-    own = OwnData(arrays, problem.θ_fid, problem.δθ)
+    sent = run.session.sent
+    for name, array in arrays.items():
+        np.save(sent.directory / f"{name}.npy", array)
+    own = sent_data(sent.directory, {"θ_fid": problem.θ_fid, "δθ": problem.δθ})
     for make in (
         lambda: build_problem("gaussian", "linear", SMALL, run.session.new_place()),
         lambda: build_from_data(own, "linear", SMALL, run.session.new_place()),
@@ -209,6 +214,9 @@ def test_a_new_network_replaces_that_on_disk_and_own_data_are_kept(tmp_path):
     names = sorted(path.name for path in (tmp_path / run.name).iterdir())
     assert len(names) == 2
     assert names[-1] == "run.json"
+    place = sent.directory
+    run.session.end()
+    assert not place.exists()
     found = kept_runs(tmp_path).enter(run.name).session
     assert found.building.wait(120)
     assert found.built.title == "own data, 30 fiducial simulations"
