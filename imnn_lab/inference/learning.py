@@ -8,7 +8,7 @@ given the second. For a likelihood they are θ̂ and the features of θ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,8 @@ from imnn_lab.inference.priors import Prior
 
 if TYPE_CHECKING:
     from imnn_lab.neural_density.training import Epoch
+
+NEAR = 0.5  # posterior's widths from a bound within which coordinates stretch
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ def learned_posteriors(
         draws = draws.where(draws.weights > 0)
     θ, estimates, weights = draws.parameters, draws.estimates, draws.weights
     coordinates = Coordinates.fitted(prior, θ, estimates, weights)
+    coordinates = replace(coordinates, scale=NEAR * coordinates.scale)
     u, _ = coordinates.from_parameters(θ)
     features = coordinates.features(estimates)
     for epoch in train(features, u, seeds, members=members, epochs=epochs, weights=weights):

@@ -86,7 +86,7 @@ class NeuralPosterior(LearnedInference):
         tqdm_notebook: bool | None = None,
         *,
         members: int = 4,
-        epochs: int = 60,
+        epochs: int = 40,
         rounds: int = 1,
     ) -> Draws:
         """Draw from the prior, simulate, estimate, and train on the pairs.

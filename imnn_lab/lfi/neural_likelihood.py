@@ -75,7 +75,7 @@ class NeuralLikelihood(LearnedInference):
         tqdm_notebook: bool | None = None,
         *,
         members: int = 4,
-        epochs: int = 60,
+        epochs: int = 40,
     ) -> Draws:
         """Draw from the prior, simulate, estimate, and train on the pairs.
 

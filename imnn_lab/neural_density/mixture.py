@@ -8,7 +8,8 @@ r = L⁻¹(v − a − B f), L L' the covariance of its residuals; then
 where w, μ and σ are the outputs of a network for each i (Uria, Murray & Larochelle 2013, RNADE;
 Papamakarios, Pavlakou & Murray 2017, MADE MoG). It is normalised whatever the networks give, draws
 need no inversion, and a linear Gaussian problem is solved by the regression alone. Several
-*members*, trained from different starts, are averaged.
+*members*, trained from different starts, are averaged. Every second one takes r in reverse: which
+order is the simpler to learn depends on the problem, and errors of different orders are different.
 """
 
 from __future__ import annotations
@@ -95,10 +96,13 @@ class ConditionalMixture:
     weights : tuple of ndarray, shape (n_members, p, ...) each
         Kernel and bias of each layer of the networks. Those of r_i have zeros in the first kernel
         where it would see r_i and those that follow.
+    orders : ndarray of int, shape (n_members, p)
+        The order in which each member takes the residuals.
     """
 
     standardisation: Standardisation
     weights: tuple[np.ndarray, ...]
+    orders: np.ndarray
 
     @property
     def n_members(self) -> int:
@@ -148,19 +152,20 @@ class ConditionalMixture:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return named arrays, of which `from_arrays` makes it again."""
         layers = {f"layer_{i}": w for i, w in enumerate(self.weights)}
-        return vars(self.standardisation) | layers
+        return vars(self.standardisation) | layers | {"orders": self.orders}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> ConditionalMixture:
         """Return the density of arrays that `to_arrays` gave."""
-        weights = tuple(arrays[f"layer_{i}"] for i in range(len(arrays) - len(NAMES)))
-        return ConditionalMixture(Standardisation(*(arrays[name] for name in NAMES)), weights)
+        weights = tuple(arrays[f"layer_{i}"] for i in range(len(arrays) - len(NAMES) - 1))
+        standardisation = Standardisation(*(arrays[name] for name in NAMES))
+        return ConditionalMixture(standardisation, weights, arrays["orders"])
 
     def _log_prob(self, member: int, inputs: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Return ln q of residuals (m, n, p) by one member, shape (m, n)."""
         total = np.zeros(r.shape[:2])
-        for i in range(self.n_values):
-            logits, mean, log_σ = self._components(member, i, inputs, r[..., :i])
+        for i in self.orders[member]:
+            logits, mean, log_σ = self._components(member, i, inputs, r)
             z = (r[..., i] - mean) * np.exp(-log_σ)
             total += _log_sum(logits - 0.5 * z**2 - log_σ) - _log_sum(logits) - 0.5 * LOG_2π
         return total
@@ -170,8 +175,8 @@ class ConditionalMixture:
     ) -> np.ndarray:
         """Return residuals (m, n, p) drawn from one member."""
         r = np.empty(shape, np.float32)
-        for i in range(self.n_values):
-            logits, *others = self._components(member, i, inputs, r[..., :i])
+        for i in self.orders[member]:
+            logits, *others = self._components(member, i, inputs, r)
             ends = np.cumsum(np.exp(logits - logits.max(axis=0)), axis=0)
             at = rng.random(shape[:2], np.float32) * ends[-1]
             k = (at > ends[:-1]).sum(axis=0)[None]
@@ -183,7 +188,7 @@ class ConditionalMixture:
         return r
 
     def _components(
-        self, member: int, i: int, inputs: np.ndarray, before: np.ndarray
+        self, member: int, i: int, inputs: np.ndarray, r: np.ndarray
     ) -> list[np.ndarray]:
         """Return logits, means and ln σ of the mixture of r_i, (n_components, m, n or 1).
 
@@ -191,15 +196,17 @@ class ConditionalMixture:
         ----------
         member, i : int
         inputs : ndarray, shape (m, n_features)
-        before : ndarray, shape (m, n, i)
-            r_1 … r_{i−1}; the mixture of the first is the same for all n.
+        r : ndarray, shape (m, n, p)
+            Only those before r_i matter; the mixture of the first is the same for all n.
         """
-        m, n = before.shape[:2] if i else (len(inputs), 1)
+        order = self.orders[member]
+        before = order[: np.flatnonzero(order == i)[0]]
+        m, n = r.shape[:2] if len(before) else (len(inputs), 1)
         kernel, *later = (w[member, i] for w in self.weights)
         from_features = inputs.astype(np.float32) @ kernel[: inputs.shape[1]]
         hidden = np.repeat(from_features, n, axis=0)
-        if i:
-            hidden += before.reshape(m * n, i) @ kernel[inputs.shape[1] :][:i]
+        if len(before):
+            hidden += r[..., before].reshape(m * n, -1) @ kernel[inputs.shape[1] + before]
         biases, kernels = later[::2], later[1::2]
         for bias, kernel in zip(biases, kernels, strict=False):
             hidden += bias
@@ -207,6 +214,11 @@ class ConditionalMixture:
         outputs = np.ascontiguousarray((hidden + biases[-1]).T).reshape(-1, m, n)
         logits, mean, log_σ = np.split(outputs, 3)
         return [logits, mean, np.maximum(log_σ, FINEST)]
+
+
+def orders_of(members: int, p: int) -> np.ndarray:
+    """Return the order of the residuals of each member, every second one reversed, (members, p)."""
+    return np.stack([np.arange(p)[:: (-1) ** e] for e in range(members)])
 
 
 def _log_sum(terms: np.ndarray) -> np.ndarray:

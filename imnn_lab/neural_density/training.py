@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,13 +15,16 @@ from imnn_lab.neural_density.mixture import (
     ConditionalMixture,
     LOG_2π,
     Standardisation,
+    orders_of,
 )
 
 HELD_OUT = 0.1  # the share of the pairs that tells when to stop
-FEWEST_UPDATES = 40  # in an epoch, unless batches become smaller than the smallest
-BATCHES = (50, 1000)  # smallest and largest size of a batch
+FEWEST_UPDATES = 80  # in an epoch, unless batches become smaller than the smallest
+BATCHES = (20, 1000)  # smallest and largest size of a batch
 SHARE = 4 / 9  # of the variance that the means of the components have at the start
+WORTH_COMPILING = 1000  # updates that save, compiled by XLA, the second that this takes
 PATIENCE = 20  # epochs without improvement after which training ends
+DECAY = (0.9, 0.99)  # of Adam's moving means of gradients and of their squares
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def train(
     seeds: np.random.SeedSequence,
     *,
     members: int = 4,
-    epochs: int = 60,
+    epochs: int = 40,
     rate: float = 1e-2,
     architecture: Architecture = Architecture(),
     weights: np.ndarray | None = None,
@@ -100,87 +103,119 @@ def train(
     inputs = standardisation.inputs(features)
     residuals = standardisation.residuals(inputs, values[:, None])[:, 0]
     pairs = np.concatenate([inputs, residuals, weights[:, None]], axis=1).astype(np.float32)
-    graph = _Graph(
-        initial_weights(features.shape[1], values.shape[1], members, architecture, rng),
-        values.shape[1],
-    )
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
     steps = -(-len(kept) // size)
-    graph.compile(keras.optimizers.schedules.CosineDecay(rate, epochs * steps))
-    best, since = graph.numpy(), 0
-    reached = graph.log_prob(tf.constant(pairs[held])).numpy()  # of the regression alone
+    orders = orders_of(members, values.shape[1])
+    start = initial_weights(features.shape[1], values.shape[1], members, architecture, rng)
+    graph = _Graph([w.shape for w in start], orders, epochs * steps > WORTH_COMPILING)
+    state = graph.state(start)
+    best, since = graph.weights(state), 0
+    reached = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()  # of the regression alone
+    rates = adam_rates(rate, epochs * steps).reshape(epochs, steps)
     log_det = standardisation.log_det
-    for _ in range(epochs):
+    for of_updates in rates:
         shuffled = pairs[rng.permutation(kept)]
         shuffled = np.concatenate([shuffled, shuffled[: steps * size - len(kept)]])
-        training = graph.epoch(tf.constant(shuffled.reshape(steps, size, -1))).numpy()
-        held_out = graph.log_prob(tf.constant(pairs[held])).numpy()
+        batches = tf.constant(shuffled.reshape(steps, size, -1))
+        state, training = graph.epoch(state, batches, tf.constant(of_updates))
+        training = training.numpy()
+        held_out = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
         better = held_out > reached
         reached = np.where(better, held_out, reached)
         best = [
             np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-            for new, old in zip(graph.numpy(), best, strict=True)
+            for new, old in zip(graph.weights(state), best, strict=True)
         ]
         since = 0 if better.any() else since + 1
-        density = ConditionalMixture(standardisation, tuple(best))
+        density = ConditionalMixture(standardisation, tuple(best), orders)
         yield Epoch(training - log_det, held_out - log_det, reached - log_det, density)
         if since >= PATIENCE:
             return
 
 
 class _Graph:
-    """The networks of all members as variables, with an epoch of their training in one graph."""
+    """The networks of all members, with an epoch of their training in one graph.
 
-    def __init__(self, weights: list[np.ndarray], n_values: int) -> None:
-        self.variables = [tf.Variable(w) for w in weights]
-        n_inputs = weights[0].shape[2]
-        before = np.arange(n_inputs) < n_inputs - n_values + np.arange(n_values)[:, None]
-        self._mask = tf.constant(before[..., None].astype(np.float32))
-        self._n_values = n_values
+    All weights are one vector, so that an update takes few operations, of which each costs more
+    than its arithmetic.
+    """
+
+    def __init__(self, shapes: list[tuple[int, ...]], orders: np.ndarray, compiled: bool) -> None:
+        members, p = orders.shape
+        place = np.argsort(orders, axis=1)
+        before = place[:, None] < place[..., None]  # of r_j, where r_i is given; (members, i, j)
+        seen = np.ones((members, p, shapes[0][2] - p), bool)  # of the features
+        self._mask = np.concatenate([seen, before], axis=2)[..., None].astype(np.float32)
+        self._shapes, self._sizes = shapes, [math.prod(shape) for shape in shapes]
+        self._n_members, self._n_values = members, p
+        self.epoch = tf.function(self._epoch, jit_compile=compiled)
         self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
 
-    def compile(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        optimiser = keras.optimizers.Adam(schedule, beta_2=0.99)
-        variables = self.variables
-        optimiser.build(variables)
+    def state(self, weights: list[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return the vector of weights, and Adam's means, which are zero."""
+        vector = tf.constant(np.concatenate([w.ravel() for w in weights]))
+        return vector, tf.zeros_like(vector), tf.zeros_like(vector)
 
-        @tf.function(reduce_retracing=True)
-        def epoch(batches: tf.Tensor) -> tf.Tensor:
-            total = tf.zeros(variables[0].shape[0])
-            for batch in batches:
-                with tf.GradientTape() as tape:
-                    log_prob = self._log_prob(batch)
-                    loss = -tf.reduce_sum(log_prob)
-                optimiser.apply(tape.gradient(loss, variables), variables)
-                total += log_prob
-            return total / tf.cast(tf.shape(batches)[0], tf.float32)
+    def weights(self, state: tuple[tf.Tensor, ...]) -> list[np.ndarray]:
+        """Return the weights of each layer."""
+        kernel, *later = (w.numpy() for w in self._layers(state[0]))
+        return [kernel * self._mask, *later]
 
-        self.epoch = epoch
+    def _layers(self, vector: tf.Tensor) -> list[tf.Tensor]:
+        parts = tf.split(vector, self._sizes)
+        return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
 
-    def numpy(self) -> list[np.ndarray]:
-        kernel, *later = (v.numpy() for v in self.variables)
-        return [kernel * self._mask.numpy(), *later]
+    def _epoch(
+        self, state: tuple[tf.Tensor, ...], batches: tf.Tensor, rates: tf.Tensor
+    ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+        """Return the state after an update for each batch, and the mean ln q of each member."""
+        vector, first, second = state
+        total = tf.zeros(self._n_members)
+        for i in tf.range(tf.shape(batches)[0]):
+            with tf.GradientTape() as tape:
+                tape.watch(vector)
+                log_prob = self._log_prob(vector, batches[i])
+                loss = -tf.reduce_sum(log_prob)
+            gradient = tape.gradient(loss, vector)
+            first += (1 - DECAY[0]) * (gradient - first)
+            second += (1 - DECAY[1]) * (tf.square(gradient) - second)
+            vector -= rates[i] * first / (tf.sqrt(second) + 1e-7)
+            total += log_prob
+        return (vector, first, second), total / tf.cast(tf.shape(batches)[0], tf.float32)
 
-    def _log_prob(self, pairs: tf.Tensor) -> tf.Tensor:
+    def _log_prob(self, vector: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
         """Return the mean ln q of whitened pairs, shape (n_members,).
 
         Parameters
         ----------
+        vector : tf.Tensor
         pairs : tf.Tensor, shape (n, n_features + p + 1)
             Features, residuals, and weights whose mean is one.
         """
-        kernel, *later = self.variables
+        kernel, *later = self._layers(vector)
         pairs, weights = pairs[:, :-1], pairs[:, -1]
-        hidden = tf.einsum("bi,epih->epbh", pairs, kernel * self._mask)
+        hidden = tf.matmul(pairs, kernel * self._mask)
         biases, kernels = later[::2], later[1::2]
         for bias, kernel in zip(biases, kernels, strict=False):
             hidden = tf.matmul(tf.tanh(hidden + bias), kernel)
         logits, mean, log_σ = tf.split(hidden + biases[-1], 3, axis=-1)
         log_σ = tf.maximum(log_σ, FINEST)
         r = tf.transpose(pairs[:, -self._n_values :])[None, :, :, None]
-        terms = logits - 0.5 * tf.square((r - mean) * tf.exp(-log_σ)) - log_σ
-        each = tf.reduce_logsumexp(terms, -1) - tf.reduce_logsumexp(logits, -1) - 0.5 * LOG_2π
-        return tf.reduce_mean(tf.reduce_sum(each, 1) * weights, -1)
+        z = (r - mean) * tf.exp(-log_σ)
+        terms = tf.nn.log_softmax(logits) - 0.5 * tf.square(z) - log_σ
+        each = tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 1)
+        return tf.reduce_mean(each * weights, -1)
+
+
+def adam_rates(rate: float, n: int) -> np.ndarray:
+    """Return a learning rate for each of n updates, which falls to zero as a cosine.
+
+    Divided by the bias of Adam's means, which start at zero (Kingma & Ba 2015, section 2).
+    """
+    step = np.arange(n)
+    bias = 1 - np.power.outer(DECAY, step + 1.0)
+    falling = 0.5 * rate * (1 + np.cos(np.pi * step / n))
+    return (falling * np.sqrt(bias[1]) / bias[0]).astype(np.float32)
 
 
 def initial_weights(

@@ -4,6 +4,7 @@ import copy
 import pickle
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,7 +14,7 @@ from imnn_lab.inference import Draws, Prior, Uniform
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.neural_density import training
-from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation
+from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation, orders_of
 
 F = np.diag([25.0, 4.0])
 TARGETS = np.array([[0.3, -0.2], [0.97, 0.9]])
@@ -43,7 +44,7 @@ def mixture(n_features, p, members=2, seed=0):
     root = np.linalg.cholesky(np.eye(p) + 0.5)
     slopes = rng.standard_normal((n_features, p))
     standard = Standardisation(np.zeros(n_features), np.ones(n_features), np.ones(p), slopes, root)
-    return ConditionalMixture(standard, tuple(weights))
+    return ConditionalMixture(standard, tuple(weights), orders_of(members, p))
 
 
 class Disc(Prior):
@@ -112,7 +113,8 @@ def made_by_hand(prior):
         standard.centre, standard.scale, middle, 0.2 * standard.slopes, 0.4 * standard.root
     )
     coordinates = Coordinates(prior.low, prior.high, np.array([0.2, 0.4]))
-    return AmortisedPosterior(ConditionalMixture(narrow, density.weights), coordinates, prior)
+    density = replace(density, standardisation=narrow)
+    return AmortisedPosterior(density, coordinates, prior)
 
 
 def test_draws_have_the_density_that_is_told():
@@ -125,7 +127,7 @@ def test_draws_have_the_density_that_is_told():
         *[getattr(other.standardisation, n) for n in ("centre", "scale", "intercept", "slopes")],
         0.9 * other.standardisation.root,
     )
-    narrow = ConditionalMixture(shifted, other.weights)
+    narrow = replace(other, standardisation=shifted)
     weights = np.exp(narrow.log_prob(feature, drawn) - density.log_prob(feature, drawn))[0]
     error = weights.std() / np.sqrt(len(weights))
     assert abs(weights.mean() - 1) < 4 * error < 0.05
@@ -138,14 +140,42 @@ def test_training_and_evaluation_know_one_formula():
     seeds = np.random.SeedSequence(4)
     *_, last = training.train(features, values, seeds, members=2, epochs=3, architecture=SMALL)
     held = np.random.default_rng(np.random.SeedSequence(4)).permutation(300)[:30]
+    standard, orders = last.density.standardisation, last.density.orders
     each = [
-        ConditionalMixture(
-            last.density.standardisation, tuple(w[[e]] for w in last.density.weights)
-        )
+        ConditionalMixture(standard, tuple(w[[e]] for w in last.density.weights), orders[[e]])
         for e in range(2)
     ]
     reached = [d.log_prob(features[held], values[held][:, None]).mean() for d in each]
     np.testing.assert_allclose(reached, last.best, rtol=1e-4)  # float32
+
+
+def test_compiled_training_is_the_same(monkeypatch):
+    rng = np.random.default_rng(3)
+    features = rng.standard_normal((100, 1))
+    values = features + 0.3 * rng.standard_normal((100, 1))
+
+    def reached(worth):
+        monkeypatch.setattr(training, "WORTH_COMPILING", worth)
+        seeds, options = np.random.SeedSequence(4), {"epochs": 3, "architecture": SMALL}
+        return np.stack([e.held_out for e in training.train(features, values, seeds, **options)])
+
+    # Sums of float32 in another order.
+    np.testing.assert_allclose(reached(0), reached(1000), rtol=1e-3)
+
+
+def test_rates_are_those_of_adam_with_a_cosine():
+    n, slopes = 20, np.array([1.0, 4.0], np.float32)
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, n)
+    optimiser = keras.optimizers.Adam(schedule, *training.DECAY)
+    variable = keras.Variable(np.ones(2, np.float32))
+    x, first, second = np.ones(2), np.zeros(2), np.zeros(2)
+    for rate in training.adam_rates(0.1, n):
+        optimiser.apply([slopes * variable.value], [variable])
+        first += (1 - training.DECAY[0]) * (slopes * x - first)
+        second += (1 - training.DECAY[1]) * ((slopes * x) ** 2 - second)
+        x -= rate * first / (np.sqrt(second) + 1e-7)
+    np.testing.assert_allclose(x, np.asarray(variable.value), rtol=1e-4)  # float32
+    assert np.abs(x).max() < 0.9  # control: it has moved
 
 
 def test_every_draw_lies_inside_the_prior(NP):

@@ -15,7 +15,7 @@ from imnn_lab.inference.truncation import (
     regions_of,
 )
 from imnn_lab.neural_density import training
-from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation
+from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation, orders_of
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
 ESTIMATE = np.array([[0.5, -0.3]])
@@ -27,7 +27,8 @@ def gaussian_posterior(prior, covariance=COVARIANCE):
     root = np.linalg.cholesky(covariance)
     regression = Standardisation(np.zeros(2), np.ones(2), np.zeros(2), np.eye(2), root)
     unbounded = Coordinates(np.full(2, -np.inf), np.full(2, np.inf), np.ones(2))
-    return AmortisedPosterior(ConditionalMixture(regression, tuple(weights)), unbounded, prior)
+    density = ConditionalMixture(regression, tuple(weights), orders_of(1, 2))
+    return AmortisedPosterior(density, unbounded, prior)
 
 
 def region_in(prior, **options):

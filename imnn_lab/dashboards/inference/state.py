@@ -67,7 +67,7 @@ class Choices(param.Parameterized):
     learning_draws = param.Integer(
         5000, bounds=(FEWEST, MOST_DRAWS), allow_None=True, label="draws to learn from"
     )
-    epochs = param.Integer(60, bounds=(1, 10_000), allow_None=True, label="epochs")
+    epochs = param.Integer(40, bounds=(1, 10_000), allow_None=True, label="epochs")
     checked = param.Integer(500, bounds=(20, 10_000), allow_None=True, label="posteriors to check")
     checking_simulations = param.Integer(
         50_000, bounds=(0, 10 * MOST_DRAWS), allow_None=True, label="simulations for PMC"
