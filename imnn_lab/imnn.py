@@ -1227,10 +1227,8 @@ class IMNN:
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         self._replicas.check_chief("`explore`")
-        from imnn_lab.dashboards.host.notebooks import prepare_notebook
         from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
-        prepare_notebook()
         return TrainingDashboard(self, known_fisher, labels)
 
     def widget(self, known_det_fisher: float | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -12,15 +12,18 @@ import numpy as np
 
 from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
 from imnn_lab.dashboards.host.jupyter_bokeh_private import SentFigures
-from imnn_lab.dashboards.host.kernel import NotebookTicker, kernel_shell
+from imnn_lab.dashboards.host.kernel import NotebookTicker, is_batch, kernel_shell
+from imnn_lab.dashboards.host.still import Picture, StillPicture
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
+from imnn_lab.dashboards.training.still import picture_key, training_picture
 from imnn_lab.dashboards.training.words import (
     Speed,
     applied_words,
     no_pair_words,
     numbers,
+    parameter_names,
     sentence,
 )
 from imnn_lab.figures import training_curves
@@ -228,9 +231,13 @@ class TrainingWidget(ipywidgets.VBox):
         self.pump.tick()
         self.curves.widget.update_from_model(self.curves.figure.layout)
         parts: Sequence[ipywidgets.Widget] = [self.words.bar, self.words.lines]
-        super().__init__([self.controls.box, *parts, self.curves.widget])
+        self._labels = parameter_names(None, len(imnn.θ_fid), getattr(imnn, "names", None))
+        self._known_det_F = known_det_fisher
+        self._hiding = ipywidgets.HTML(layout={"display": "none"})
+        super().__init__([self.controls.box, *parts, self.curves.widget, self._hiding])
         hear_while_a_cell_runs(self)
         shell = kernel_shell()
+        self._still: StillPicture | None = None
         self.ticker = NotebookTicker(self)
         if shell is not None:
             self.ticker.follow(shell.events)
@@ -244,7 +251,24 @@ class TrainingWidget(ipywidgets.VBox):
         bool
             Whether a run is in progress.
         """
+        if self._still is not None:
+            self._still.renew(has_answered=True)
         return self.pump.tick_if_due()
+
+    def picture_key(self) -> Hashable | None:
+        """Return what changes with the picture, None while a run is in progress."""
+        return picture_key(self.state)
+
+    def picture(self) -> Picture:
+        """Return the curves and the numbers of a run that has ended."""
+        return training_picture(self.state, self._labels, self._known_det_F)
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        shell = kernel_shell()
+        if shell is not None and self._still is None:
+            self._still = StillPicture(self, shell, is_batch=is_batch(shell))
+            self._hiding.value = self._still.hiding
+        return super()._repr_mimebundle_(**options)
 
     def close(self) -> None:
         """Close the widget and end its thread."""

@@ -38,6 +38,7 @@ SINGULAR = {
     "ls": "linestyle",
 }
 LARGEST = 1000  # inches
+PRINT = 200  # dots per inch
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
 
 
@@ -88,14 +89,21 @@ def default_size(description: Panels) -> tuple[float, float]:
     return max(4.0, width * (description.columns + extra)), max(3.2, height * description.rows)
 
 
-def image(description: Panels, kind: str) -> io.BytesIO:
+def image(description: Panels, kind: str, dpi: int = PRINT) -> io.BytesIO:
     """Return panels as a file of a kind that matplotlib can write, "png" or "pdf".
 
     It is safe in any thread: neither a window nor the state of pyplot is involved.
+
+    Parameters
+    ----------
+    description : Panels
+    kind : {"png", "pdf"}
+    dpi : int
+        Dots per inch of a PNG.
     """
     empty = Figure(figsize=default_size(description), layout="constrained")
     file = io.BytesIO()
-    draw(description, figure=empty).savefig(file, format=kind, dpi=200)
+    draw(description, figure=empty).savefig(file, format=kind, dpi=dpi)
     file.seek(0)
     return file
 

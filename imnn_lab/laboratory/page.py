@@ -8,8 +8,8 @@ import panel as pn
 
 from imnn_lab.dashboards.common.layout import announced_html, body, words
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
-from imnn_lab.dashboards.host.notebooks import follow
-from imnn_lab.dashboards.host.sessions import end_with_session
+from imnn_lab.dashboards.host.kernel import PERIOD
+from imnn_lab.dashboards.host.sessions import end_with_session, in_session, tick_with_session
 from imnn_lab.dashboards.page import page
 from imnn_lab.laboratory import link
 from imnn_lab.laboratory.example import PROBLEM, RecordedNetwork, example
@@ -104,5 +104,6 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     if pn.state.curdoc is not None:
         listen(pn.state.curdoc)
         laboratory.motion.ask(pn.state.curdoc)
-    follow(laboratory)
+    if in_session():
+        tick_with_session(laboratory.tick, PERIOD)
     return page(title, laboratory.body)

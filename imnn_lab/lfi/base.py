@@ -129,9 +129,7 @@ class Inference:
     def _dashboard(self, simulator: Callable[..., Any] | None, **results: Any) -> Any:
         """Return the page of this inference, with the results so far."""
         from imnn_lab.dashboards import InferenceDashboard
-        from imnn_lab.dashboards.host.notebooks import prepare_notebook
 
-        prepare_notebook()
         data, shape = self.target_data, self.input_shape
         target: Any = (
             tuple(leaf.reshape(-1, *s) for leaf, s in zip(data, shape, strict=True))

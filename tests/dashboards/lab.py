@@ -56,6 +56,11 @@ def open_notebook(page, address, name):
     )
 
 
+def save(page):
+    """Save the open notebook."""
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+
+
 def end_kernel(page):
     """End the kernel of the open notebook."""
     page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

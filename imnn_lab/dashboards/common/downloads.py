@@ -12,6 +12,7 @@ import numpy as np
 import panel as pn
 
 from imnn_lab.dashboards.common.layout import FRAMED
+from imnn_lab.dashboards.host.still import SCREEN
 from imnn_lab.figures import Panels
 
 CALL = """<div>The same in Python:</div>
@@ -51,6 +52,13 @@ def figure_file(description: Panels, kind: str) -> io.BytesIO:
     from imnn_lab.figures.matplotlib import image
 
     return image(description, kind)
+
+
+def still_image(description: Panels) -> bytes:
+    """Return a figure as a PNG file for a notebook, which keeps it."""
+    from imnn_lab.figures.matplotlib import image
+
+    return image(description, "png", SCREEN).getvalue()
 
 
 def csv_file(columns: Mapping[str, np.ndarray]) -> io.BytesIO:

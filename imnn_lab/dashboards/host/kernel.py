@@ -33,6 +33,16 @@ def kernel_shell() -> Any:
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
+def is_batch(shell: Any) -> bool:
+    """Return whether the cell that runs was sent by a program, so that nobody sees its pages.
+
+    nbclient, and with it nbconvert and papermill, say that they cannot answer ``input()``; what
+    readers use can. What is asked from elsewhere than a cell is nobody's batch.
+    """
+    request = shell.kernel.get_parent().get("content", {})
+    return not request.get("allow_stdin", True)
+
+
 class NotebookTicker:
     """Ticks in a thread while there is something to do.
 

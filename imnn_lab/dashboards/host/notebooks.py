@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import weakref
+import functools
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 import panel as pn
 
 from imnn_lab.dashboards.host.ipykernel_private import hear_where_asked
-from imnn_lab.dashboards.host.kernel import PERIOD, NotebookTicker, kernel_shell
-from imnn_lab.dashboards.host.panel_private import LiveColumn, open_comms, scripts_are_loaded
+from imnn_lab.dashboards.host.kernel import PERIOD, NotebookTicker, is_batch, kernel_shell
+from imnn_lab.dashboards.host.panel_private import (
+    LiveColumn,
+    open_comms,
+    scripts_are_loaded,
+    scripts_of,
+)
 from imnn_lab.dashboards.host.sessions import in_session, tick_with_session
+from imnn_lab.dashboards.host.still import Pictured, StillPicture
 
 
-class Page(Protocol):
+class Page(Pictured, Protocol):
     """What is kept up to date."""
 
     @property
@@ -25,23 +31,20 @@ class Page(Protocol):
         """Bring the body up to date; return whether to continue while nobody acts."""
 
 
-class Pictured(Page, Protocol):
-    """A page that has a picture for notebooks that no browser shows."""
-
-    def new_picture(self) -> bytes | None:
-        """Return a PNG, None unless it differs from the last one."""
-
-
-def prepare_notebook() -> None:
-    """Load Panel's scripts into a notebook, from this machine, unless they are there."""
-    if kernel_shell() is not None and not scripts_are_loaded():
-        pn.extension(inline=True)
+@functools.cache
+def loads_panel() -> bool:
+    """Return whether to send Panel's scripts: not if a notebook had them before this was asked."""
+    return not scripts_are_loaded()
 
 
 def load_mathematics(labels: Iterable[str]) -> None:
     """Load what writes LaTeX, from this machine, into pages and notebooks whose names have some."""
-    if any(getattr(label, "latex", None) for label in labels):
+    if not any(getattr(label, "latex", None) for label in labels):
+        return
+    if kernel_shell() is None or not loads_panel():
         pn.extension("mathjax", inline=kernel_shell() is not None)
+    else:
+        scripts_of("mathjax")  # sent with each page from now on
 
 
 def follow(page: Page) -> NotebookTicker | None:
@@ -50,7 +53,7 @@ def follow(page: Page) -> NotebookTicker | None:
     Returns
     -------
     NotebookTicker or None
-        What ticks the page in a notebook, None elsewhere.
+        What ticks the page in a notebook that a browser shows, None elsewhere.
     """
     if in_session():
         tick_with_session(page.tick, PERIOD)
@@ -58,7 +61,11 @@ def follow(page: Page) -> NotebookTicker | None:
     shell = kernel_shell()
     if shell is None:
         return None
-    page.body.shown = shown = ShownPage(page)  # lives as long as the body
+    if is_batch(shell):
+        page.body.still = StillPicture(page, shell, is_batch=True)
+        return None
+    page.body.still = still = StillPicture(page, shell, scripts_of() if loads_panel() else "")
+    page.body.shown = shown = ShownPage(page, still)  # lives as long as the body
     ticker = NotebookTicker(shown)
     ticker.follow(shell.events)
     return ticker
@@ -70,12 +77,14 @@ class ShownPage:
     A push to a frontend that never answers would be repeated for ever.
     """
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, still: StillPicture) -> None:
+        self.page, self._still = page, still
 
     def tick(self) -> bool:
         """Tick the page and push what changed; return whether to continue while nobody acts."""
-        if not has_answered(self.page.body):
+        is_shown = has_answered(self.page.body)
+        self._still.renew(is_shown)
+        if not is_shown:
             return False
         with self.page.body.turn:
             is_busy = self.page.tick()
@@ -89,34 +98,3 @@ def has_answered(view: Any) -> bool:
     for comm in comms:
         hear_where_asked(comm)
     return bool(comms)
-
-
-class StillPicture:
-    """A picture put beside a page that no browser shows, renewed after the cells that change it.
-
-    Without a browser (a notebook run as a batch) nothing else would show what a cell did.
-
-    Parameters
-    ----------
-    page : Pictured
-        Held weakly.
-    """
-
-    def __init__(self, page: Pictured) -> None:
-        from IPython.display import HTML, display
-
-        self._events = kernel_shell().events
-        self._page = weakref.ref(page)
-        self._display = display(HTML(""), display_id=True)
-        self._events.register("post_run_cell", self._after_cell)
-
-    def _after_cell(self, *_: Any) -> None:
-        page = self._page()
-        if page is None or has_answered(page.body):
-            self._events.unregister("post_run_cell", self._after_cell)
-            return
-        picture = page.new_picture()
-        if picture is not None:
-            from IPython.display import Image
-
-            self._display.update(Image(picture))

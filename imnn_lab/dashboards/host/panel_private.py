@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import panel as pn
 from bokeh.document import Document
@@ -18,6 +19,11 @@ from panel.io.notebook import patch_inline_stylesheets
 from panel.io.resources import LOCAL_DIST, Resources
 from panel.reactive import ReactiveMetaBase
 from panel.util import edit_readonly
+
+if TYPE_CHECKING:
+    from imnn_lab.dashboards.host.still import StillPicture
+
+JAVASCRIPT = "application/javascript"
 
 
 class LiveColumn(pn.Column):
@@ -32,11 +38,14 @@ class LiveColumn(pn.Column):
     ----------
     turn : threading.RLock
         Held by the thread that changes what a notebook shows: that of its frontend, or of a ticker.
+    still : StillPicture or None
+        What a notebook keeps of this column.
     """
 
     def __init__(self, *objects: Any, **params: Any) -> None:
         super().__init__(*objects, **params)
         self.turn = threading.RLock()
+        self.still: StillPicture | None = None
 
     def prepare(self, document: Document) -> None:
         """Prepare a document that is about to show this column; subclasses may define it."""
@@ -68,17 +77,43 @@ class LiveColumn(pn.Column):
                     patch_inline_stylesheets(model)
         return root
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        if self.still is not None and self.still.is_batch:
+            return {"text/html": ""}, {}
+        return super()._repr_mimebundle_(include, exclude)
+
     def _render_mimebundle(self, *arguments: Any) -> Any:
         bundle, metadata = super()._render_mimebundle(*arguments)
-        return {**bundle, "text/html": bundle["text/html"] + self.notebook_html()}, metadata
+        page = bundle["text/html"]
+        page = page if self.still is None else self.still.opens(page)
+        return {**bundle, "text/html": page + self.notebook_html()}, metadata
 
 
 def scripts_are_loaded() -> bool:
-    """Return whether this kernel has sent Panel's scripts to its notebook (``_loaded``).
-
-    ``pn.extension()`` would send them again each time it is called.
-    """
+    """Return whether ``pn.extension()`` was called in this kernel (``_loaded``)."""
     return bool(pn.extension._loaded)
+
+
+def scripts_of(*extensions: str) -> str:
+    """Return the scripts of Panel and of its extensions, from this machine, as JavaScript.
+
+    ``pn.extension()`` would put them out twice, for a notebook to keep: it is called, but nothing
+    that it puts out is sent. What it has loaded before (``_loaded_extensions``) is among them.
+    """
+    return _captured_scripts(frozenset((*pn.extension._loaded_extensions, *extensions)))
+
+
+@functools.cache
+def _captured_scripts(extensions: frozenset[str]) -> str:
+    from IPython.utils.capture import capture_output
+
+    with capture_output(stdout=False, stderr=False) as captured:
+        pn.extension(*sorted(extensions), inline=True)
+    bundles = [output.data for output in captured.outputs]
+    scripts = [bundle[JAVASCRIPT] for bundle in bundles if JAVASCRIPT in bundle]
+    styles = [bundle["text/html"] for bundle in bundles if set(bundle) == {"text/html"}]
+    add = f"document.head.insertAdjacentHTML('beforeend', {json.dumps(''.join(styles))})"
+    return ";\n".join([add, *scripts])
 
 
 def open_comms(view: pn.viewable.Viewable) -> list[Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import html
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import panel as pn
 
 from imnn_lab import checks
+from imnn_lab.dashboards.common.downloads import still_image
 from imnn_lab.dashboards.common.layout import body
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
+from imnn_lab.dashboards.host.still import Picture
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.tabs import page_tabs
+from imnn_lab.dashboards.inference.views import summary_table
 from imnn_lab.figures.bokeh import Brush
 from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.draws import Draws
@@ -152,6 +156,20 @@ class InferencePage:
         self._show_draws(snapshot)
         self.tabs.refresh(snapshot)
         return True
+
+    def picture_key(self) -> Hashable | None:
+        """Return what changes with the picture, None while something simulates or learns."""
+        if any(work.is_running for work in self.state.works):
+            return None
+        return self.state.snapshot().key
+
+    def picture(self) -> Picture:
+        """Return the corner plot and the table of the posteriors."""
+        snapshot = self.state.snapshot()
+        target = f"<div>Of: <b>{html.escape(snapshot.observation.name)}</b></div>"
+        det_F = f"<div>det F = {np.linalg.det(self.state.Fisher):.5g}</div>"
+        numbers = target + det_F + summary_table(snapshot.samples)
+        return Picture((still_image(snapshot.corner),), numbers)
 
     def _show_draws(self, snapshot: Snapshot) -> None:
         if snapshot.simulates and snapshot.key != self._shown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Hashable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import panel as pn
 
 from imnn_lab.archive.state import SavedTraining
-from imnn_lab.dashboards.common.downloads import figure_downloads
+from imnn_lab.dashboards.common.downloads import figure_downloads, still_image
 from imnn_lab.dashboards.common.layout import (
     body,
     card,
@@ -22,13 +24,14 @@ from imnn_lab.dashboards.common.layout import (
     words,
 )
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
+from imnn_lab.dashboards.host.still import Picture
 from imnn_lab.dashboards.inference.snapshot import BINS, WIDTH
 from imnn_lab.dashboards.inference.views import summary_table
 from imnn_lab.dashboards.results.files import Results, SavedNetwork, read_results
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.views import Curves, EllipseView, Export
-from imnn_lab.figures import corner
+from imnn_lab.figures import Panels, corner, training_curves
 from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.inference.arguments import as_labels
 from imnn_lab.inference.posterior import Posterior
@@ -75,13 +78,15 @@ class ResultsPage:
 
     def __init__(self, results: Results) -> None:
         self._pumps: list[Pump] = []
+        self._results = results
         parts: list[Any] = [
             self._training(name, saved) for name, saved in results.trainings.items()
         ]
         groups: dict[tuple[str, ...], dict[str, Posterior]] = {}
         for name, posterior in results.posteriors.items():
             groups.setdefault(posterior.labels, {})[name] = posterior
-        parts += [posteriors_card(group) for group in groups.values()]
+        self._groups = tuple(groups.values())
+        parts += [posteriors_card(group) for group in self._groups]
         self.body = body(*parts)
         self.tick()
 
@@ -90,6 +95,20 @@ class ResultsPage:
         for pump in self._pumps:
             pump.tick()
         return True
+
+    def picture_key(self) -> Hashable:
+        """Return what changes with the picture: nothing."""
+        return "saved"
+
+    def picture(self) -> Picture:
+        """Return the curves of each training and the corner plots, and all numbers."""
+        trainings = self._results.trainings
+        figures = [training_curves(saved.history) for saved in trainings.values()]
+        figures += [posteriors_figure(group) for group in self._groups]
+        tables = [f"<h4>{html.escape(n)}</h4>{statistics_table(s)}" for n, s in trainings.items()]
+        tables += [summary_table(group) for group in self._groups]
+        images = tuple(still_image(figure) for figure in figures)
+        return Picture(images, "".join(tables))
 
     def _training(self, name: str, saved: SavedTraining) -> pn.viewable.Viewable:
         network = SavedNetwork(saved)
@@ -120,11 +139,7 @@ def statistics_table(saved: SavedTraining) -> str:
 
 def posteriors_card(posteriors: dict[str, Posterior]) -> pn.Column:
     """Return posteriors of the same parameters over each other, with their table."""
-    labels = next(iter(posteriors.values())).labels
-    means = np.array([posterior.mean for posterior in posteriors.values()])
-    reach = WIDTH * np.nanmax([posterior.sd for posterior in posteriors.values()], axis=0)
-    ranges = np.stack([means.min(axis=0) - reach, means.max(axis=0) + reach], axis=1).tolist()
-    description = corner(posteriors, labels, ranges=ranges, bins=BINS, smoothing=1.0)
+    description = posteriors_figure(posteriors)
     drawing = Drawing(description, "saved", height=220)
     return card(
         "Saved posteriors",
@@ -132,3 +147,12 @@ def posteriors_card(posteriors: dict[str, Posterior]) -> pn.Column:
         words(scrolling(summary_table(posteriors))),
         pn.Row(*figure_downloads("posteriors", lambda: description)),
     )
+
+
+def posteriors_figure(posteriors: dict[str, Posterior]) -> Panels:
+    """Return the corner plot of posteriors of the same parameters."""
+    labels = next(iter(posteriors.values())).labels
+    means = np.array([posterior.mean for posterior in posteriors.values()])
+    reach = WIDTH * np.nanmax([posterior.sd for posterior in posteriors.values()], axis=0)
+    ranges = np.stack([means.min(axis=0) - reach, means.max(axis=0) + reach], axis=1).tolist()
+    return corner(posteriors, labels, ranges=ranges, bins=BINS, smoothing=1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,13 +13,15 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import Body, View, body, card, side_by_side, stack
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.browser_ack import Echo
-from imnn_lab.dashboards.host.notebooks import StillPicture, follow, load_mathematics
+from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
+from imnn_lab.dashboards.host.still import Picture
 from imnn_lab.dashboards.training.candidates import CandidatesView
 from imnn_lab.dashboards.training.controls import Controls, Status
 from imnn_lab.dashboards.training.errors import ErrorsView
 from imnn_lab.dashboards.training.protocols import Trained, as_trained
 from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.still import picture_key, training_picture
 from imnn_lab.dashboards.training.teaching import TeachingView
 from imnn_lab.dashboards.training.trusting import trusting
 from imnn_lab.dashboards.training.views import (
@@ -27,7 +29,6 @@ from imnn_lab.dashboards.training.views import (
     EllipseView,
     Export,
     RegulariserView,
-    curves_file,
 )
 from imnn_lab.dashboards.training.words import parameter_names
 from imnn_lab.inference.arguments import as_fisher
@@ -78,7 +79,6 @@ class TrainingDashboard(pn.viewable.Viewer):
         ticker = follow(page)
         if ticker is not None:
             self.state.on_change(ticker.start)
-            StillPicture(page)
         return page.body
 
 
@@ -111,7 +111,7 @@ class TrainingPage:
     ) -> None:
         centre = np.asarray(state.imnn.θ_fid, dtype=float)
         det_F = None if known_fisher is None else float(np.linalg.det(known_fisher))
-        self.state = state
+        self.state, self._labels, self._det_F = state, labels, det_F
         self.controls, self.status = Controls(state), Status(state, det_F)
         self.curves, self.export = Curves(state, det_F), Export(state, det_F)
         self.regulariser, self.teaching = RegulariserView(state), TeachingView(state)
@@ -123,7 +123,6 @@ class TrainingPage:
         views = [self.tabs, self.controls, self.status, self.curves]
         self.pump = Pump(state, views, self.echo.browser)
         self.body = self._layout()
-        self._pictured = 0
         self.pump.tick()
 
     def tick(self) -> bool:
@@ -133,13 +132,13 @@ class TrainingPage:
             self.trust.refresh(self.state)
         return self.pump.tick_if_due() or is_checking
 
-    def new_picture(self) -> bytes | None:
-        """Return the curves of a fit that has ended as a PNG, None if they were returned before."""
-        history, run = self.state.imnn.history, self.state.run
-        if len(history) == self._pictured or (run is not None and not run.has_ended):
-            return None
-        self._pictured = len(history)
-        return curves_file(history, "png").getvalue()
+    def picture_key(self) -> Hashable | None:
+        """Return what changes with the picture, None while a run is in progress."""
+        return picture_key(self.state)
+
+    def picture(self) -> Picture:
+        """Return the curves and the numbers of a run that has ended."""
+        return training_picture(self.state, self._labels, self._det_F)
 
     def _tabs(self, shows_trust: bool) -> list[Tab[Moment]]:
         views: dict[str, View[Moment]] = {
