@@ -1,8 +1,9 @@
 """What of a run is on disk, so that it survives a restart of its server.
 
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
-is, and the fit that goes on. The state is that of `IMNN.save`, with checkpoints while it trains;
-simulations of problems are made anew from their seed, own data are beside it.
+is, and the fit that goes on or waits. The state is that of `IMNN.save`, with checkpoints while it
+trains; simulations of problems are made anew from their seed, own data and the inference are
+beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from imnn_lab.laboratory import stored
 from imnn_lab.laboratory.build import NUMBERS, OWN, Built, build_again
 
 RECORD = "run.json"
+INFERENCE = "inference.npz"
 PERIOD = 20.0  # seconds from one checkpoint to the next
 
 
@@ -102,10 +104,22 @@ class Kept:
             if other.is_dir() and other != place:
                 shutil.rmtree(other, ignore_errors=True)
 
+    @property
+    def inference(self) -> Path | None:
+        """File of the inference with the network that is kept, None without a network."""
+        return self.directory / self.read()["place"] / INFERENCE if self.is_there else None
+
+    def wait(self, fit: Mapping[str, Any]) -> None:
+        """Note a fit that waits in a queue, to which a restarted server sends it again."""
+        if self.is_there:
+            self._write(self.read() | {"queued": dict(fit)})
+
     def begin(self, fit: Mapping[str, Any]) -> None:
         """Note a fit, which a restarted server goes on with."""
         self._due = time.monotonic() + PERIOD
-        self._write(self.read() | {"fit": dict(fit)})
+        record = self.read() | {"fit": dict(fit)}
+        record.pop("queued", None)
+        self._write(record)
 
     def checkpoint(self, run: Any) -> None:
         """Save where a fit stands, now and then; it is called between its iterations."""
@@ -114,14 +128,21 @@ class Kept:
             self._due = time.monotonic() + PERIOD
 
     def end(self) -> None:
-        """Note that a fit has ended."""
-        record = self.read()
-        record.pop("fit", None)
+        """Note that a fit has ended, or no longer waits."""
+        record = self.read() if self.is_there else {}
+        if not record.keys() & {"fit", "queued"}:
+            return
+        for name in ("fit", "queued"):
+            record.pop(name, None)
         self._write(record)
 
     def go_on(self, network: Any) -> None:
-        """Start the rest of a fit that had not ended when its server did."""
-        fit = self.read().get("fit") if self.is_there else None
+        """Start the rest of a fit that had not ended, or begun, when its server did."""
+        record = self.read() if self.is_there else {}
+        fit, queued = record.get("fit"), record.get("queued")
+        if queued is not None:
+            network.start(**queued)
+            return
         if fit is None:
             return
         last, history = fit.pop("last"), network.history

@@ -18,6 +18,7 @@ from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
+PLAIN = (bool, int, float, str, type(None))  # that JSON can hold
 KEPT = ("λ", "ε", "patience", "objective")  # of the arguments of a fit
 MOST_ITERATIONS, MOST_SECONDS = 1_000_000, 1800.0  # of a fit, unless a server says otherwise
 
@@ -34,6 +35,9 @@ class Worker(Protocol):
 
 class Keeper(Protocol):
     """What keeps fits on disk."""
+
+    def wait(self, fit: Mapping[str, Any]) -> None:
+        """Note a fit that waits in the queue: arguments of `start`."""
 
     def begin(self, fit: Mapping[str, Any]) -> None:
         """Note a fit that goes on."""
@@ -334,8 +338,13 @@ class PooledRun:
         return self.has_ended
 
     def _train(self, n_iterations: int | None, settings: dict[str, Any]) -> None:
+        if self._kept is not None:
+            plain = {name: x for name, x in settings.items() if isinstance(x, PLAIN)}
+            self._kept.wait({"n_iterations": n_iterations} | plain)
         if not self._pool.enter(self, self._stopped.is_set):
             self._outcome = "stopped"
+            if self._kept is not None and not self._pool.is_closed:
+                self._kept.end()
             return
         try:
             bounded = self._bounded(n_iterations)

@@ -124,6 +124,11 @@ class Runs:
         timer.daemon, timer.name = True, "imnn_lab run end"
         timer.start()
 
+    def keep_all(self) -> None:
+        """Write what is not on disk yet of all runs that are kept."""
+        for run in list(self._runs.values()):
+            run.session.keep_inference(now=True)
+
     def _kept(self, name: str) -> Kept | None:
         if self.directory is None or not NAME.fullmatch(name):
             return None

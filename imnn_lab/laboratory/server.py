@@ -131,6 +131,7 @@ def serve(options: argparse.Namespace) -> int:
         signal.signal(number, signal.SIG_DFL)
     if not pool.close(PATIENCE):
         print(f"Some work has not ended within {PATIENCE:g} s.", file=sys.stderr, flush=True)
+    runs.keep_all()
     return 0
 
 

@@ -13,7 +13,8 @@ from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.results.files import Results
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory.build import Built
-from imnn_lab.laboratory.kept import Kept
+from imnn_lab.laboratory.kept import PERIOD, Kept
+from imnn_lab.laboratory.kept_inference import read, write
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.sent import Sent
@@ -52,6 +53,8 @@ class LaboratorySession:
         self.built: Built | None = None
         self.network: PooledNetwork | None = None
         self.inference: Any = None
+        self._keeping, self._due = Work("keeping an inference"), 0.0
+        self._kept_key: object = None
         pool.workers.add(self)
 
     def build(self, make: Callable[[], Built]) -> None:
@@ -69,11 +72,11 @@ class LaboratorySession:
                 self.pool.leave()
             if self.kept is not None:
                 self.kept.keep(built)
-            self.inference = None
+            self.inference, lost = self._kept_inference(built)
             self.network, self.built = PooledNetwork(built.imnn, self.pool, self.kept), built
             if self.kept is not None:
                 self.kept.go_on(self.network)
-            return f"{built.title} is ready"
+            return f"{built.title} is ready{lost}"
 
         self.building.start(task)
 
@@ -127,9 +130,53 @@ class LaboratorySession:
         if self.inference is not None:
             self.inference.stop()
 
+    def keep_inference(self, now: bool = False) -> None:
+        """Write the inference to disk if it has changed: when it pauses, else now and then.
+
+        Parameters
+        ----------
+        now : bool
+            Whether to write it at once, and wait for it.
+        """
+        if now:
+            self._keeping.wait()
+        state = self.inference
+        if self.kept is None or state is None or self._keeping.is_running:
+            return
+        is_due = now or time.monotonic() >= self._due
+        if not is_due and any(work.is_running for work in state.works):
+            return
+        shown = state.snapshot()
+        n_epochs = 0 if shown.learned is None else len(shown.learned.training)
+        numbers = shown.acceptance.draws.num_draws, len(shown.populations), n_epochs
+        key = (state, shown.observation.name, len(state.observations), *numbers)
+        path = self.kept.inference
+        if path is None or (key == self._kept_key and not now):
+            return
+        self._kept_key, self._due = key, time.monotonic() + PERIOD
+
+        def task(stop: threading.Event) -> str:
+            write(path, state)
+            return "kept"
+
+        self._keeping.start(task)
+        if now:
+            self._keeping.wait()
+
+    def _kept_inference(self, built: Built) -> tuple[Any, str]:
+        """Return the inference that is kept with a network, and why it is lost if it is."""
+        path = None if self.kept is None else self.kept.inference
+        if path is None or not path.is_file():
+            return None, ""
+        try:
+            return read(path, built), ""
+        except (OSError, TypeError, ValueError, KeyError) as error:
+            return None, f" ({error})"
+
     def end(self) -> None:
-        """End all work, and remove the files that were sent."""
+        """End all work, keep what is kept, and remove the files that were sent."""
         self.stop()
+        self.keep_inference(now=True)
         for sent in (self.sent, self.sent_results):
             sent.close()
 

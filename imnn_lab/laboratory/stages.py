@@ -294,6 +294,7 @@ class InferenceStage(View[LaboratorySession]):
         self._status.object = announced_html(self.failure, "alert")
         if self._page is not None:
             self._page.tick()
+            moment.keep_inference()
 
     def word(self, session: LaboratorySession) -> str:
         """Return what there is so far, in a word or two."""

@@ -336,7 +336,8 @@ def test_pages_at_the_address_of_the_server_may_connect(address):
 
 
 def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
-    closed, made, shared = [], SimpleNamespace(), server.shared_pool()
+    closed, shared = [], server.shared_pool()
+    made = SimpleNamespace(keep_all=lambda: closed.append("kept"))
     ended = SimpleNamespace(
         port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
     )
@@ -347,7 +348,7 @@ def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert server.serve(cli._parser().parse_args(["serve", "--keep", "7", "--max-runs", "3"])) == 0
     assert (made.keep, made.most) == (420.0, 3)
-    assert closed == ["served", server.PATIENCE]
+    assert closed == ["served", server.PATIENCE, "kept"]
     assert "Some work has not ended within 8 s." in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ from waiting import until
 
 from imnn_lab import cli, problems
 from imnn_lab.dashboards.training.state import TrainingState
-from imnn_lab.laboratory import kept, link, take_along
+from imnn_lab.laboratory import kept, kept_inference, link, take_along
 from imnn_lab.laboratory.build import NETWORKS, Sizes, build_from_data, build_problem
 from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
@@ -186,6 +186,79 @@ def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path,
     assert ended.session.building.wait(120)
     assert ended.session.network.run is None, "what was stopped does not go on"
     assert len(ended.session.network.history) > before
+
+
+def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
+    runs = kept_runs(tmp_path)
+    session = (run := runs.enter()).session
+    place = session.new_place()
+    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
+    assert session.building.wait(120)
+    assert runs.pool.enter("somebody else", lambda: False)
+    session.network.start(50, λ=5.0, ε=0.1, patience=None, reset=True)
+    record = tmp_path / run.name / "run.json"
+    until(lambda: "queued" in json.loads(record.read_text()))
+    killed = tmp_path.parent / "queued"
+    copied(tmp_path, killed)
+    session.stop()
+    assert session.network.pooled.wait(60)
+    until(lambda: "queued" not in json.loads(record.read_text()))
+
+    again = kept_runs(killed).enter(run.name).session
+    assert again.building.wait(120)
+    fit = again.network.pooled
+    assert fit is not None, again.building.message
+    assert fit.wait(60)
+    assert (fit.state, fit.last, fit.regularisation.λ) == ("finished", 50, 5)
+    assert json.loads((killed / run.name / "run.json").read_text()).keys() == {
+        "place", "title", "recipe"
+    }  # fmt: skip
+
+
+def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
+    runs = kept_runs(tmp_path)
+    session = (run := runs.enter()).session
+    place = session.new_place()
+    session.build(lambda: build_problem("gaussian", "linear", Sizes(200, 200, 3), place))
+    assert session.building.wait(120)
+    session.inference = state = kept_inference.inference_of(session.built)
+    state.observe("observed", session.built.target)
+    state.simulate_target([0.5, 1.2], 4)
+    state.choices.param.update(
+        draws=300, particles=30, initial_draws=100, criterion=0.5, learning_draws=200, epochs=2,
+        log_distance=0.5,
+    )  # fmt: skip
+    for act in (state.draw, state.run_pmc, state.learn):
+        act()
+        assert all(work.wait(120) for work in state.works)
+    session.keep_inference()
+    session.end()
+    found = kept_runs(tmp_path).enter(run.name).session
+    assert found.building.wait(120)
+    again = found.inference
+    assert again is not None, found.building.message
+    before, after = state.snapshot(), again.snapshot()
+    assert before.populations
+    assert before.learned is not None
+    assert [each.name for each in again.observations] == [e.name for e in state.observations]
+    assert after.observation.name == before.observation.name
+    np.testing.assert_array_equal(after.observation.truth, [0.5, 1.2])
+    assert (again.choices.epochs, again.choices.ε) == (2, state.choices.ε)
+    for name, posterior in before.samples.items():
+        if posterior is not None and name != "exact":
+            np.testing.assert_allclose(
+                after.samples[name].parameters, posterior.parameters, rtol=1e-4
+            )
+    again.draw()
+    again.run_pmc()
+    assert all(work.wait(120) for work in again.works)
+    assert again.n_draws == 600
+
+    monkeypatch.setattr(kept_inference, "SAME", -1.0)  # as if the network gave other estimates
+    other = kept_runs(tmp_path).enter(run.name).session
+    assert other.building.wait(120)
+    assert other.inference is None
+    assert "trained since its posteriors were made" in other.building.message
 
 
 def copied(source, target):

@@ -1,0 +1,141 @@
+"""What of an inference is on disk beside its network: targets, draws, populations, what it learned.
+
+All is in one .npz: arrays, each once, and a tree in JSON that says where they belong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imnn_lab import storage
+from imnn_lab.dashboards.inference.state import Choices, InferenceState
+from imnn_lab.inference.amortised import AmortisedPosterior
+from imnn_lab.inference.draws import Draws
+from imnn_lab.inference.learning import Learned
+from imnn_lab.inference.population import Population
+from imnn_lab.inference.proposal import Proposal
+from imnn_lab.laboratory.build import Built
+
+KINDS = {kind.__name__: kind for kind in (Draws, Population, Proposal)}
+TREE = "tree"
+SAME = 1e-3  # of a standard deviation: estimates of one network that differ less are the same
+OTHER = "the network has been trained since its posteriors were made: infer again"
+
+
+def inference_of(built: Built) -> InferenceState:
+    """Return a new inference with a network, without a target."""
+    estimator = built.imnn.estimator
+    return InferenceState(
+        estimator, estimator.statistics.F, built.prior_here(), built.simulator, built.labels,
+        exact=built.exact,
+    )  # fmt: skip
+
+
+def write(path: Path, state: InferenceState) -> None:
+    """Write the targets and results of an inference to a file."""
+    snapshot, packing = state.snapshot(), Packing()
+    observations = tuple((each.name, each.data, each.truth) for each in state.observations)
+    learned = None
+    if snapshot.learned is not None:
+        kept = snapshot.learned
+        arrays = kept.posterior.to_arrays()
+        learned = (tuple(arrays), tuple(arrays.values()), kept.training, kept.held_out, kept.draws)
+    parts = {
+        "observations": observations,
+        "chosen": state.observations.index(state.observation),
+        "estimate": snapshot.observation.target.estimate,
+        "draws": snapshot.acceptance.draws,
+        "populations": tuple(snapshot.populations),
+        "learned": learned,
+    }
+    tree = {name: packing.tree(part) for name, part in parts.items()}
+    tree["choices"] = {name: getattr(state.choices, name) for name in _names_of_choices()}
+    storage.write_npz(path, packing.arrays | {TREE: storage.pack(tree)})
+
+
+def read(path: Path, built: Built) -> InferenceState:
+    """Return the inference that `write` wrote, with the network that it was made with.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or the network gives other estimates now.
+    """
+    arrays = storage.read_npz(path)
+    with storage.whole(path):
+        tree = storage.unpack(arrays.pop(TREE))
+        choices = tree.pop("choices")
+        parts = {name: unpacked(part, arrays) for name, part in tree.items()}
+    state = inference_of(built)
+    for name, data, truth in parts["observations"]:
+        state.observe(name, data, truth)
+    chosen = state.observations[parts["chosen"]]
+    errors = np.sqrt(np.diag(chosen.gaussian.likelihood_covariance))
+    if (np.abs(chosen.target.estimate - parts["estimate"]) > SAME * errors).any():
+        raise ValueError(OTHER)
+    state.choose_target(chosen, parts["populations"])
+    state.add_draws(parts["draws"])
+    if parts["learned"] is not None:
+        names, values, training, held_out, draws = parts["learned"]
+        of_names = dict(zip(names, values, strict=True))
+        posterior = AmortisedPosterior.from_arrays(of_names, state.prior)
+        state.keep_learned(Learned(posterior, training, held_out, draws))
+    state.choices.param.update(**choices)
+    return state
+
+
+def _names_of_choices() -> list[str]:
+    return [name for name in Choices.param if name not in ("name", "iteration")]
+
+
+class Packing:
+    """Arrays by name, each once, while a tree of what they belong to is made.
+
+    Attributes
+    ----------
+    arrays : dict from name to ndarray
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self._names: dict[int, str] = {}
+
+    def tree(self, value: Any) -> Any:
+        """Return a value as JSON can hold it, with the names of its arrays.
+
+        Raises
+        ------
+        TypeError
+            If it is, or holds, anything but numbers, text, arrays, tuples and `KINDS`.
+        """
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, np.ndarray):
+            name = self._names.setdefault(id(value), f"array {len(self._names)}")
+            self.arrays[name] = value
+            return {"array": name}
+        if isinstance(value, tuple):
+            return [self.tree(each) for each in value]
+        if type(value) in KINDS.values():
+            fields = {f.name: self.tree(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"kind": type(value).__name__, "fields": fields}
+        raise TypeError(f"a {type(value).__name__} cannot be kept")
+
+
+def unpacked(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the value of which `Packing.tree` made a tree and arrays."""
+    if isinstance(tree, list):
+        return tuple(unpacked(each, arrays) for each in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        return arrays[tree["array"]]
+    fields = {name: unpacked(each, arrays) for name, each in tree["fields"].items()}
+    return KINDS[tree["kind"]](**fields)
