@@ -5,10 +5,11 @@ Barnes, Cornebise & Stumpf 2013, section 4.2),
 
     Σ_a = 2 s Σ_k W_k (θ_k − θ_a)(θ_k − θ_a)ᵀ / Σ_k W_k,
 
-so that kernels follow curved posteriors and stay within separate modes. Every fourth has s times
-the covariance of all particles, so that no tail is missed, and a kernel weighs W_a², which makes
-the mixture wider than the particles. The density is that of the mixture, whatever its kernels: so
-the weights stay exact.
+so that kernels follow curved posteriors and stay within separate modes. A part of them, p²/16 and
+at most three quarters, has s times the covariance of all particles instead: so no tail is missed.
+With more parameters what is near is farther, and its covariance has more entries to estimate. A
+kernel weighs W_a², which makes the mixture wider than the particles. The density is that of the
+mixture, whatever its kernels: so the weights stay exact.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from scipy.spatial import cKDTree
 ANCESTORS = 1000  # largest number of components, which bounds the cost of the density
 BLOCK = 2**17  # kernel evaluations at a time: a megabyte, which stays in the cache
 NEIGHBOURS = 0.1  # fraction of the particles that are a neighbourhood
-WIDE = 4  # every fourth kernel has the covariance of all particles
+WIDE, WIDEST = 1 / 16, 3 / 4  # part of the kernels as wide as all: times p², at most
 FLATTENING = 2  # power of the particles' weights
 FEWEST = 3  # particles of a neighbourhood, for each parameter and one more
 MOST = 2000  # particles among which neighbours are sought, which bounds cost and memory
@@ -104,7 +105,9 @@ def kernel_mixture(
         chosen = np.searchsorted(np.cumsum(kernel_weights), points).clip(max=len(weights) - 1)
         kernel_weights = np.full(ANCESTORS, 1 / ANCESTORS)
     covariances = 2 * kernel_scale * neighbourhood_covariances(whitened, weights, chosen)
-    covariances[::WIDE] = kernel_scale * np.eye(len(root))
+    wide = min(WIDEST, WIDE * len(root) ** 2)  # of the kernels, evenly spread
+    steps = np.floor(wide * np.arange(-1, len(chosen)))
+    covariances[np.diff(steps) > 0] = kernel_scale * np.eye(len(root))
     return Proposal(parameters[chosen], kernel_weights, root @ np.linalg.cholesky(covariances))
 
 

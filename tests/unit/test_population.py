@@ -100,6 +100,17 @@ def test_mixture_of_many_ancestors_is_what_is_sampled_from():
     assert (np.abs(counts - expected) < 4 * np.sqrt(expected) + 4).all()
 
 
+@pytest.mark.parametrize(("p", "part"), [(1, 1 / 16), (2, 1 / 4), (3, 9 / 16), (5, 3 / 4)])
+def test_with_more_parameters_more_kernels_are_as_wide_as_all_particles(p, part):
+    rng = np.random.default_rng(0)
+    parameters, weights = rng.normal(size=(400, p)), np.full(400, 1 / 400)
+    roots = kernel_mixture(parameters, weights, rng, 2.0).roots
+    whole = 2 * np.cov(parameters.T, bias=True).reshape(p, p)
+    is_wide = np.isclose(roots @ roots.transpose(0, 2, 1), whole).all(axis=(1, 2))
+    assert is_wide.mean() == part
+    assert is_wide.reshape(25, 16).mean(axis=1) == pytest.approx(part)  # evenly spread
+
+
 def test_density_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     roots = np.linalg.cholesky(np.full((30, 3, 3), 0.5) + rng.random((30, 1, 1)) * np.eye(3))
