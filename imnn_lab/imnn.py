@@ -17,6 +17,7 @@ from imnn_lab.diagnostics import (
     FisherFlow,
     Forecast,
     HonestFisher,
+    LearningCurve,
     Novelty,
     SummarySet,
     honest_fisher,
@@ -51,6 +52,7 @@ from imnn_lab.sources.checking import warn_of_wide_differences
 from imnn_lab.sources.shapes import completed
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.stencils import Stencils
+from imnn_lab.subsets import halves, learning_curve
 from imnn_lab.summaries import comfortable_chunk
 from imnn_lab.training.run import FitPlan, Run
 from imnn_lab.training.trainer import Network, Trainer, arrays_of
@@ -1106,6 +1108,48 @@ class IMNN:
         now = layers.information(tell=lambda share: tell((1 + share) / 2))
         return layers.flow([0, max(0, len(self.history) - 1)], [before, now])
 
+    def learning_curve(self, progress: Callable[[float], Any] | None = None) -> LearningCurve:
+        """Return F against the number of simulations that the last layer is solved on.
+
+        The layers before the last stay as they are. The last one is solved in closed form on parts
+        of the training set; F is taken from the validation set, or, without one, from one half of
+        the training set for the other half. Where the network does not end in a linear `Dense`
+        layer, the parts solve one behind its summaries.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is told the share that is done, from 0 to 1, as it goes on; what it raises ends it.
+
+        Returns
+        -------
+        imnn_lab.diagnostics.LearningCurve
+
+        Raises
+        ------
+        RuntimeError
+            If the IMNN was loaded without its data, or while a fit runs.
+        TypeError, ValueError
+            If `progress` is no function, or there are too few simulations or summaries.
+
+        Examples
+        --------
+        >>> curve = imnn.learning_curve()
+        >>> bool(curve.n_s[-1] == imnn.training.n_s)
+        True
+        """
+        tell = _told(progress)
+        self._refuse_while_fitting("solve its last layer on fewer simulations")
+        before, layer = self._before_last(), last_layer.last_dense_layer(self.model)
+        summariser, n_summaries = self._network.summariser, self.settings.n_summaries
+        widths: tuple[int, ...] = ()
+        if before is not None and layer is not None:
+            summariser, n_summaries = before, layer.units
+            widths = last_layer.groups(self.model)
+        sets = [self._set_of(summariser, source) for source in self._sources()]
+        features, held_out = sets if len(sets) == 2 else halves(sets[0])
+        return learning_curve(features, held_out, n_summaries, widths, tell)
+
     def record_flow(self, every: int = 10) -> FlowRecord:
         """Return a callback for `fit` that follows the information in each layer over training.
 
@@ -1425,11 +1469,16 @@ class IMNN:
             renewed.save(place)
         return renewed
 
-    def _source(self) -> Source:
-        """Return the source of validation, or of training without one."""
+    def _sources(self) -> list[Source]:
+        """Return the source of training, and that of validation if there is one."""
         if self._trainer is None:
             raise RuntimeError(f"{NO_DATA}, or give simulations.")
-        return self._trainer.validation or self._trainer.training
+        training, validation = self._trainer.training, self._trainer.validation
+        return [training] if validation is None else [training, validation]
+
+    def _source(self) -> Source:
+        """Return the source of validation, or of training without one."""
+        return self._sources()[-1]
 
     def _cross_fitted(self, source: Source) -> SummarySet:
         """Return summaries of a source, with the last layer solved on the half they are not of."""

@@ -267,6 +267,7 @@ def training_calls(directory):
         "IMNN.summaries": (imnn.summaries, {"data": data["fiducial"][:2]}),
         "IMNN.encode": (imnn.encode, {"data": data["fiducial"][:2]}),
         "IMNN.fisher_flow": (imnn.fisher_flow, {}),
+        "IMNN.learning_curve": (imnn.learning_curve, {}),
         "IMNN.record_flow": (imnn.record_flow, {}),
         "IMNN.report": (imnn.report, {"test": tuple(fresh.values())}),
         "IMNN.summary_set": (imnn.summary_set, fresh),

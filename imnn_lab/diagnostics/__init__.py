@@ -23,6 +23,7 @@ from imnn_lab.diagnostics.fisher import HonestFisher, fisher_estimates, honest_f
 from imnn_lab.diagnostics.forecast import Forecast
 from imnn_lab.diagnostics.gap import InformationGap, information_gap
 from imnn_lab.diagnostics.layers import FisherFlow
+from imnn_lab.diagnostics.learning import LearningCurve
 from imnn_lab.diagnostics.observation import Distances, Novelty, novelty
 from imnn_lab.diagnostics.other_codes import Transfer, transfer
 from imnn_lab.diagnostics.over_fit import OverFitting, over_fitting
@@ -48,6 +49,7 @@ __all__ = [
     "Gaussianity",
     "HonestFisher",
     "InformationGap",
+    "LearningCurve",
     "Light",
     "Linearity",
     "Novelty",

@@ -60,6 +60,11 @@ class RecordedNetwork:
         return None if self._network is None else self._network.run
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the history is the record, and not that of the network."""
+        return self.run is None
+
+    @property
     def validation(self) -> FisherStatistics:
         """Statistics of validation; those of the record's first row until there is a network."""
         if self._network is not None:

@@ -202,6 +202,11 @@ class PooledNetwork:
         return self.imnn.report(**options)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the history is a record, and not that of this network."""
+        return getattr(self.imnn, "is_recorded", False)
+
+    @property
     def candidates(self) -> tuple[Any, ...]:
         """All networks that this one was chosen from."""
         return tuple(self.imnn.candidates)
@@ -209,6 +214,14 @@ class PooledNetwork:
     def fisher_flow(self, progress: Callable[[float], Any]) -> Any:
         """Return what `IMNN.fisher_flow` does, once the pool has room."""
         return self._in_turn(lambda: self.imnn.fisher_flow(progress), progress)
+
+    def learning_curve(self, progress: Callable[[float], Any]) -> Any:
+        """Return what `IMNN.learning_curve` does, once the pool has room."""
+        return self._in_turn(lambda: self.imnn.learning_curve(progress), progress)
+
+    def honest_fisher(self, **options: Any) -> Any:
+        """Return F with a bracket; arguments are those of `IMNN.honest_fisher`."""
+        return self.imnn.honest_fisher(**options)
 
     def _in_turn(self, make: Callable[[], Any], progress: Callable[[float], Any]) -> Any:
         """Return what a function makes once the pool has room; `progress` may raise before."""

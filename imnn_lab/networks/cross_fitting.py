@@ -73,7 +73,7 @@ def cross_fitted(
     halves = [(fiducial[i::2], slopes[i::2], is_present[i::2]) for i in (0, 1)]
     parts = []
     for own, (x, derivative, _) in (halves, halves[::-1]):
-        W = _scores(*own, n_external, n_summaries, widths)
+        W = scores(*own, n_external, n_summaries, widths)
         parts.append(
             [
                 np.concatenate([each[..., :n_external], each[..., n_external:] @ W], axis=-1)
@@ -83,15 +83,28 @@ def cross_fitted(
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _scores(
+def scores(
     fiducial: np.ndarray,
     slopes: np.ndarray,
     is_present: np.ndarray,
     n_external: int,
     n_summaries: int,
-    widths: Sequence[int],
+    widths: Sequence[int] = (),
 ) -> np.ndarray:
-    """Return the map of features to scores, shape (D, n_params)."""
+    """Return the map of features to scores, shape (D, n_params), solved on these simulations.
+
+    The ridges are those that generalise best from one half of them to the other.
+
+    Parameters
+    ----------
+    fiducial, slopes, is_present, n_external, n_summaries, widths
+        As for `cross_fitted`.
+
+    Raises
+    ------
+    ValueError
+        If F is singular for every ridge.
+    """
     whole = _statistics(fiducial, slopes, is_present, n_external)
     first, second = (
         _pooled(fiducial[i::2], slopes[i::2], is_present[i::2], n_external) for i in (0, 1)

@@ -8,8 +8,10 @@ from dashboards.scripted import ScriptedNetwork
 
 from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.training.looks import OUTDATED, Look, LookView
+from imnn_lab.dashboards.training.trusting import RECORDED
 from imnn_lab.diagnostics import FisherFlow
 from imnn_lab.figures import diagnostics as figures
+from imnn_lab.laboratory.example import example
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.networks.choice import Candidate
 
@@ -110,3 +112,12 @@ def test_a_look_on_a_server_waits_for_its_turn_and_can_be_cancelled_there():
         network.fisher_flow(cancel)
     pool.leave()
     assert network.fisher_flow(lambda share: None) is FLOW
+
+
+def test_what_is_asked_of_a_record_is_about_the_network_before_it_trains():
+    network = PooledNetwork(example().imnn, Pool(1))
+    page = TrainingDashboard(network).page_beside_trust()
+    page.tick()
+    assert RECORDED in page.trust._note.object
+    assert list(page.trust.looks) == ["det F", "Simulations", "Layers"]
+    assert not network.imnn.is_ready, "opening the page has not made the network"

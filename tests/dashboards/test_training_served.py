@@ -44,7 +44,7 @@ def test_train_steer_pause_travel_and_download(page):
     visitor.look_at_the_errors(page)
     visitor.download_the_curves(page)
     visitor.check_the_results(page, "How much information is there?")
-    visitor.look_into_the_layers(page)
+    visitor.look_at_the_information(page)
     button(page, "Reset").click()
     until(page, lambda: len(column(page, "det_F")) == 1)
 

@@ -36,7 +36,7 @@ BEHIND = {
     "FisherStatistics", "FisherStatistics.from_arrays", "History", "History.append", "History.mark",
     "History.from_arrays", "Run", "Run.drive", "Failure", "Failure.from_dict", "TrainingSet",
     "Acceptance", "Acceptance.posterior", "Density", "Draws", "Draws.joined", "Draws.where",
-    "FisherFlow",
+    "FisherFlow", "LearningCurve",
     "ForwardModel", "ForwardModel.draws", "GaussianPosterior", "GaussianPosterior.log_likelihood",
     "GaussianPosterior.log_unnormalised", "Moves", "Moves.proposals",
     "Population", "Population.posterior", "Posterior", "Posterior.from_arrays", "Prior.sample",

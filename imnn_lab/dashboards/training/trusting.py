@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab.dashboards.common.layout import View, side_by_side
+from imnn_lab.dashboards.common.layout import View, announced_html, side_by_side, stack, words
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.training.looks import Look, LookView
 from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.diagnostics import HonestFisher, LearningCurve
 from imnn_lab.figures import diagnostics as figures
+
+RECORDED = (
+    "The training that is shown was recorded. What is asked here is about the network before it "
+    "trains: press Start first."
+)
 
 
 class Trusting(View[Any]):
@@ -47,7 +53,8 @@ class Trusting(View[Any]):
         if self.looks:
             self._tabs = Tabs([Tab(name, partial(self.looks.get, name)) for name in self.looks])
             shown.append((self._tabs, 420, 3))
-        self.body = side_by_side(*shown)
+        self._state, self._note = state, words()
+        self.body = stack(self._note, side_by_side(*shown))
 
     @property
     def word(self) -> str:
@@ -62,6 +69,8 @@ class Trusting(View[Any]):
 
     def refresh(self, moment: Any) -> None:
         """Bring the answers, and the look that is shown, up to date."""
+        is_recorded = getattr(self._state.imnn, "is_recorded", False)
+        self._note.object = announced_html(RECORDED if is_recorded else "")
         self.answers.refresh(moment)
         if self._tabs is not None:
             self._tabs.refresh(moment)
@@ -83,13 +92,53 @@ def trusting(
 
 def _looks(imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None) -> Iterator[Look]:
     """Yield what this network can show."""
+    if hasattr(imnn, "honest_fisher"):
+        yield Look(
+            "det F",
+            "Find the bracket",
+            "det F over training, with the bracket in which more simulations would find it.",
+            lambda tell: (imnn.history, imnn.honest_fisher(labels=labels)),
+            lambda found: figures.det_fisher(found[0], found[1], known_fisher),
+            lambda found: _bracket(found[1]),
+        )
+    if hasattr(imnn, "learning_curve"):
+        yield Look(
+            "Simulations",
+            "Solve on fewer",
+            "F against the number of simulations: the last layer is solved anew on parts of the "
+            "training set; its F is taken from simulations that are held out, and from its own, "
+            "which is too large by the bias of a finite number.",
+            imnn.learning_curve,
+            lambda curve: figures.learning_curve(curve, known_fisher),
+            _gain,
+        )
     if hasattr(imnn, "fisher_flow"):
         yield Look(
             "Layers",
             "Look into each layer",
             "How much information a linear readout finds in each layer, untrained and now: where "
             "it is made, and where it is lost.",
-            lambda tell: imnn.fisher_flow(tell),
+            imnn.fisher_flow,
             figures.flow_by_layer,
-            lambda flow: f"<pre>{html.escape(str(flow))}</pre>",
+            lambda flow: _as_written(str(flow)),
         )
+
+
+def _bracket(report: HonestFisher) -> str:
+    """Return whether F can be quoted, and the brackets of the errors below."""
+    verdict = str(report.verdict)
+    details = str(report).removeprefix(verdict).strip("\n")
+    return f"<p>{html.escape(verdict)}</p>{_as_written(details)}"
+
+
+def _gain(curve: LearningCurve) -> str:
+    """Return what the last doubling brought, and the bias, above the numbers."""
+    gained = f"The last doubling changed ln det F by {curve.gain:+.3f}, held out. "
+    bias = f"On its own simulations it differs by {curve.bias:+.3f}: by this bias, and by chance."
+    return f"<p>{'' if np.isnan(curve.gain) else gained}{bias}</p>{_as_written(str(curve))}"
+
+
+def _as_written(text: str) -> str:
+    """Return lines of text as HTML: those of numbers keep their places."""
+    style = "white-space: pre-wrap; margin: 0; font-size: 0.85em"
+    return f'<pre style="{style}">{html.escape(text)}</pre>'

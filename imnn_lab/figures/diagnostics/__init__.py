@@ -13,10 +13,11 @@ from imnn_lab.figures.diagnostics.fisher import (
     linearity,
     transfer,
 )
+from imnn_lab.figures.diagnostics.learning import det_fisher, learning_curve
 from imnn_lab.figures.diagnostics.observation import epsilon, novelty
 
 __all__ = [
-    "calibration", "covariance_check", "derivative_doctor", "epsilon", "fisher_flow",
-    "flow_by_layer", "forecasts", "gaussianity", "honest_fisher", "information_gap", "linearity",
-    "novelty", "rank_deviations", "transfer",
+    "calibration", "covariance_check", "derivative_doctor", "det_fisher", "epsilon", "fisher_flow",
+    "flow_by_layer", "forecasts", "gaussianity", "honest_fisher", "information_gap",
+    "learning_curve", "linearity", "novelty", "rank_deviations", "transfer",
 ]  # fmt: skip
