@@ -19,6 +19,7 @@ from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
 PLAIN = (bool, int, float, str, type(None))  # that JSON can hold
+CHOSEN = ("objective", "reset", "warm_start", "whiten", "seed")  # arguments of a fit
 KEPT = ("λ", "ε", "patience", "objective")  # of the arguments of a fit
 MOST_ITERATIONS, MOST_SECONDS = 1_000_000, 1800.0  # of a fit, unless a server says otherwise
 
@@ -156,11 +157,17 @@ class PooledNetwork:
     pool : Pool
     kept : Keeper, optional
         Keeps fits on disk.
+
+    Attributes
+    ----------
+    chosen : dict
+        Arguments of the fits since the last start from the beginning: objective and start.
     """
 
     def __init__(self, imnn: Any, pool: Pool, kept: Keeper | None = None) -> None:
         self.imnn, self.pool, self.kept = imnn, pool, kept
         self.pooled: PooledRun | None = None
+        self.chosen: dict[str, Any] = {}
 
     @property
     def run(self) -> TrainingRun | None:
@@ -237,6 +244,9 @@ class PooledNetwork:
         """Train when the pool has room; arguments are those of `IMNN.start`."""
         if self.pooled is not None and not self.pooled.has_ended:
             raise RuntimeError("A fit is running or queued. Stop it first.")
+        before = {} if settings.get("reset") else self.chosen
+        given = {name: settings[name] for name in CHOSEN if name in settings}
+        self.chosen = before | {n: x for n, x in given.items() if (n, x) != ("reset", False)}
         self.pooled = PooledRun(self.imnn, self.pool, n_iterations, settings, self.kept)
         return self.pooled
 

@@ -63,8 +63,9 @@ class ShareCard(View[LaboratorySession]):
     def _notebook(self) -> io.BytesIO:
         session = self._session
         assert session.built is not None
-        imnn = session.built.imnn
-        return take_along.notebook(session.built, imnn.history, session.inference)
+        chosen = {} if session.network is None else session.network.chosen
+        history = session.built.imnn.history
+        return take_along.notebook(session.built, history, session.inference, chosen)
 
     def _page(self) -> io.BytesIO:
         assert self._session.built is not None

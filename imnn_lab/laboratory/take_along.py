@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.downloads import figure_file
 from imnn_lab.dashboards.inference.views import summary_table
@@ -36,18 +38,44 @@ def steer(run):
 """
 INFER = """\
 observed = {observed}
-GA = LFI.GaussianApproximation(observed, prior, imnn.F, imnn.get_estimate, labels={labels})
-GA.plot()"""
-ABC = """\
-ABC = LFI.ApproximateBayesianComputation(
-    observed, prior, imnn.F, imnn.get_estimate, problem.simulator, labels={labels}
-)
+arguments = observed, prior, imnn.F, imnn.get_estimate
+GA = LFI.GaussianApproximation(*arguments, labels={labels})
+"""
+ABC_CODE = """\
+ABC = LFI.ApproximateBayesianComputation(*arguments, problem.simulator, labels={labels})
 ABC(draws={draws})
 ABC.accept_reject(ϵ={ε:.4g})
-GA.plot(overlay={{"ABC": ABC.samples()[0]}})"""
+"""
+PMC_CODE = """\
+PMC = LFI.PopulationMonteCarlo(*arguments, problem.simulator, labels={labels})
+PMC(
+    draws={particles}, initial_draws={initial}, criterion={criterion:.6g},
+    max_simulations={most},
+)
+"""
+NEURAL_CODE = """\
+NP = LFI.NeuralPosterior(*arguments, problem.simulator, labels={labels})
+NP.train(draws={draws}, epochs={epochs})
+"""
+MOST_VALUES = 10_000  # of a target that is written into a notebook
+ABOUT = """\
+# {title}
+
+This notebook builds, trains and infers as the session did: the same simulations, network and start,
+all changes of settings at their iterations, the same target and methods. {data}
+
+What it does not repeat: several fits are one here, with the settings of the first as arguments and
+those of later ones as changes; draws of the prior and of posteriors are new ones; earlier runs,
+checks of calibration and posterior predictive draws are left out. {target}"""
+WHENCE = {
+    True: "Run it in the directory whose simulations the server offers.",
+    False: "Run it beside the files that were sent.",
+}
 
 
-def notebook(built: Built, history: History, inference: Any = None) -> io.BytesIO:
+def notebook(
+    built: Built, history: History, inference: Any = None, chosen: Mapping[str, Any] | None = None
+) -> io.BytesIO:
     """Return a notebook (.ipynb, format 4.5) that builds, trains and infers in the same way.
 
     Parameters
@@ -56,12 +84,16 @@ def notebook(built: Built, history: History, inference: Any = None) -> io.BytesI
     history : History
         What its fits did; several of them are repeated as one.
     inference : InferenceState, optional
+    chosen : mapping, optional
+        Arguments of its fits that the history does not hold: objective and start.
     """
-    cells = [("markdown", f"# {built.title}"), ("code", _build_code(built))]
-    cells += [("code", _fit_code(history)), ("code", _inference_code(built))]
-    if inference is not None and inference.n_draws and built.simulator is not None:
-        labels, ε = list(inference.labels), inference.choices.ε
-        cells.append(("code", ABC.format(labels=labels, draws=inference.n_draws, ε=ε)))
+    data = "" if "problem" in built.recipe else WHENCE[bool(built.recipe["name"])]
+    is_large = inference is not None and np.size(inference.observation.data) > MOST_VALUES
+    target = "The target of the page was too large to be written here." if is_large else ""
+    about = ABOUT.format(title=built.title, data=data, target=target).rstrip()
+    cells = [("markdown", about), ("code", _build_code(built))]
+    cells.append(("code", _fit_code(history, chosen or {})))
+    cells.append(("code", _inference_code(built, inference)))
     written = {
         "cells": [_cell(i, kind, text) for i, (kind, text) in enumerate(cells)],
         "metadata": {"language_info": {"name": "python"}},
@@ -139,31 +171,64 @@ def _network_of(recipe: Mapping[str, Any]) -> str:
     return "" if network in NETWORKS[:2] else network
 
 
-def _fit_code(history: History) -> str:
+def _fit_code(history: History, chosen: Mapping[str, Any]) -> str:
     n = len(history) - 1
+    given = "".join(f", {name}={value!r}" for name, value in chosen.items())
     if n < 1:
-        return "imnn.forecast()"
-    λ, ε = (float(history[name][1]) for name in ("λ", "ε"))
+        return f"imnn.fit(0{given})\nimnn.forecast()" if given else "imnn.forecast()"
+    pair = {name: float(history[name][1]) for name in ("λ", "ε")}
+    given = "".join(f", {n.replace('ε', 'ϵ')}={x:.6g}" for n, x in pair.items() if x > 0) + given
     marks: dict[int, dict[str, float]] = {}
     for mark in history.marks:
-        if mark.iteration <= 1 and mark.name in ("λ", "ε"):
+        if mark.iteration <= 1 and mark.name in pair:
             continue  # they are arguments
         marks.setdefault(max(0, mark.iteration - 1), {})[mark.name] = mark.value
     steered = STEERED.format(steered=sorted(marks.items())) if marks else ""
     callback = ", callback=steer" if marks else ""
-    return f"{steered}imnn.fit({n}, λ={λ:.6g}, ϵ={ε:.6g}{callback})\nimnn.plot()"
+    return f"{steered}imnn.fit({n}{given}{callback})\nimnn.plot()"
 
 
-def _inference_code(built: Built) -> str:
+def _inference_code(built: Built, inference: Any) -> str:
     labels = list(built.labels)
     if "problem" in built.recipe:
-        observed = f"case.observation(problem, {built.recipe['seed']})[None]"
-        return INFER.format(observed=observed, labels=labels)
-    has_target = "target" in built.recipe["arrays"]
-    observed = _opened("target", built.recipe) if has_target else "training[0][:1]"
-    reach = "reach = 10 * np.sqrt(np.diag(imnn.Finv))\n"
-    prior = "prior = Uniform(θ_fid - reach, θ_fid + reach)\n"
-    return reach + prior + INFER.format(observed=observed, labels=labels)
+        observed, prior = f"case.observation(problem, {built.recipe['seed']})[None]", ""
+    else:
+        has_target = "target" in built.recipe["arrays"]
+        observed = _opened("target", built.recipe) if has_target else "training[0][:1]"
+        prior = "reach = 10 * np.sqrt(np.diag(imnn.Finv))\n"
+        prior += "prior = Uniform(θ_fid - reach, θ_fid + reach)\n"
+    if inference is None:
+        return f"{prior}{INFER.format(observed=observed, labels=labels)}GA.plot()"
+    data = np.asarray(inference.observation.data)
+    if not np.array_equal(data, built.target) and data.size <= MOST_VALUES:
+        dtype = f"np.array({data.tolist()}, {data.dtype.name!r})"
+        observed = f"{dtype}  # {inference.observation.name}"
+    code = prior + INFER.format(observed=observed, labels=labels)
+    if built.simulator is None:
+        return f"{code}GA.plot()"
+    return code + _simulating_code(inference, labels)
+
+
+def _simulating_code(inference: Any, labels: list[str]) -> str:
+    """Return code for the methods that simulate, as far as they were used."""
+    shown, choices, code, overlay = inference.snapshot(), inference.choices, "", {}
+    if inference.n_draws:
+        n = shown.acceptance.draws.num_draws
+        code += ABC_CODE.format(labels=labels, draws=n, ε=choices.ε)
+        overlay["ABC"] = f"ABC.samples({'adjust=True' if choices.adjust else ''})[0]"
+    if shown.populations:
+        last = shown.populations[-1]
+        code += PMC_CODE.format(
+            labels=labels, particles=last.size, initial=last.prior_draws,
+            criterion=choices.criterion or 0.0, most=choices.most_simulations,
+        )  # fmt: skip
+        overlay["PMC"] = "PMC.samples()[0]"
+    if shown.learned is not None:
+        draws, epochs = shown.learned.draws.num_draws, len(shown.learned.training)
+        code += NEURAL_CODE.format(labels=labels, draws=draws, epochs=epochs)
+        overlay["neural"] = "NP.samples()[0]"
+    listed = ", ".join(f'"{name}": {call}' for name, call in overlay.items())
+    return f"{code}GA.plot({f'overlay={{{listed}}}' if listed else ''})"
 
 
 def results_page(title: str, results: Results) -> io.BytesIO:

@@ -14,12 +14,13 @@ from waiting import until
 from imnn_lab import cli, problems
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import kept, kept_inference, link, take_along
-from imnn_lab.laboratory.build import NETWORKS, Sizes, build_from_data, build_problem
+from imnn_lab.laboratory.build import NETWORKS, SCRATCH, Sizes, build_from_data, build_problem
 from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool
 from imnn_lab.laboratory.runs import NAME, Runs
 from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.sharing import ShareCard
 from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
 from imnn_lab.laboratory.stored import sent_data
 
@@ -132,6 +133,41 @@ def test_the_notebook_of_own_data_reads_the_files_that_were_sent(tmp_path, monke
     exec(build, known)
     np.testing.assert_allclose(known["imnn"].F, own.imnn.F, rtol=1e-4)
     assert "target.npy" in infer
+
+
+def test_the_notebook_repeats_start_objective_target_and_all_methods():
+    built = build_problem("gaussian", SCRATCH, SMALL)
+    session = LaboratorySession(Pool(1))
+    session.show(built)
+    assert session.network.start(0, λ=5.0, ε=0.1, reset=True, whiten=False).wait(120)
+    start = {"warm_start": False, "whiten": True, "seed": 5}
+    assert session.network.start(6, λ=5.0, ε=0.1, patience=None, reset=True, **start).wait(120)
+    assert session.network.start(4, λ=5.0, ε=0.1, reset=False).wait(120)
+    session.inference = state = kept_inference.inference_of(built)
+    state.simulate_target([0.5, 1.2], 4)
+    state.choices.param.update(
+        draws=300, particles=30, initial_draws=100, criterion=0.5, learning_draws=300, epochs=2,
+        log_distance=0.7, adjust=True,
+    )  # fmt: skip
+    for act in (state.draw, state.run_pmc, state.learn):
+        act()
+        assert all(work.wait(120) for work in state.works)
+    file = ShareCard(session)._notebook()
+    known = {}
+    with mpl.rc_context({"backend": "agg"}):
+        for code in cells(file):
+            exec(code, known)
+    again, before = known["imnn"].history, built.imnn.history
+    assert len(again) == len(before) == 11
+    for name in ("det_F", "λ", "ε"):
+        np.testing.assert_allclose(again[name][:5], before[name][:5], rtol=1e-3)
+    np.testing.assert_array_equal(known["observed"], state.observation.data)
+    methods = known["ABC"], known["PMC"], known["NP"]
+    assert [len(method.samples()[0].parameters) > 0 for method in methods] == [True] * 3
+    assert known["ABC"].num_draws == known["NP"].draws.num_draws == 300
+    text = file.getvalue().decode()
+    assert "adjust=True" in text
+    assert "What it does not repeat" in text
 
 
 def test_results_are_one_page_that_asks_for_nothing(trained):
