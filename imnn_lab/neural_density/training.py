@@ -1,4 +1,8 @@
-"""Train a conditional density: maximum likelihood of pairs, stopped by pairs held out."""
+"""Train a conditional density: maximum likelihood of pairs, stopped by pairs held out.
+
+These also tell whether a network is better than the regression that it starts from, by more than
+chance: what is linear and Gaussian is not learned worse than that.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ FEWEST_UPDATES = 80  # in an epoch, unless batches become smaller than the small
 BATCHES = (20, 1000)  # smallest and largest size of a batch
 SHARE = 4 / 9  # of the variance that the means of the components have at the start
 WORTH_COMPILING = 1000  # updates that save, compiled by XLA, the second that this takes
+CERTAIN = 2  # standard errors of its gain on those held out with which a network is preferred
 PATIENCE = 20  # epochs without improvement after which training ends
 DECAY = (0.9, 0.99)  # of Adam's moving means of gradients and of their squares
 
@@ -110,7 +115,8 @@ def train(
     graph = _Graph([w.shape for w in start], orders, epochs * steps > WORTH_COMPILING)
     state = graph.state(start)
     best, since = graph.weights(state), 0
-    reached = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()  # of the regression alone
+    of_regression = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
+    reached = of_regression.mean(axis=1)
     rates = adam_rates(rate, epochs * steps).reshape(epochs, steps)
     log_det = standardisation.log_det
     for of_updates in rates:
@@ -119,8 +125,10 @@ def train(
         batches = tf.constant(shuffled.reshape(steps, size, -1))
         state, training = graph.epoch(state, batches, tf.constant(of_updates))
         training = training.numpy()
-        held_out = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
-        better = held_out > reached
+        each = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
+        held_out, gain = each.mean(axis=1), each - of_regression
+        certain = gain.mean(axis=1) > CERTAIN * gain.std(axis=1) / np.sqrt(n_held)
+        better = certain & (held_out > reached)
         reached = np.where(better, held_out, reached)
         best = [
             np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -174,7 +182,7 @@ class _Graph:
         for i in tf.range(tf.shape(batches)[0]):
             with tf.GradientTape() as tape:
                 tape.watch(vector)
-                log_prob = self._log_prob(vector, batches[i])
+                log_prob = tf.reduce_mean(self._log_prob(vector, batches[i]), -1)
                 loss = -tf.reduce_sum(log_prob)
             gradient = tape.gradient(loss, vector)
             first += (1 - DECAY[0]) * (gradient - first)
@@ -184,7 +192,7 @@ class _Graph:
         return (vector, first, second), total / tf.cast(tf.shape(batches)[0], tf.float32)
 
     def _log_prob(self, vector: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
-        """Return the mean ln q of whitened pairs, shape (n_members,).
+        """Return ln q of whitened pairs, times their weights, shape (n_members, n).
 
         Parameters
         ----------
@@ -204,7 +212,7 @@ class _Graph:
         z = (r - mean) * tf.exp(-log_σ)
         terms = tf.nn.log_softmax(logits) - 0.5 * tf.square(z) - log_σ
         each = tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 1)
-        return tf.reduce_mean(each * weights, -1)
+        return each * weights
 
 
 def adam_rates(rate: float, n: int) -> np.ndarray:

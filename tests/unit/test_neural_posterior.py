@@ -149,6 +149,19 @@ def test_training_and_evaluation_know_one_formula():
     np.testing.assert_allclose(reached, last.best, rtol=1e-4)  # float32
 
 
+def test_the_regression_is_kept_where_networks_gain_nothing():
+    rng = np.random.default_rng(3)
+    features, noise = rng.standard_normal((2, 1000, 1))
+
+    def kept(values):
+        seeds, options = np.random.SeedSequence(4), {"epochs": 6, "architecture": SMALL}
+        *_, last = training.train(features, values, seeds, members=3, **options)
+        return [not last_kernel.any() for last_kernel in last.density.weights[-2]]
+
+    assert kept(features + 0.3 * noise) == [True] * 3
+    assert kept(features**2 + 0.3 * noise) == [False] * 3  # control
+
+
 def test_compiled_training_is_the_same(monkeypatch):
     rng = np.random.default_rng(3)
     features = rng.standard_normal((100, 1))
