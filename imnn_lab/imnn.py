@@ -1271,6 +1271,9 @@ class IMNN:
             Shown by a notebook; ``.servable()`` in a script for ``panel serve``.
         """
         self._replicas.check_chief("`explore`")
+        from imnn_lab.dashboards.host.panel_import import import_panel
+
+        import_panel()
         from imnn_lab.dashboards.training.dashboard import TrainingDashboard
 
         return TrainingDashboard(self, known_fisher, labels)

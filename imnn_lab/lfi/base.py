@@ -128,6 +128,9 @@ class Inference:
 
     def _dashboard(self, simulator: Callable[..., Any] | None, **results: Any) -> Any:
         """Return the page of this inference, with the results so far."""
+        from imnn_lab.dashboards.host.panel_import import import_panel
+
+        import_panel()
         from imnn_lab.dashboards import InferenceDashboard
 
         data, shape = self.target_data, self.input_shape

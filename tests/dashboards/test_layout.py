@@ -6,7 +6,7 @@ import threading
 import panel as pn
 import pytest
 from bokeh.document.models import DocumentModelManager
-from bokeh.models import UIElement
+from bokeh.models import InlineStyleSheet, UIElement
 from panel.io.notebook import patch_inline_stylesheets
 from panel.io.resources import set_resource_mode
 
@@ -34,11 +34,26 @@ def show_in_a_notebook(kind):
         root = shown._render_model()
     for model in root.select({"type": UIElement}):
         patch_inline_stylesheets(model)
+    return root
 
 
 def test_a_body_is_shown_in_a_notebook_without_a_search_for_each_part(searches):
     show_in_a_notebook(body)
     assert len(searches) < 5
+
+
+def test_a_notebook_gets_each_style_sheet_once(monkeypatch):
+    monkeypatch.setattr(pn.config, "inline", True)
+    copies = {}
+    for kind in body, pn.Column:
+        sheets = [
+            sheet
+            for model in show_in_a_notebook(kind).select({"type": UIElement})
+            for sheet in model.stylesheets
+            if isinstance(sheet, InlineStyleSheet)
+        ]
+        copies[kind] = len({sheet.id for sheet in sheets}) / len({sheet.css for sheet in sheets})
+    assert copies[body] == 1 < copies[pn.Column], "the control has copies"
 
 
 def test_a_column_is_searched_for_each_part(searches):

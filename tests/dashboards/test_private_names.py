@@ -12,11 +12,12 @@ from typing import ClassVar
 import panel as pn
 import pytest
 from bokeh.document import Document
-from bokeh.models import Div
+from bokeh.models import Div, ImportedStyleSheet, InlineStyleSheet
 from bokeh.server.tornado import BokehTornado
 from jupyter_bokeh import BokehModel
-from panel.io.resources import Resources
+from panel.io.resources import CDN_DIST, Resources
 from panel_material_ui import Page
+from param import parameterized
 from pyviz_comms import JupyterComm, JupyterCommJS
 
 from imnn_lab.dashboards.host import panel_private
@@ -72,11 +73,10 @@ def test_panel_render_mimebundle_returns_data_and_metadata(monkeypatch):
     )
 
 
-def test_panel_patch_inline_stylesheets():
-    div = Div()
-    panel_private.patch_inline_stylesheets(div)
-    assert div.stylesheets == [], broken(
-        "panel", "patch_inline_stylesheets", "notebooks show dashboards without style sheets"
+def test_panel_replace_inline_css():
+    found = panel_private.replace_inline_css(ImportedStyleSheet(url=f"{CDN_DIST}css/loading.css"))
+    assert isinstance(found, InlineStyleSheet), broken(
+        "panel", "replace_inline_css", "notebooks show dashboards without style sheets"
     )
 
 
@@ -85,6 +85,18 @@ def test_panel_loaded():
         "panel", "extension._loaded", "Panel's scripts are sent to a notebook again and again"
     )
     assert panel_private.scripts_are_loaded() is bool(pn.extension._loaded)
+
+
+def test_panel_loaded_extensions():
+    assert isinstance(pn.extension._loaded_extensions, list), broken(
+        "panel", "extension._loaded_extensions", "pages in notebooks miss what writes LaTeX"
+    )
+
+
+def test_param_docstrings():
+    assert parameterized.docstring_describe_params in (True, False), broken(
+        "param", "docstring_describe_params", "dashboards open more slowly in notebooks"
+    )
 
 
 def test_panel_comms_of_a_display():

@@ -61,6 +61,9 @@ def opened(lab, watched_page):
         end_kernel(page)
 
 
+SIZE = "JSON.stringify(window.jupyterapp.shell.currentWidget.content.model.toJSON()).length"
+
+
 def move(handle, steps):
     handle.focus()
     for _ in range(abs(steps)):
@@ -87,6 +90,7 @@ def assert_a_pair_is_refused_and_another_taken(page):
 
 def test_pairs_are_refused_or_taken_and_a_fit_that_runs_is_steered(opened):
     page = opened("01_first_imnn")
+    until(page, lambda: page.evaluate(SIZE) < 2_000_000)
     assert_a_pair_is_refused_and_another_taken(page)
     page.get_by_label("iterations").first.fill("100000")
     page.get_by_label("iterations").first.press("Enter")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 from bokeh.document import Document
-from bokeh.models import Model, UIElement
+from bokeh.models import ImportedStyleSheet, Model, UIElement
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
-from panel.io.notebook import patch_inline_stylesheets
+from panel.io.notebook import replace_inline_css
 from panel.io.resources import LOCAL_DIST, Resources
 from panel.reactive import ReactiveMetaBase
 from panel.util import edit_readonly
@@ -29,9 +29,10 @@ JAVASCRIPT = "application/javascript"
 class LiveColumn(pn.Column):
     """A column that a notebook shows without delay, and that one thread changes at a time.
 
-    Panel puts the style sheets into a notebook's models one by one, and Bokeh looks through the
-    whole document after each: so this is done at once, with the document's models frozen
-    (``_render_model``, ``patch_inline_stylesheets``; no public issue known). Panel sends a change
+    Panel puts the style sheets into a notebook's models one by one, a copy for each, which are two
+    thirds of a page, and Bokeh looks through the whole document after each: so this is done at
+    once, with the document's models frozen and a copy for all (``_render_model``,
+    ``replace_inline_css``; no public issue known). Panel sends a change
     as several messages, which must not be mixed with those of another thread (``_on_msg``).
 
     Attributes
@@ -73,8 +74,7 @@ class LiveColumn(pn.Column):
         with doc.models.freeze():
             root = super()._render_model(doc, comm)
             if pn.config.inline:
-                for model in root.select({"type": UIElement}):
-                    patch_inline_stylesheets(model)
+                _share_inline_stylesheets(root)
         return root
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
@@ -87,6 +87,20 @@ class LiveColumn(pn.Column):
         page = bundle["text/html"]
         page = page if self.still is None else self.still.opens(page)
         return {**bundle, "text/html": page + self.notebook_html()}, metadata
+
+
+def _share_inline_stylesheets(root: Model) -> None:
+    """Put the text of style sheets in place of their addresses, once for all models of a page."""
+    texts: dict[str, Any] = {}
+    for model in root.select({"type": UIElement}):
+        sheets = list(model.stylesheets)
+        for i, sheet in enumerate(sheets):
+            if isinstance(sheet, ImportedStyleSheet):
+                if sheet.url not in texts:
+                    texts[sheet.url] = replace_inline_css(sheet)
+                sheets[i] = texts[sheet.url]
+        if sheets != model.stylesheets:
+            model.stylesheets = sheets
 
 
 def scripts_are_loaded() -> bool:
@@ -113,7 +127,9 @@ def _captured_scripts(extensions: frozenset[str]) -> str:
     scripts = [bundle[JAVASCRIPT] for bundle in bundles if JAVASCRIPT in bundle]
     styles = [bundle["text/html"] for bundle in bundles if set(bundle) == {"text/html"}]
     add = f"document.head.insertAdjacentHTML('beforeend', {json.dumps(''.join(styles))})"
-    return ";\n".join([add, *scripts])
+    name = json.dumps(" ".join(["Panel", pn.__version__, *sorted(extensions)]))
+    code = ";\n".join([f"window.imnn_lab_loaded = {name}", add, *scripts])
+    return f"if (window.imnn_lab_loaded !== {name}) {{\n{code}\n}}"
 
 
 def open_comms(view: pn.viewable.Viewable) -> list[Any]:
