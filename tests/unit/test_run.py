@@ -2,11 +2,15 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from makers import plain_imnn
+from makers import gaussian_data, plain_imnn
+from valid_calls import NAMES
 from waiting import until
+
+from imnn_lab.training import run as module
 
 
 @pytest.fixture
@@ -45,6 +49,34 @@ def test_pause_holds_resume_goes_on_and_stop_ends(imnn):
     assert run.state == "stopped"
     assert imnn.history["iteration"].tolist() == list(range(len(imnn.history)))
     assert imnn.validation.det_F >= imnn.history["val_det_F"].max() * (1 - 1e-3)
+
+
+def test_seconds_are_those_of_training_over_pauses_callbacks_and_resumed_fits(
+    imnn, monkeypatch, tmp_path
+):
+    """Each call of the graph takes a second by this clock, and what is between them a hundred."""
+    now, calls = [0.0], []
+
+    def clock():
+        now[0] += 1.0
+        return now[0]
+
+    def between(run):
+        calls.append(run.iteration)
+        now[0] += 100.0
+        if len(calls) == 2:
+            run.pause()
+            threading.Timer(0.05, run.resume).start()
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
+    imnn.fit(20, callback=between, best=False)
+    imnn.fit(20, callback=between, best=False)
+    data = dict(zip(NAMES, gaussian_data(), strict=True))
+    again = type(imnn).load(imnn.save(tmp_path / "saved"), **data)
+    again.fit(20, callback=between, best=False)
+    seconds = again.history["seconds"]
+    assert (np.diff(seconds) >= 0).all()
+    assert seconds[-1] == pytest.approx(len(calls))
 
 
 def test_a_paused_run_can_be_stopped(imnn):

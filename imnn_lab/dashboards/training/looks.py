@@ -99,8 +99,9 @@ class LookView(View[Any]):
 
     def _state(self, outdated: bool) -> str:
         if self.work.is_running:
-            share = f'<progress max="1" value="{self._share:.2f}" aria-label="{self.look.name}">'
-            return f"{share}</progress> {100 * self._share:.0f} %"
+            begun = f' value="{self._share:.2f}"' if self._share else ""
+            words = f"{100 * self._share:.0f} %" if begun else "at work"
+            return f'<progress max="1"{begun} aria-label="{self.look.name}"></progress> {words}'
         if self.work.state == "failed":
             return announced_html(self.work.message, "alert")
         return announced_html(OUTDATED if outdated else "")

@@ -29,7 +29,7 @@ from imnn_lab.settings import OBJECTIVES
 STARTS = ("closed form", "from scratch")
 ENDED = ("finished", "stopped", "failed")
 SCALES = {"automatic": None, "linear": False, "logarithmic": True}
-WINDOWS = {"the whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
+WINDOWS = {"whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
 
 
 class TrainingState(param.Parameterized):

@@ -57,12 +57,12 @@ class Curves(View[Moment]):
         self.state, self._known = state, known_det_fisher
         self.pane, self._is_empty = figure_pane(None), True
         self._draw_if_changed()
-        param, narrow = state.param, {"width": 106, "margin": (4, 3)}
+        param, narrow = state.param, {"width": 102, "margin": (4, 3)}
         choices = pn.FlexBox(
             pn.widgets.Select.from_param(param.against, **narrow),
             pn.widgets.Select.from_param(param.window, **narrow),
             pn.widgets.Select.from_param(param.scale, **narrow),
-            pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, width=84, margin=(4, 5)),
+            pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, width=96, margin=(4, 5)),
             pn.widgets.Checkbox.from_param(param.fit_all, width=88, margin=(16, 0, 0, 5)),
             sizing_mode="stretch_width", gap="0px",
         )  # fmt: skip
