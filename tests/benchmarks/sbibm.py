@@ -6,8 +6,8 @@
 FOLDER has, for each task and observation, ``<task>/<i>/observation.csv`` (``observation_raw.csv``)
 and ``reference_posterior_samples.csv.bz2``, as the benchmark's repository has them, and
 ``bernoulli_glm_raw/design_matrix.csv``. Budgets include every simulation, those of training too.
-PMC has the budget for each observation, the others once for all. 0.5 is perfect. Needs
-scikit-learn, which nothing else here does.
+PMC, and what learns in rounds, have the budget for each observation, the others once for all. 0.5
+is perfect. Needs scikit-learn, which nothing else here does.
 """
 
 import argparse
@@ -204,9 +204,9 @@ def floor_of_gaussian(observation, reference, n, repeats=30):
     return np.mean(accuracies)
 
 
-def neural(arguments, n, draws):
+def neural(arguments, n, draws, rounds=1):
     NP = LFI.NeuralPosterior(*arguments, seed=1, verbose=False)
-    NP.train(n)
+    NP.train(n, rounds=rounds)
     return list(NP.sample(draws))
 
 
@@ -221,14 +221,30 @@ def neural_imnn(simulator, prior, n, observed, draws):
     return neural(trained(simulator, prior, spent, observed, 0.9), n - spent, draws)
 
 
-@method("ABC, adjusted")
-def abc_adjusted(simulator, prior, n, observed, draws):
+@method("NP in 4 rounds, IMNN")
+def neural_rounds_imnn(simulator, prior, n, observed, draws):
+    spent = max(n // 5, 200)
+    _, *others = trained(simulator, prior, spent, observed, 0.9)
+    return [neural((one[None], *others), n - spent, draws, 4)[0] for one in observed]
+
+
+def rejection(simulator, prior, n, observed, draws, adjust):
     ABC = LFI.ApproximateBayesianComputation(
         *raw(simulator, prior, observed), seed=1, verbose=False
     )
     ABC(n)
     ABC.accept_reject(nearest=max(100, n // 100))
-    return [posterior.sample(draws, rng=2) for posterior in ABC.samples(adjust=True)]
+    return [posterior.sample(draws, rng=2) for posterior in ABC.samples(adjust=adjust)]
+
+
+@method("ABC")
+def abc(*arguments):
+    return rejection(*arguments, False)
+
+
+@method("ABC, adjusted")
+def abc_adjusted(*arguments):
+    return rejection(*arguments, True)
 
 
 def population(simulator, prior, n, observed, draws, adjust):
