@@ -11,9 +11,13 @@ from playwright.sync_api import expect
 
 from imnn_lab.laboratory.example import ITERATIONS
 
-STAGES = ("Problem", "Train", "Trust", "Infer", "Results")
+STAGES = {  # with a button of each
+    "Problem": "Build the network", "Train": "Start", "Trust": "Check",
+    "Infer": "Infer with this network", "Results": "Show this session's results",
+}  # fmt: skip
 TABS = {
-    "Train": ("Regulariser", "Teach", "Download", "Fisher ellipse"),
+    "Train": ("Errors", "Regulariser", "Teach", "Download", "Fisher ellipse"),
+    "Trust": ("Simulations", "Layers", "det F"),
     "Infer": ("Draws", "Checks", "Data", "Export", "Posterior", "PMC", "Neural", "Target", "ABC"),
 }
 SERIOUS = ("serious", "critical")
@@ -90,6 +94,7 @@ def focused_places(page, stage, most=40):
 def follows_what_is_seen(page, stage):
     """Require that the focus stays on what is seen, and never goes back to the left and up."""
     tab(page, stage).click()
+    expect(button(page, STAGES[stage])).to_be_visible()  # the server shows it a moment later
     places = until(page, lambda: focused_places(page, stage))
     assert all(is_seen for *_, is_seen in places), (stage, places)
     back = [(a, b) for a, b in itertools.pairwise(places) if b[1] < a[1] - 5 and b[2] < a[2] - 5]
@@ -126,7 +131,7 @@ def test_every_stage_is_for_everybody(watched_page, serve):
     ways = page.get_by_text("neural posterior", exact=True)
     expect(ways.first).to_be_visible()
     n_tabs = len(STAGES) + sum(len(tabs) for tabs in TABS.values())
-    assert page.evaluate(SHOW_ALL) >= n_tabs - 4, "one of each of the four rows was shown"
+    assert page.evaluate(SHOW_ALL) >= n_tabs - 5, "one of each of the five rows was shown"
     nothing_found(page)
     assert page.evaluate(CUT) == []
     button(page, "Toggle theme").click()
