@@ -90,7 +90,7 @@ def film(browser: Browser, address: str, place: Path) -> None:
             at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
             page.mouse.move(*at)
             page.mouse.down()
-            page.mouse.move(at[0] + (90 if frame > 12 else -50), at[1], steps=5)
+            page.mouse.move(at[0] + (40 if frame > 12 else -50), at[1], steps=5)
             page.mouse.up()
         page.wait_for_timeout(FRAME_MS)
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

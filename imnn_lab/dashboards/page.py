@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import panel as pn
 from panel_material_ui import Page
 
 from imnn_lab import checks
 from imnn_lab.dashboards.host.panel_private import without_busy_link
 from imnn_lab.dashboards.host.sessions import take_styles_from_here
 
+# The spinner is at the bottom: it does not lie over what is shown first.
+TEMPLATE = """{% extends "base.html" %}
+{% block loader_css %}{{ super() }}
+#loader { background: none; justify-content: flex-end; padding-bottom: 24px; pointer-events: none }
+@media (prefers-reduced-motion: reduce) { .spinner { animation: none } }
+{% endblock %}
+{% block contents %}{{ first | safe }}{{ super() }}{% endblock %}
+"""
 
-def page(title: str, *body: Any) -> Page:
+
+def page(title: str, *body: Any, first: str = "") -> Page:
     """Return a page for ``panel serve``; its switch between light and dark keeps what runs.
 
     Parameters
@@ -20,6 +30,8 @@ def page(title: str, *body: Any) -> Page:
         Shown at its top.
     *body : dashboards or panel viewables
         What it shows, from top to bottom.
+    first : str
+        HTML that is shown until a browser has what draws the page, and takes itself away.
 
     Returns
     -------
@@ -28,4 +40,7 @@ def page(title: str, *body: Any) -> Page:
     """
     title = checks.text("title", title)
     take_styles_from_here()
-    return without_busy_link(Page(title=title, main=list(body), busy_indicator=None))
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["first"] = first
+    whole = Page(title=title, main=list(body), busy_indicator=None, template=TEMPLATE)
+    return without_busy_link(whole)

@@ -13,6 +13,7 @@ from imnn_lab.dashboards.host.sessions import end_with_session, in_session, tick
 from imnn_lab.dashboards.page import page
 from imnn_lab.laboratory import link
 from imnn_lab.laboratory.example import PROBLEM, RecordedNetwork, example
+from imnn_lab.laboratory.first import first_html
 from imnn_lab.laboratory.motion import Motion
 from imnn_lab.laboratory.run_card import RunCard
 from imnn_lab.laboratory.runs import Runs, ServedRun, shared_runs
@@ -24,6 +25,7 @@ from imnn_lab.laboratory.stages import (
     ResultsStage,
     TrainingStage,
     TrustStage,
+    problem_word,
 )
 
 IS_GONE = "The run of this address has ended, or is not of this server: this is a new one."
@@ -47,19 +49,21 @@ class Laboratory:
     """
 
     def __init__(self, run: ServedRun, runs: Runs, notice: str = "") -> None:
-        self.session = session = run.session
-        self._run, self.motion = RunCard(run, runs, notice), Motion()
-        self._problem, self._training = ProblemCard(session), TrainingStage()
-        trust, infer = TrustStage(self._training), InferenceStage()
-        results = ResultsStage(session)
+        self.session, self._run = run.session, RunCard(run, runs, notice)
+        self.motion = Motion()
+        session, training, infer = self.session, TrainingStage(), InferenceStage()
+        trust, results = TrustStage(training), ResultsStage(session)
+        self._training = training
+        first = "Problem" if session.built is None else "Train"
         self.steps = Tabs[LaboratorySession](
             [
-                Tab("Problem", lambda: self._problem, self._problem.word),
-                Tab("Train", lambda: self._training, self._training.word),
-                Tab("Trust", lambda: trust, self._training.trust_word),
+                Tab("Problem", lambda: ProblemCard(session), problem_word),
+                Tab("Train", lambda: training, training.word),
+                Tab("Trust", lambda: trust, training.trust_word),
                 Tab("Infer", lambda: infer, infer.word),
                 Tab("Results", lambda: results, results.word),
-            ]
+            ],
+            first,
         )
         keys = pn.widgets.Button(label="Keys (?)", variant="outline", width=90, margin=(8, 5))
         keys.js_on_click(code="window.imnn_lab_keys()")
@@ -68,9 +72,9 @@ class Laboratory:
 
     def tick(self) -> bool:
         """Bring the stage that is shown up to date; a visitor may ask for something at any time."""
-        shown = None if self.session.built is None else self.session.built.imnn
-        if self.motion.is_unwanted and isinstance(shown, RecordedNetwork):
-            shown.show_whole()
+        recorded = _recorded(self.session)
+        if self.motion.is_unwanted and recorded is not None:
+            recorded.show_whole()
         if self._training.follow(self.session):
             self.steps.show("Train")
         self.steps.refresh(self.session)
@@ -106,4 +110,12 @@ def laboratory_page(runs: Runs | None = None) -> Any:
         laboratory.motion.ask(pn.state.curdoc)
     if in_session():
         tick_with_session(laboratory.tick, PERIOD)
-    return page(title, laboratory.body)
+    is_example = not run.is_used and _recorded(run.session) is not None
+    first = first_html(title) if is_example else ""
+    return page(title, laboratory.body, first=first)
+
+
+def _recorded(session: LaboratorySession) -> RecordedNetwork | None:
+    """Return the recorded example if it is what is shown."""
+    shown = None if session.built is None else session.built.imnn
+    return shown if isinstance(shown, RecordedNetwork) else None

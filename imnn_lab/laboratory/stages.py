@@ -111,16 +111,6 @@ class ProblemCard(View[LaboratorySession]):
         tried = () if built is None else built.imnn.candidates
         self._candidates.object = candidates_html(tried)
 
-    def word(self, session: LaboratorySession) -> str:
-        """Return the state of the build in a word or two."""
-        if session.position:
-            return f"number {session.position} in the queue"
-        if session.building.is_running:
-            return "building"
-        if session.built is None:
-            return "to be chosen"
-        return "built" if session.built.is_ready else "example"
-
     def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
         self.attempt(lambda: self._session.build(task()))
 
@@ -172,6 +162,17 @@ class ProblemCard(View[LaboratorySession]):
         return pn.Column(
             choices, card("Network", self.network, self._status, self._candidates), margin=0, **WIDE
         )
+
+
+def problem_word(session: LaboratorySession) -> str:
+    """Return the state of the build in a word or two."""
+    if session.position:
+        return f"number {session.position} in the queue"
+    if session.building.is_running:
+        return "building"
+    if session.built is None:
+        return "to be chosen"
+    return "built" if session.built.is_ready else "example"
 
 
 def empty(text: str) -> LiveText:

@@ -9,8 +9,6 @@ from dashboards.serving import column, until
 from dashboards.visitor import button, tab
 from playwright.sync_api import expect
 
-from imnn_lab.laboratory.example import ITERATIONS
-
 STAGES = {  # with a button of each
     "Problem": "Build the network", "Train": "Start", "Trust": "Check",
     "Infer": "Infer with this network", "Results": "Show this session's results",
@@ -31,14 +29,18 @@ SHOW_ALL = """() => {
   return hidden.length
 }"""
 
-# where the focus is, with all shadow roots: what it is called, its left and its top
+# where the focus is, with all shadow roots: what it is called, and its place from the tabs of the
+# stages, which scroll with it
 FOCUSED = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
   let at = document.activeElement
   while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement
   if (at === null || at === document.body) return null
   const box = at.getBoundingClientRect()
+  const tabs = inside(document).find(e => e.matches(".imnn-tab-row")).getBoundingClientRect()
   return [at.getAttribute("aria-label") || at.textContent.trim() || at.placeholder || at.tagName,
-    box.left + scrollX, box.top + scrollY, at.checkVisibility() && box.width > 0]
+    box.left - tabs.left, box.top - tabs.top, at.checkVisibility() && box.width > 0]
 }"""
 
 # names of legends that reach out of the figure that they are drawn in
@@ -104,8 +106,9 @@ def follows_what_is_seen(page, stage):
 def fill(page):
     """Train shortly, check, draw, and show the results."""
     visitor.fill(page, "iterations", 20)
-    button(page, "Start").click()
-    visitor.words(page, "Finished: all 20 iterations are done")
+    button(page, "Start").click()  # the first fit of a server waits for TensorFlow
+    finished = page.get_by_text("Finished: all 20 iterations are done").first
+    expect(finished).to_be_visible(timeout=240_000)
     tab(page, "Trust").click()
     button(page, "Check").click()
     visitor.words(page, "How much information")
@@ -119,7 +122,7 @@ def fill(page):
 def test_every_stage_is_for_everybody(watched_page, serve):
     page = watched_page(1280, 800, reduced_motion="reduce")
     page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
-    until(page, lambda: len(column(page, "det_F") or []) == ITERATIONS + 1)
+    until(page, lambda: len(column(page, "det_F") or []) > 20)
     fill(page)
     for stage in STAGES:
         follows_what_is_seen(page, stage)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from dashboards import visitor
-from dashboards.serving import column, until
+from dashboards.serving import answer, column, until
 from dashboards.visitor import button, tab
 from playwright.sync_api import expect
 from waiting import until as wait_until
@@ -83,7 +83,13 @@ def test_a_network_is_prepared_without_a_fit():
 
 def test_the_page_is_alive_at_once_and_one_click_trains(watched_page, serve):
     page = watched_page(1280, 800)
-    page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
+    address = serve(["imnn_lab.cli", "serve", "--port", "PORT", "--title", "1 < 2"])
+    at_first = answer(address).text
+    assert "<header>1 &lt; 2</header>" in at_first
+    assert at_first.count('src="data:image/webp;base64,') == 1
+    assert "imnn-first" not in answer(address, "/?problem=slope").text, "it is not the example"
+    page.goto(address)
+    until(page, lambda: page.locator("#imnn-first").count() == 0)
     until(page, lambda: len(column(page, "det_F") or []) > 20)
     visitor.words(page, "This is a recorded example")
     for name in ("Start", "Pause", "Stop", "Reset"):

@@ -65,17 +65,18 @@ class Tabs(View[Moment]):
     Parameters
     ----------
     tabs : sequence of Tab
-        The first is shown.
+    first : str, optional
+        Name of the one that is shown first; by default that of the first of them.
     """
 
-    def __init__(self, tabs: Sequence[Tab[Moment]]) -> None:
+    def __init__(self, tabs: Sequence[Tab[Moment]], first: str = "") -> None:
         super().__init__()
         self._tabs = {tab.name: tab for tab in tabs}
         self._made: dict[str, Any] = {}
         self._moment: Moment | None = None
         self._places = {name: self._place() for name in self._tabs}
         self._row = pn.widgets.RadioButtonGroup(
-            options={name: name for name in self._tabs}, value=next(iter(self._tabs)),
+            options={name: name for name in self._tabs}, value=first or next(iter(self._tabs)),
             css_classes=[TAB_ROW], stylesheets=[LOOK], styles=OWN_SIZE, margin=(0, 5), **WIDE,
         )  # fmt: skip
         self._row.param.watch(lambda event: self._show(), "value")

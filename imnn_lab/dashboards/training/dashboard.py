@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from functools import partial
+import functools
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import panel as pn
 
 from imnn_lab import checks
-from imnn_lab.dashboards.common.layout import Body, View, body, card, side_by_side, stack
+from imnn_lab.dashboards.common.layout import Body, body, card, side_by_side, stack
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.browser_ack import Echo
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
@@ -111,12 +111,11 @@ class TrainingPage:
     ) -> None:
         centre = np.asarray(state.imnn.θ_fid, dtype=float)
         det_F = None if known_fisher is None else float(np.linalg.det(known_fisher))
-        self.state, self._labels, self._det_F = state, labels, det_F
+        self.state, self._labels = state, labels
+        self._known, self._det_F = known_fisher, det_F
         self.controls, self.status = Controls(state), Status(state, det_F)
-        self.curves, self.export = Curves(state, det_F), Export(state, det_F)
-        self.regulariser, self.teaching = RegulariserView(state), TeachingView(state)
+        self.curves = Curves(state, det_F)
         self.ellipse = EllipseView(state, centre, labels, known_fisher)
-        self.errors = ErrorsView(state, labels, known_fisher)
         self.trust = trusting(state, labels, known_fisher)
         self.echo = Echo()
         self.tabs = Tabs[Moment](self._tabs(shows_trust))
@@ -140,20 +139,40 @@ class TrainingPage:
         """Return the curves and the numbers of a run that has ended."""
         return training_picture(self.state, self._labels, self._det_F)
 
+    @functools.cached_property
+    def errors(self) -> ErrorsView:
+        """The marginal errors, made when they are first shown, like what follows."""
+        return ErrorsView(self.state, self._labels, self._known)
+
+    @functools.cached_property
+    def regulariser(self) -> RegulariserView:
+        """The regulariser."""
+        return RegulariserView(self.state)
+
+    @functools.cached_property
+    def teaching(self) -> TeachingView:
+        """What is for a class."""
+        return TeachingView(self.state)
+
+    @functools.cached_property
+    def export(self) -> Export:
+        """The downloads."""
+        return Export(self.state, self._det_F)
+
     def _tabs(self, shows_trust: bool) -> list[Tab[Moment]]:
-        views: dict[str, View[Moment]] = {
-            "Fisher ellipse": self.ellipse,
-            "Errors": self.errors,
-            "Regulariser": self.regulariser,
-            "Teach": self.teaching,
-            "Download": self.export,
+        views: dict[str, Callable[[], Any]] = {
+            "Fisher ellipse": lambda: self.ellipse,
+            "Errors": lambda: self.errors,
+            "Regulariser": lambda: self.regulariser,
+            "Teach": lambda: self.teaching,
+            "Download": lambda: self.export,
         }
         tried = getattr(self.state.imnn, "candidates", ())
         if tried:
-            views["Candidates"] = CandidatesView(tried)
+            views["Candidates"] = lambda: CandidatesView(tried)
         if shows_trust and self.trust is not None:
-            views["Trust"] = self.trust
-        return [Tab(name, partial(views.get, name)) for name in views]
+            views["Trust"] = lambda: self.trust
+        return [Tab(name, make) for name, make in views.items()]
 
     def _layout(self) -> Body:
         """Figures first, controls beside them, numbers under them."""
