@@ -42,7 +42,8 @@ class RecordedNetwork:
 
     def __init__(self, described: Built, kept: Kept | None = None) -> None:
         self._described, self._played, self._kept = described, History(), kept
-        self._lock, self._began = threading.Lock(), 0.0
+        self._lock, self._playing = threading.Lock(), threading.Lock()
+        self._began = 0.0
         self._is_whole = False
         self._network: Any = None
         self.θ_fid, self.names = described.imnn.θ_fid, None
@@ -103,16 +104,17 @@ class RecordedNetwork:
         return getattr(self.network(), name)
 
     def _play(self) -> None:
-        """Let the record grow to where it is now."""
-        now = time.monotonic()
-        self._began = self._began or now
-        columns, matrices = record()
-        length = len(columns["iteration"])
-        start, end = len(self._played), 1 + int(PACE * (now - self._began))
-        if self._is_whole:
-            end = length
-        if start < min(end, length):
-            self._played.append(_rows(columns, start, end), _rows(matrices, start, end))
+        """Let the record grow to where it is now; the server's threads may ask as well as pages."""
+        with self._playing:
+            now = time.monotonic()
+            self._began = self._began or now
+            columns, matrices = record()
+            length = len(columns["iteration"])
+            start, end = len(self._played), 1 + int(PACE * (now - self._began))
+            if self._is_whole:
+                end = length
+            if start < min(end, length):
+                self._played.append(_rows(columns, start, end), _rows(matrices, start, end))
 
 
 def example(kept: Kept | None = None) -> Built:

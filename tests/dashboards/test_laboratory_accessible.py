@@ -9,6 +9,8 @@ from dashboards.serving import column, until
 from dashboards.visitor import button, tab
 from playwright.sync_api import expect
 
+from imnn_lab.laboratory.example import ITERATIONS
+
 STAGES = {  # with a button of each
     "Problem": "Build the network", "Train": "Start", "Trust": "Check",
     "Infer": "Infer with this network", "Results": "Show this session's results",
@@ -122,7 +124,7 @@ def fill(page):
 def test_every_stage_is_for_everybody(watched_page, serve):
     page = watched_page(1280, 800, reduced_motion="reduce")
     page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
-    until(page, lambda: len(column(page, "det_F") or []) > 20)
+    until(page, lambda: len(column(page, "det_F") or []) == ITERATIONS + 1)
     fill(page)
     for stage in STAGES:
         follows_what_is_seen(page, stage)

@@ -1,5 +1,8 @@
 """The recorded example that the page opens with."""
 
+import threading
+import time
+
 import numpy as np
 from dashboards import visitor
 from dashboards.serving import answer, column, until
@@ -41,6 +44,25 @@ def test_the_record_plays_until_its_end(monkeypatch):
     now[0] += 1000.0
     assert len(network.history) == example.ITERATIONS + 1
     assert not network.is_ready, "nobody has asked for the network"
+
+
+def test_the_record_has_each_iteration_once_whoever_asks(monkeypatch):
+    """Threads of the server ask for the history as the page does."""
+    rows = example._rows
+
+    def slow_rows(*of):
+        time.sleep(0.05)
+        return rows(*of)
+
+    monkeypatch.setattr(example, "_rows", slow_rows)
+    network = example.example().imnn
+    network.show_whole()
+    threads = [threading.Thread(target=lambda: network.history) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(network.history["iteration"], np.arange(example.ITERATIONS + 1))
 
 
 def test_the_record_does_not_play_for_who_wants_nothing_to_move(monkeypatch):
