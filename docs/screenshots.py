@@ -3,8 +3,9 @@
     imnn-lab serve &
     python docs/screenshots.py http://127.0.0.1:5006 /tmp/screenshots
 
-makes STAGE-WIDTH-THEME.png there, training.png and steering.webp: a training that is steered.
-It needs the extra "test" and Chromium. The last two are the README's when they are copied to docs/.
+makes STAGE-WIDTH-THEME.png there, training.png and steering.webp: a training that is steered; and
+example.webp, the curves of the example. It needs the extra "test" and Chromium. Copied to docs/,
+the first two are the README's; the last belongs into imnn_lab/data/.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from imnn_lab.laboratory.first import HEIGHT, LEFT, TOP, WIDTH
 
 SIZES = {480: 900, 800: 900, 1280: 800, 1920: 1080}
 STAGES = ("Problem", "Train", "Trust", "Infer", "Results")
@@ -52,7 +55,7 @@ def fill(page: Page) -> None:
     tab(page, "Trust")
     press(page, "Check")
     expect(page.get_by_text("Report (HTML)")).to_be_enabled()
-    page.get_by_text("How much information").wait_for()
+    page.get_by_text("How much information").first.wait_for()
     tab(page, "Infer")
     press(page, "Draw")
     page.get_by_text(re.compile("finished: ")).first.wait_for()
@@ -75,6 +78,18 @@ def stages(browser: Browser, address: str, place: Path) -> None:
                 page.screenshot(path=place / f"{stage.lower()}-{width}-{theme}.png")
             page.close()
     first.close()
+
+
+def curves(browser: Browser, address: str, place: Path) -> None:
+    """Make what the page shows first: the curves of the example as it draws them, its clip."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    page.goto(address)
+    page.get_by_text(re.compile(r"^iteration 400\b")).wait_for(timeout=180_000)
+    page.wait_for_timeout(2000)
+    clip = {"x": LEFT, "y": TOP, "width": WIDTH, "height": HEIGHT}
+    picture = Image.open(io.BytesIO(page.screenshot(clip=clip)))
+    picture.convert("RGB").save(place / "example.webp", quality=90, method=6)
+    page.close()
 
 
 def film(browser: Browser, address: str, place: Path) -> None:
@@ -110,6 +125,7 @@ def main(address: str, directory: str) -> None:
     with sync_playwright() as playwright:
         executable = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        curves(browser, address, place)
         film(browser, address, place)
         stages(browser, address, place)
         browser.close()

@@ -16,7 +16,9 @@ FIRST = """<div id="imnn-first">
 <style>
 #imnn-first header {{ position: absolute; inset: 0 0 auto; height: 68px; background: #0072b5;
   box-sizing: border-box; padding-left: 24px; color: white; font: 500 24px/64px sans-serif }}
-#imnn-first img {{ position: absolute; left: 17px; top: {top}px; max-width: calc(100vw - 34px) }}
+#imnn-first img {{
+  position: absolute; left: {left}px; top: {top}px; max-width: calc(100vw - 34px)
+}}
 </style>
 <header>{title}</header>
 <img width="{width}" height="{height}" src="data:image/webp;base64,{picture}"
@@ -35,7 +37,7 @@ FIRST = """<div id="imnn-first">
 }}
 </script>
 </div>"""
-WIDTH, HEIGHT, TOP = 524, 534, 145  # of the curves on a page of 1280 pixels
+WIDTH, HEIGHT, LEFT, TOP = 534, 534, 17, 146  # of the curves on a page of 1280 pixels
 
 
 @functools.cache
@@ -44,5 +46,5 @@ def first_html(title: str) -> str:
     picture = (files("imnn_lab") / "data" / "example.webp").read_bytes()
     return FIRST.format(
         title=html.escape(title), picture=base64.b64encode(picture).decode(),
-        width=WIDTH, height=HEIGHT, top=TOP,
+        width=WIDTH, height=HEIGHT, left=LEFT, top=TOP,
     )  # fmt: skip

@@ -16,7 +16,7 @@ STAGES = {  # with a button of each
     "Infer": "Infer with this network", "Results": "Show this session's results",
 }  # fmt: skip
 TABS = {
-    "Train": ("Errors", "Regulariser", "Teach", "Download", "Fisher ellipse"),
+    "Train": ("Errors", "Regulariser", "Teach", "Download", "Ellipse"),
     "Trust": ("Simulations", "Layers", "det F"),
     "Infer": ("Draws", "Checks", "Data", "Export", "Posterior", "PMC", "Neural", "Target", "ABC"),
 }

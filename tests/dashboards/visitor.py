@@ -123,7 +123,7 @@ def _at_rest(page):
 
 
 def travel_to_the_beginning(page):
-    tab(page, "Fisher ellipse").click()
+    tab(page, "Ellipse").click()
     assert column(page, "xs", "ellipse 0 0 lines then") == []
     press(page, "iteration (", "Home")
     until(page, lambda: len(column(page, "xs", "ellipse 0 0 lines then")) == 2)

@@ -28,7 +28,7 @@ LOOK = """
 .bk-btn-group .bk-btn {
   border: 0 !important; border-radius: 0; border-bottom: 3px solid transparent !important;
   background: none !important; box-shadow: none !important; color: inherit !important;
-  padding: 4px 12px; height: auto !important; min-height: 36px; flex: 0 0 auto;
+  padding: 4px 9px; height: auto !important; min-height: 36px; flex: 0 0 auto;
   white-space: pre-line; line-height: 1.3; text-align: left; font-size: 0.85em; text-transform: none
 }
 .bk-btn-group .bk-btn::first-line { font-weight: 600; font-size: 1.15em }

@@ -161,7 +161,7 @@ class TrainingPage:
 
     def _tabs(self, shows_trust: bool) -> list[Tab[Moment]]:
         views: dict[str, Callable[[], Any]] = {
-            "Fisher ellipse": lambda: self.ellipse,
+            "Ellipse": lambda: self.ellipse,
             "Errors": lambda: self.errors,
             "Regulariser": lambda: self.regulariser,
             "Teach": lambda: self.teaching,
