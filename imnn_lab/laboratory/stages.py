@@ -19,6 +19,7 @@ from imnn_lab.dashboards.common.layout import (
     FRAMED,
     WIDE,
     LiveText,
+    Select,
     View,
     action_button,
     announced_html,
@@ -68,8 +69,8 @@ class ProblemCard(View[LaboratorySession]):
         self._session = session
         offer = session.offer
         options = {f"{name}: {CASES[name].words}": name for name in offer.problems}
-        self.problem = pn.widgets.Select(label="problem", options=options, **WIDE)
-        self.network = pn.widgets.Select(label="network", options=list(NETWORKS), **WIDE)
+        self.problem = Select(label="problem", options=options, **WIDE)
+        self.network = Select(label="network", options=list(NETWORKS), **WIDE)
         count = {"start": 10, "end": MOST_SIMULATIONS, "step": 100, "width": 140}
         self.n_s = pn.widgets.IntInput(label="n_s, fiducial", value=1000, **count)
         self.n_d = pn.widgets.IntInput(label="n_d, derivative", value=1000, **count)
@@ -80,7 +81,7 @@ class ProblemCard(View[LaboratorySession]):
         self.files = FileSender(session.sent, "files")
         sets = () if offer.data is None else stored.offered(offer.data)
         options = {"the files above": ""} | {name: name for name in sets}
-        self.stored = pn.widgets.Select(label="simulations", options=options, **WIDE)
+        self.stored = Select(label="simulations", options=options, **WIDE)
         self.stored.param.watch(lambda _: self._look(), "value")
         self._looking, self._found = Work("looking at simulations"), words()
         self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)

@@ -30,6 +30,16 @@ SOLID = """
 :host(.solid) .bk-btn.bk-btn-primary { background: #1976d2 !important; color: white !important }
 :host(.solid) .bk-btn.bk-btn-danger { background: #c62828 !important; color: white !important }
 """
+# Panel's own arrow is black in both themes.
+ARROW = """
+select.bk-input {
+  background-image: linear-gradient(45deg, transparent 50%, currentColor 50%),
+    linear-gradient(-45deg, transparent 50%, currentColor 50%) !important;
+  background-position: right 15px center, right 9px center !important;
+  background-size: 6px 6px !important;
+  background-repeat: no-repeat !important
+}
+"""
 EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
 TAB_ROW, TAB_PANEL = "imnn-tab-row", "imnn-tab-panel"  # classes of what becomes tabs
 # Names for controls that Bokeh 3.9 and Panel 1.9 leave without one. They come and go, and lie in
@@ -279,6 +289,13 @@ def action_button(
     )
     button.on_click(lambda _: act())
     return button
+
+
+class Select(pn.widgets.Select):
+    """A choice of one, whose arrow is seen in both themes."""
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**{"stylesheets": [ARROW]} | params)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

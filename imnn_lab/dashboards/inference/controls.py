@@ -10,6 +10,7 @@ import panel as pn
 from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.common.layout import (
     WIDE,
+    Select,
     View,
     action_button,
     announced_html,
@@ -32,7 +33,7 @@ class TargetView(View[Snapshot]):
     def __init__(self, state: InferenceState) -> None:
         super().__init__()
         self._state = state
-        self._choice = pn.widgets.Select(label="target", **WIDE)
+        self._choice = Select(label="target", **WIDE)
         self._choice.param.watch(self._choose, "value")
         self.status = words()
         values, steps = state.suggested_parameters()

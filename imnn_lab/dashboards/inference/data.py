@@ -7,6 +7,7 @@ import panel as pn
 
 from imnn_lab.dashboards.common.layout import (
     WIDE,
+    Select,
     View,
     action_button,
     announced_html,
@@ -49,7 +50,7 @@ class DataView(View[Snapshot]):
             self._start = action_button("Simulate", lambda: self.attempt(state.predict), 100)
             self._stop = action_button("Stop", state.predict_work.stop, 80, "outline")
             controls = [
-                pn.widgets.Select.from_param(choices.predicted_from, **WIDE),
+                Select.from_param(choices.predicted_from, **WIDE),
                 pn.widgets.IntInput.from_param(choices.predicted, step=50, width=140),
                 pn.Row(self._start, self._stop),
             ]

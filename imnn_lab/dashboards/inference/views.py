@@ -19,6 +19,7 @@ from imnn_lab.dashboards.common.downloads import (
 )
 from imnn_lab.dashboards.common.layout import (
     WIDE,
+    Select,
     View,
     announced_html,
     card,
@@ -79,7 +80,7 @@ class ScatterView(View[Snapshot]):
         super().__init__()
         self._brush, self._figures = brush, pn.Column(margin=0, **WIDE)
         self._draw(snapshot)
-        axes = pn.widgets.Select.from_param(state.choices.param.axes, width=240)
+        axes = Select.from_param(state.choices.param.axes, width=240)
         self.body = card("Draws", axes, self._figures)
 
     def refresh(self, snapshot: Snapshot) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
-from imnn_lab.dashboards.common.layout import SOLID, WIDE, LiveText, View, stack, table
+from imnn_lab.dashboards.common.layout import SOLID, WIDE, LiveText, Select, View, stack, table
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
@@ -51,9 +51,7 @@ class Controls(View[Moment]):
             self.sliders["level"] = self._slider("level", 0, 2, state.apply_level, LINEAR)
         self.n_iterations = _count(state, "n_iterations", "iterations")
         self.patience = _count(state, "patience", "patience")
-        self.objective = pn.widgets.Select.from_param(
-            state.param.objective, width=112, margin=(4, 5)
-        )
+        self.objective = Select.from_param(state.param.objective, width=112, margin=(4, 5))
         acts = {
             "Start": state.start, "Pause": state.pause, "Resume": state.resume,
             "Stop": state.stop, "Reset": state.reset,

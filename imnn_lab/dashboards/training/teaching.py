@@ -8,6 +8,7 @@ import panel as pn
 
 from imnn_lab.dashboards.common.layout import (
     LiveText,
+    Select,
     View,
     action_button,
     announced_html,
@@ -80,7 +81,7 @@ class GhostsView(View[Moment]):
         self.state, self._is_mine = state, False
         self.table = LiveText(NO_GHOSTS, margin=(4, 10))
         self.shown = pn.widgets.CheckBoxGroup(label="drawn", inline=True, margin=(0, 10))
-        self.run = pn.widgets.Select(label="run", options=[], width=110, margin=(0, 10))
+        self.run = Select(label="run", options=[], width=110, margin=(0, 10))
         self.new_name = pn.widgets.TextInput(label="new name", width=110, margin=(0, 10))
         row = pn.FlexBox(
             self.run,

@@ -20,6 +20,7 @@ from imnn_lab.dashboards.common.downloads import (
 from imnn_lab.dashboards.common.layout import (
     WIDE,
     LiveText,
+    Select,
     View,
     card,
     figure_pane,
@@ -59,9 +60,9 @@ class Curves(View[Moment]):
         self._draw_if_changed()
         param, narrow = state.param, {"width": 102, "margin": (4, 3)}
         choices = pn.FlexBox(
-            pn.widgets.Select.from_param(param.against, **narrow),
-            pn.widgets.Select.from_param(param.window, **narrow),
-            pn.widgets.Select.from_param(param.scale, **narrow),
+            Select.from_param(param.against, **narrow),
+            Select.from_param(param.window, **narrow),
+            Select.from_param(param.scale, **narrow),
             pn.widgets.FloatSlider.from_param(param.smoothing, step=0.001, width=96, margin=(4, 5)),
             pn.widgets.Checkbox.from_param(param.fit_all, width=88, margin=(16, 0, 0, 5)),
             sizing_mode="stretch_width", gap="0px",
@@ -121,7 +122,7 @@ class EllipseView(View[Moment]):
         self.pairs = {
             f"{labels[i]}, {labels[j]}": (i, j) for i, j in combinations(range(len(labels)), 2)
         }
-        self.pair = pn.widgets.Select(
+        self.pair = Select(
             label="parameters", options=self.pairs or {labels[0]: (0, 0)}, width=150,
             visible=len(self.pairs) > 1,
         )  # fmt: skip
