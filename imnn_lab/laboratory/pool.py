@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
@@ -270,6 +271,7 @@ class PooledRun:
         self._patience: int | None = settings.get("patience")
         self.objective: str = settings.get("objective", "imnn")
         self._real: TrainingRun | None = None
+        self._rate: float | None = None  # asked for before it runs
         self._stopped = threading.Event()
         self._limit, self._is_cut = "", False
         self._outcome = "queued"
@@ -350,9 +352,13 @@ class PooledRun:
         learning_rate: float | None = None,
         level: float | None = None,
     ) -> None:
-        """Change its settings, once it runs."""
+        """Change its settings, once it runs; a learning rate may be asked for before."""
         if self._real is None:
-            raise RuntimeError("The fit is queued: steer it once it runs.")
+            if learning_rate is None or {λ, ε, level} != {None}:
+                raise RuntimeError("The fit is queued: steer it once it runs.")
+            self._rate = checks.number("learning_rate", learning_rate, above=0)
+            if self._real is None:
+                return
         self._real.steer(λ=λ, ε=ε, learning_rate=learning_rate, level=level)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -374,6 +380,8 @@ class PooledRun:
             self._is_cut = bounded != n_iterations
             callback = {} if self._kept is None else {"callback": self._kept.checkpoint}
             self._real = run = self._imnn.start(bounded, **settings, **callback)
+            if self._rate is not None:
+                run.steer(learning_rate=self._rate)
             if self._kept is not None:
                 kept = {name: settings[name] for name in KEPT if name in settings}
                 self._kept.begin(kept | {"last": run.last})

@@ -10,6 +10,7 @@ from dashboards.visitor import button, tab
 from playwright.sync_api import expect
 from waiting import until as wait_until
 
+from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import example
 from imnn_lab.laboratory.page import Laboratory
 from imnn_lab.laboratory.pool import Pool
@@ -92,6 +93,19 @@ def test_start_makes_the_network_and_trains_it():
     assert len(session.network.history) == 3
     session.prepare()
     assert session.building.state == "idle", "there is nothing to prepare"
+
+
+def test_a_learning_rate_that_was_chosen_before_start_is_used():
+    session = LaboratorySession(Pool(1))
+    session.show(example.example())
+    state = TrainingState(session.network)
+    state.n_iterations, state.log_learning_rate = 300, -4.0
+    state.apply_learning_rate()
+    state.start()
+    assert state.message == ""
+    assert state.run.wait(120)
+    assert example.record()[0]["learning_rate"][-1] == np.float32(1e-3), "the control"
+    np.testing.assert_allclose(session.network.history["learning_rate"][-1], 1e-4, rtol=1e-6)
 
 
 def test_a_network_is_prepared_without_a_fit():
