@@ -96,6 +96,9 @@ def film(browser: Browser, address: str, place: Path) -> None:
     """Make the animation: a training starts, and λ is moved twice."""
     page = opened(browser, address, 1280, "light")
     page.get_by_label("iterations", exact=True).fill("100000")
+    rate = page.get_by_role("slider", name=re.compile("^learning rate"))
+    for _ in range(80):  # so that the network does not over-fit before the film ends
+        rate.press("ArrowLeft")
     press(page, "Start")
     page.get_by_text("Running.").wait_for()
     λ, frames = page.get_by_role("slider", name=re.compile("^λ")), []

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from imnn_lab.inference import Posterior
 
 DRAWS, PARTICLES = 10_000, 500
+FINISHED = r"finished: ([\d,]+) simulations"
 
 
 def button(page, name):
@@ -172,10 +173,13 @@ def download_the_curves(page):
 
 
 def draw(page):
-    """Draw for ABC; press again after a minute, should the page have missed it when it was new."""
+    """Draw for ABC; press again after a minute, should the page have missed it when it was new.
+
+    A page that was only late has drawn twice then.
+    """
 
     def is_drawn():
-        return count(page, r"finished: ([\d,]+) simulations") == DRAWS
+        return count(page, FINISHED) in (DRAWS, 2 * DRAWS)
 
     button(page, "Draw").click()
     page.wait_for_timeout(100)
@@ -189,7 +193,7 @@ def draw(page):
 
 def accept_from_farther(page):
     """Move the distance: more draws are accepted, and none is made."""
-    accepted = until(page, lambda: count(page, r"accepts ([\d,]+)"))
+    accepted, drawn = until(page, lambda: count(page, r"accepts ([\d,]+)")), count(page, FINISHED)
     press(page, "log₁₀ ε", "ArrowRight", 30)
 
     def has_settled():
@@ -197,7 +201,7 @@ def accept_from_farther(page):
         return groups.count("ABC") == count(page, r"accepts ([\d,]+)") > accepted and groups
 
     assert until(page, has_settled).count("ABC, rejected") > 0
-    assert count(page, r"finished: ([\d,]+) simulations") == DRAWS
+    assert count(page, FINISHED) == drawn
 
 
 def run_pmc(page):
