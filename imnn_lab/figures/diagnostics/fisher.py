@@ -153,10 +153,10 @@ def flow_by_layer(flow: FisherFlow) -> Panels:
     shown = np.flatnonzero(np.isfinite(found).any(axis=1))
     names, found = [flow.layers[i] for i in shown], found[shown]
     heights = -np.arange(len(names), dtype=float)
-    layers = [spans(k, heights, found[:, [k, k]], found[:, k]) for k in (0, 1)]
-    layers[1] = spans(1, heights, found, found[:, 1])
+    untrained = spans(0, heights, found[:, [0, 0]], found[:, 0])
+    now = spans(1, heights, found, found[:, 1])
     size = (6.0, 1.2 + 0.19 * len(names))
-    panel = rows("ln det F of a linear readout", names, tuple(layers), y_label="layer")
+    panel = rows("ln det F of a linear readout", names, (untrained, now), y_label="layer")
     return Panels((panel,), ("untrained", "now"), size=size)
 
 
