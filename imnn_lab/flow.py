@@ -8,6 +8,7 @@ arXiv:2509.02407.)
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.sources.source import Source
 from imnn_lab.training.run import Run
 
+COUNT = itertools.count()  # of layers that are added here
 MOST_FEATURES = 1000  # of a layer whose readout is solved
 SAME = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Rescaling)  # as what they take in
 
@@ -83,8 +85,10 @@ class Layers:
             self.names.append(name)
             self.widths.append(int(np.prod(output.shape[1:])))
             if self.widths[-1] <= MOST_FEATURES:
-                shown.append(output if len(output.shape) == 2 else keras.layers.Flatten()(output))
-        together = shown[0] if len(shown) == 1 else keras.layers.Concatenate()(shown)
+                flat = keras.layers.Flatten(name=_new_name())
+                shown.append(output if len(output.shape) == 2 else flat(output))
+        joined = keras.layers.Concatenate(name=_new_name())
+        together = shown[0] if len(shown) == 1 else joined(shown)
         self._summariser = Summariser(keras.Model(model.inputs, together), source.dtype)
         self._known: dict[int, tuple[bytes, float]] = {}
 
@@ -134,13 +138,18 @@ class Layers:
         return FisherFlow(tuple(self.names), tuple(self.widths), *given)
 
 
+def _new_name() -> str:
+    """Return a name that no layer has: Keras counts those it gives anew in each thread."""
+    return f"imnn_lab_flow_{next(COUNT)}"
+
+
 def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """Yield name and output of every layer, those of networks inside with their own."""
     for call in calls_of(model.inputs, model.outputs):
         part = call.operation
         if isinstance(part, keras.Model) and getattr(part, "inputs", None):
             for name, output in _outputs(part):
-                inside = keras.Model(part.inputs, output)
+                inside = keras.Model(part.inputs, output, name=_new_name())
                 yield f"{part.name}/{name}", inside(call.input_tensors)
         elif not isinstance(part, SAME):
             yield part.name, call.outputs[0]

@@ -1,5 +1,7 @@
 """How much information a linear readout finds in each layer."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -58,6 +60,18 @@ def test_layers_inside_a_network_are_told_apart():
     alone = made(keras.Sequential([outside, keras.layers.Dense(2)]))
     first = [name.endswith("/first") for name in alone.fisher_flow().layers].index(True)
     assert alone.fisher_flow().now[first] == pytest.approx(flow.now[at], abs=1e-6)
+
+
+def test_a_network_from_another_thread_is_looked_into():
+    """Keras counts the names of layers anew in each thread, so that they may be the same."""
+
+    def in_a_thread(act):
+        return ThreadPoolExecutor(1).submit(act).result()
+
+    model = in_a_thread(lambda: networks.linear((10,), 2, seed=1))
+    assert {"concatenate"} < {layer.name for layer in model.layers}, "or this shows nothing"
+    imnn = made(model)
+    assert len(in_a_thread(imnn.fisher_flow).layers) > 1
 
 
 def test_it_is_followed_over_training(monkeypatch):
