@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.dashboards.common.questions import Questions
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
@@ -163,12 +164,15 @@ class PooledNetwork:
     ----------
     chosen : dict
         Arguments of the fits since the last start from the beginning: objective and start.
+    questions : Questions
+        What was asked about it, on any page.
     """
 
     def __init__(self, imnn: Any, pool: Pool, kept: Keeper | None = None) -> None:
         self.imnn, self.pool, self.kept = imnn, pool, kept
         self.pooled: PooledRun | None = None
         self.chosen: dict[str, Any] = {}
+        self.questions = Questions()
 
     @property
     def run(self) -> TrainingRun | None:

@@ -127,6 +127,8 @@ class LaboratorySession:
         run = None if self.network is None else self.network.run
         if run is not None:
             run.stop()
+        if self.network is not None:
+            self.network.questions.stop()
         if self.inference is not None:
             self.inference.stop()
 
@@ -189,8 +191,9 @@ class LaboratorySession:
             Seconds after which to give up.
         """
         works: list[Any] = [self.building]
-        if self.network is not None and self.network.pooled is not None:
-            works.append(self.network.pooled)
+        if self.network is not None:
+            works += self.network.questions.works
+            works += [] if self.network.pooled is None else [self.network.pooled]
         if self.inference is not None:
             works += self.inference.works
         end = None if timeout is None else time.monotonic() + timeout

@@ -5,14 +5,19 @@ import threading
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
+from waiting import until
 
 from imnn_lab.dashboards import TrainingDashboard
+from imnn_lab.dashboards.common.questions import Question
 from imnn_lab.dashboards.training.looks import OUTDATED, Look, LookView
 from imnn_lab.dashboards.training.trusting import RECORDED
 from imnn_lab.diagnostics import FisherFlow
 from imnn_lab.figures import diagnostics as figures
+from imnn_lab.laboratory.build import Sizes, build_problem
 from imnn_lab.laboratory.example import example
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
+from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.stages import TrainingStage
 from imnn_lab.networks.choice import Candidate
 
 FLOW = FisherFlow(("a", "b"), (3, 2), np.array([0, 9]), np.log([[2.0, 1.0], [4.0, 3.0]]))
@@ -24,8 +29,14 @@ class Watched:
     def __init__(self, result=FLOW):
         self.goes_on, self.subject, self.refreshed, self.result = threading.Event(), 1, 0, result
         look = Look("Layers", "Look", "What will be there.", self.make, figures.flow_by_layer, str)
-        self.view = LookView(look, lambda: self.subject, self.started)
+        self.question = Question("Layers")
+        self.view = self.page(look)
         self.view.refresh(None)
+
+    def page(self, look=None):
+        """Return what another page shows of it."""
+        look = look or self.view.look
+        return LookView(look, lambda: self.subject, self.started, self.question)
 
     def started(self):
         self.refreshed += 1
@@ -79,6 +90,59 @@ def test_a_look_is_cancelled_or_fails_and_what_was_found_before_stays():
     watched.end()
     assert "too few simulations" in watched.view._status.object
     assert "ln det F before" in watched.view.words.object
+
+
+def test_what_was_found_and_what_is_on_its_way_is_shown_on_pages_opened_later():
+    watched = Watched()
+    watched.press()
+    other = watched.page()
+    until(lambda: other.refresh(None) or "50 %" in other._status.object)
+    assert other.button.disabled
+    watched.end()
+    later = watched.page()
+    for view in (other, later):
+        view.refresh(None)
+        assert not view.button.disabled
+        assert "ln det F before" in view.words.object
+        assert len(view.drawing.figures) == 1
+    watched.goes_on.clear()
+    later.button.clicks += 1
+    other._stop.clicks += 1
+    watched.end()
+    assert watched.view.work.message == "cancelled"
+
+
+def test_what_was_asked_belongs_to_the_network_of_a_session_and_ends_with_it():
+    session = LaboratorySession(Pool(1))
+    session.build(lambda: build_problem("gaussian", "linear", Sizes(100, 100, 1)))
+    assert session.building.wait(120)
+
+    def opened():
+        stage = TrainingStage()
+        assert stage.follow(session)
+        return stage, stage._page.trust
+
+    stage, trust = opened()
+    for view in (trust.answers, trust.looks["Layers"]):
+        view._start()
+        assert view.work.wait(60)
+        assert view.work.message == "done"
+    stage, again = opened()
+    assert stage.trust_word(session) == trust.word != "not checked"
+    stage.refresh_trust()
+    assert "How much information is there?" in again.answers._answers.object
+    again.looks["Layers"].refresh(None)
+    assert again.looks["Layers"].drawing.figures
+    assert session.pool.enter("somebody else", lambda: False)
+    again.looks["Layers"]._start()
+    assert again.is_working
+    session.stop()
+    assert session.wait(20)
+    assert again.looks["Layers"].work.message == "cancelled"
+    session.pool.leave()
+    session.build(lambda: build_problem("gaussian", "linear", Sizes(100, 100, 2)))
+    assert session.building.wait(120)
+    assert opened()[0].trust_word(session) == "not checked"
 
 
 class Chosen(ScriptedNetwork):

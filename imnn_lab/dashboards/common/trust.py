@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import html
 import io
-import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from imnn_lab.dashboards.common.background import Record, Work
 from imnn_lab.dashboards.common.downloads import download
 from imnn_lab.dashboards.common.layout import (
     View,
@@ -18,6 +16,7 @@ from imnn_lab.dashboards.common.layout import (
     flowing,
     words,
 )
+from imnn_lab.dashboards.common.questions import Question
 from imnn_lab.report import Answer, Report, light_html
 
 TITLE = "Can I trust it?"
@@ -34,6 +33,8 @@ class TrustView(View[Any]):
     subject : callable
         Returns what the report is about; when it differs from that at the time of the last report,
         the card says so.
+    question : Question
+        The reports so far, made here or on another page.
     started : callable, optional
         Called when the reader asks for a report, to have the page refreshed.
     """
@@ -42,11 +43,12 @@ class TrustView(View[Any]):
         self,
         make: Callable[[], Report],
         subject: Callable[[], Hashable],
+        question: Question,
         started: Callable[[], object] | None = None,
     ) -> None:
         super().__init__()
         self._make, self._subject, self._started = make, subject, started
-        self.work, self._reports = Work("report"), Record[tuple[Hashable, Report]]()
+        self.question, self.work = question, question.work
         self._button = action_button("Check", self._start, 90)
         self._download = download("report.html", "Report (HTML)", self._file, width=140)
         self._download.disabled = True
@@ -57,17 +59,17 @@ class TrustView(View[Any]):
     @property
     def word(self) -> str:
         """The worst light of the last report, or why there is none."""
-        reports = self._reports.read()
+        reports = self.question.found
         if self.work.is_running:
             return "checking"
         if not reports:
             return "not checked"
         subject, report = reports[-1]
-        return report.light.value if subject == self._subject() else "to be checked again"
+        return str(report.light.value) if subject == self._subject() else "to be checked again"
 
     def refresh(self, moment: Any) -> None:
         """Show the answers of the last report."""
-        reports = self._reports.read()
+        reports = self.question.found
         state = self.work.state, len(reports), bool(reports) and reports[-1][0] != self._subject()
         if not self.changed(state):
             return
@@ -82,17 +84,12 @@ class TrustView(View[Any]):
             self._answers.object = "".join(answer_html(x) for x in reports[-1][1].answers)
 
     def _start(self) -> None:
-        def task(stop: threading.Event) -> str:
-            subject = self._subject()
-            self._reports.append((subject, self._make()))
-            return "done"
-
-        self.work.start(task)
+        self.question.ask(lambda tell: self._make(), self._subject)
         if self._started is not None:
             self._started()
 
     def _file(self) -> io.BytesIO:
-        return io.BytesIO(self._reports.read()[-1][1].to_html().encode())
+        return io.BytesIO(self.question.found[-1][1].to_html().encode())
 
 
 def answer_html(answer: Answer) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import panel as pn
 
-from imnn_lab.dashboards.common.background import Record, Work
 from imnn_lab.dashboards.common.layout import (
     WIDE,
     View,
@@ -19,16 +17,12 @@ from imnn_lab.dashboards.common.layout import (
     figure_rows,
     words,
 )
+from imnn_lab.dashboards.common.questions import Question, Tell
 from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.figures.data import Panels
 
 LINE = 96  # pixels of a figure on the screen for each inch on paper
 OUTDATED = "The network was trained since: ask again for what it is now."
-Tell = Callable[[float], Any]
-
-
-class Stopped(Exception):
-    """Raised where the reader does not want to wait any longer."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +62,20 @@ class LookView(View[Any]):
         Returns what it is about; when that differs from what it was, the view says so.
     started : callable
         Called when the reader asks, to have the page refreshed.
+    question : Question
+        What was asked and found so far, here or on another page.
     """
 
     def __init__(
-        self, look: Look, subject: Callable[[], Hashable], started: Callable[[], object]
+        self,
+        look: Look,
+        subject: Callable[[], Hashable],
+        started: Callable[[], object],
+        question: Question,
     ) -> None:
         super().__init__()
         self.look, self._subject, self._started = look, subject, started
-        self.work, self._found = Work(look.name), Record[tuple[Hashable, Any]]()
-        self._share, self._drawn = 0.0, 0
+        self.question, self.work, self._drawn = question, question.work, 0
         self.button = action_button(look.action, self._start, 190)
         self._stop = action_button("Cancel", self.work.stop, 90, "outline")
         self._stop.visible = False
@@ -87,20 +86,20 @@ class LookView(View[Any]):
 
     def refresh(self, moment: Any) -> None:
         """Show how far the work is, or its last result."""
-        work, found = self.work, self._found.read()
+        work, found, share = self.work, self.question.found, self.question.share
         outdated = bool(found) and found[-1][0] != self._subject()
-        if not self.changed((work.state, len(found), outdated, round(self._share, 2))):
+        if not self.changed((work.state, len(found), outdated, round(share, 2))):
             return
         self.button.disabled = self._stop.visible = work.is_running
-        self._status.object = self._state(outdated)
+        self._status.object = self._state(outdated, share)
         if len(found) > self._drawn:
             self._drawn = len(found)
             self._show(found[-1][1])
 
-    def _state(self, outdated: bool) -> str:
+    def _state(self, outdated: bool, share: float) -> str:
         if self.work.is_running:
-            begun = f' value="{self._share:.2f}"' if self._share else ""
-            words = f"{100 * self._share:.0f} %" if begun else "at work"
+            begun = f' value="{share:.2f}"' if share else ""
+            words = f"{100 * share:.0f} %" if begun else "at work"
             return f'<progress max="1"{begun} aria-label="{self.look.name}"></progress> {words}'
         if self.work.state == "failed":
             return announced_html(self.work.message, "alert")
@@ -114,19 +113,5 @@ class LookView(View[Any]):
         self.words.object = self.look.say(result)
 
     def _start(self) -> None:
-        def task(stop: threading.Event) -> str:
-            def tell(share: float) -> None:
-                self._share = share
-                if stop.is_set():
-                    raise Stopped
-
-            subject = self._subject()
-            tell(0.0)
-            try:
-                self._found.append((subject, self.look.make(tell)))
-            except Stopped:
-                return "cancelled"
-            return "done"
-
-        self.work.start(task)
+        self.question.ask(self.look.make, self._subject)
         self._started()

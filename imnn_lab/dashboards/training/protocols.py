@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from imnn_lab import checks
+from imnn_lab.dashboards.common.questions import Questions
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
@@ -115,6 +116,12 @@ def objective_of(run: TrainingRun) -> str:
 def level_of(imnn: Any) -> float | None:
     """Return the level of the `map_fn` of a network, None if it has none."""
     return getattr(imnn, "level", None)
+
+
+def questions_of(imnn: Any) -> Questions:
+    """Return what was asked about a network: what it keeps of that, or nothing so far."""
+    kept = getattr(imnn, "questions", None)
+    return kept if isinstance(kept, Questions) else Questions()
 
 
 def learning_rate_of(imnn: Any) -> float | None:

@@ -20,6 +20,7 @@ from imnn_lab.dashboards.training.protocols import (
     learning_rate_of,
     level_of,
     objective_of,
+    questions_of,
 )
 from imnn_lab.figures.curves import AXES
 from imnn_lab.history import SteeringMark
@@ -39,6 +40,11 @@ class TrainingState(param.Parameterized):
     ----------
     imnn : object
         What is trained; see `imnn_lab.dashboards.training.protocols.Trained`.
+
+    Attributes
+    ----------
+    questions : Questions
+        What was asked about the network that takes a while.
     """
 
     log_lambda = param.Number(1.0, bounds=(-100, 100), label="λ (strength)")
@@ -63,6 +69,7 @@ class TrainingState(param.Parameterized):
         super().__init__(**settings)
         self.imnn = imnn
         self.ghosts, self._begun = Ghosts(), STARTS[0]
+        self.questions = questions_of(imnn)
         self.message = ""
         self._lock = threading.Lock()
         self._asks_for_rate, self._asks_for_level = False, False

@@ -45,9 +45,12 @@ class Trusting(View[Any]):
             state.param.update(acts=state.acts + 1)
 
         make = partial(state.imnn.report, labels=labels, known_fisher=known_fisher)  # type: ignore[attr-defined]
-        self.answers = TrustView(make, subject, started)
+        self.answers = TrustView(make, subject, state.questions.named("report"), started)
         looks = _looks(state.imnn, labels, known_fisher)
-        self.looks = {look.name: LookView(look, subject, started) for look in looks}
+        self.looks = {
+            look.name: LookView(look, subject, started, state.questions.named(look.name))
+            for look in looks
+        }
         shown: list[tuple[Any, int, int]] = [(self.answers, 380, 2)]
         self._tabs: Tabs[Any] | None = None
         if self.looks:
