@@ -35,7 +35,7 @@ from imnn_lab.networks.choice import Candidate, chosen_network
 from imnn_lab.networks.cross_fitting import cross_fitted
 from imnn_lab.networks.last_layer import ClosedForm
 from imnn_lab.parameters import as_arguments
-from imnn_lab.progress import announce
+from imnn_lab.progress import announce, told
 from imnn_lab.replicas import Replicas
 from imnn_lab.results import FisherStatistics
 from imnn_lab.settings import Settings
@@ -918,6 +918,7 @@ class IMNN:
         cross_fit: bool = False,
         level: float = 0.95,
         labels: Sequence[str] | None = None,
+        progress: Callable[[float], Any] | None = None,
     ) -> HonestFisher:
         """Return the Fisher information with a bracket: how far F can be trusted.
 
@@ -938,6 +939,8 @@ class IMNN:
             The probability of the brackets.
         labels : sequence of str, optional
             Names of the parameters; by default those of the IMNN.
+        progress : callable, optional
+            Is told the share that is done, from 0 to 1, as it goes on; what it raises ends it.
 
         Returns
         -------
@@ -965,7 +968,7 @@ class IMNN:
             role = "training" if role == "training" else "cross-fitted"
         else:
             summaries = self._tested(source)
-        return honest_fisher(summaries, level=level, labels=labels, role=role)
+        return honest_fisher(summaries, level=level, labels=labels, role=role, progress=progress)
 
     def retrain_at_estimate(
         self,
@@ -1102,7 +1105,7 @@ class IMNN:
         >>> imnn.fisher_flow().layers[-1] == imnn.model.layers[-1].name
         True
         """
-        tell = _told(progress)
+        tell = told(progress)
         layers = self._layers()
         before = layers.information(self._network.initial, lambda share: tell(share / 2))
         now = layers.information(tell=lambda share: tell((1 + share) / 2))
@@ -1138,7 +1141,7 @@ class IMNN:
         >>> bool(curve.n_s[-1] == imnn.training.n_s)
         True
         """
-        tell = _told(progress)
+        tell = told(progress)
         self._refuse_while_fitting("solve its last layer on fewer simulations")
         before, layer = self._before_last(), last_layer.last_dense_layer(self.model)
         summariser, n_summaries = self._network.summariser, self.settings.n_summaries
@@ -1597,15 +1600,6 @@ def _digest(settings: Settings, *given: Source | None) -> tuple[Settings, list[i
     """Return what must be the same for all workers."""
     sums = [source.checksum() for source in given if isinstance(source, ArraySource)]
     return replace(settings, seed=None, verbose=True), sums
-
-
-def _told(progress: Any) -> Callable[[float], Any]:
-    """Return a function that is told a share, whether or not the caller wants to know."""
-    return (
-        float
-        if progress is None
-        else checks.function("progress", progress, "a share from 0 to 1 to anything")
-    )
 
 
 def _data(*given: Any) -> dict[str, Any]:

@@ -1,9 +1,25 @@
-"""Progress bars, in terminals and notebooks: the only module that imports tqdm."""
+"""How far work is: functions that are told, and bars; the only module that imports tqdm."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from imnn_lab import checks
+
+
+def told(progress: Any) -> Callable[[float], Any]:
+    """Return a function that is told a share, whether or not the caller wants to know.
+
+    Raises
+    ------
+    TypeError
+        If `progress` is neither None nor a function.
+    """
+    if progress is None:
+        return float
+    return checks.function("progress", progress, "a share from 0 to 1 to anything")
 
 
 def tqdm_class(notebook: bool | None = None) -> Any:

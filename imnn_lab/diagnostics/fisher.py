@@ -19,7 +19,7 @@ was found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,11 +31,13 @@ from imnn_lab import slopes as of_seeds
 from imnn_lab.diagnostics.summary_set import SummarySet
 from imnn_lab.diagnostics.verdict import Light, Verdict, percent
 from imnn_lab.parameters import shown
+from imnn_lab.progress import told
 from imnn_lab.results import inverse, log_determinant
 
 MOST_GROUPS, MOST_PRODUCTS = 1000, 2 * 10**7
 SHRUNK, ENLARGED = np.logspace(4, -2, 25), np.linspace(0, 2.5, 9)  # t, ln of a factor of ∂μ
 UNSURE, UNKNOWN = 1.5, 3.0  # ends of a bracket of a marginal error: upper over lower
+AT_ONCE = 20  # repetitions between two looks at whether to go on
 SINGULAR = 1e-12  # least eigenvalue of F in units of its diagonal
 NEEDS_MORE_THAN = 2  # fiducial simulations beside one for each summary
 TEST = "Give simulations that took part in no choice: `test=(fiducial, derivative)`."
@@ -220,6 +222,7 @@ def honest_fisher(
     role: str = "test",
     repetitions: int = 400,
     seed: int = 0,
+    progress: Callable[[float], Any] | None = None,
 ) -> HonestFisher:
     """Return the Fisher information of summaries with a bracket, for few or many simulations.
 
@@ -238,6 +241,8 @@ def honest_fisher(
         How often seeds are drawn again.
     seed : int
         Of these draws.
+    progress : callable, optional
+        Is told the share that is done, from 0 to 1, as it goes on; what it raises ends it.
 
     Raises
     ------
@@ -260,15 +265,17 @@ def honest_fisher(
     level = checks.number("level", level, above=0, below=1)
     repetitions = checks.integer("repetitions", repetitions, 50, maximum=10**5)
     rng = checks.generator("seed", seed)
-    role = checks.one_of("role", role, tuple(ROLES))
+    role, tell = checks.one_of("role", role, tuple(ROLES)), told(progress)
     enough(summaries)
     fewest = 2 * summaries.n_summaries + 4  # from fewer, inverses of C have no bracket
     if summaries.n_s < fewest:
         expected = f"hold at least {fewest} fiducial simulations"
         raise ValueError(checks.wording("`summaries`", expected, summaries.n_s))
     names = checked_labels(labels, summaries.n_params, summaries.names)
+    tell(0.0)
     estimates = fisher_estimates(summaries, seed=rng)
-    F, log_det, errors = _bracketed(summaries, level, repetitions, rng)
+    F, log_det, errors = _bracketed(summaries, level, repetitions, rng, tell)
+    tell(1.0)
     counts = summaries.n_s, summaries.n_d, summaries.n_summaries
     return HonestFisher(F, *estimates, log_det, errors, level, *counts, names, role)
 
@@ -360,7 +367,11 @@ def _grouped(rows: np.ndarray, is_present: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _bracketed(
-    summaries: SummarySet, level: float, repetitions: int, rng: np.random.Generator
+    summaries: SummarySet,
+    level: float,
+    repetitions: int,
+    rng: np.random.Generator,
+    tell: Callable[[float], Any],
 ) -> tuple[np.ndarray, tuple[float, float], np.ndarray]:
     """Return F, the bracket of ln det F, and those of the marginal errors.
 
@@ -372,12 +383,13 @@ def _bracketed(
     M = _path(F, white.noise + F / summaries.n_s)
     true = _statistics(M @ F @ np.swapaxes(M, 1, 2))
     N = _resampled(white.scaled, repetitions, rng)
-    K = _precisions(summaries, repetitions, rng)
+    K = _precisions(summaries, repetitions, rng, tell)
     signal = white.mean @ K @ white.mean.T
     cross, noise = white.mean @ K @ np.swapaxes(N, 1, 2), N @ K @ np.swapaxes(N, 1, 2)
     tails = (1 - level) / 2, 0.5, (1 + level) / 2
     quantiles = []
-    for m in M:
+    for i, m in enumerate(M):
+        tell(0.8 + 0.2 * i / len(M))
         crossed = m @ cross
         found = m @ signal @ m.T + crossed + np.swapaxes(crossed, 1, 2) + noise
         quantiles.append(np.quantile(_statistics(found), tails, axis=0))
@@ -444,7 +456,9 @@ def _resampled(scaled: np.ndarray, repetitions: int, rng: np.random.Generator) -
     return (weights @ scaled.reshape(n, -1)).reshape(repetitions, *scaled.shape[1:])
 
 
-def _precisions(summaries: SummarySet, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+def _precisions(
+    summaries: SummarySet, repetitions: int, rng: np.random.Generator, tell: Callable[[float], Any]
+) -> np.ndarray:
     """Return inverse covariances of seeds drawn again, in units in which C = 1."""
     L = linalg.cholesky(summaries.statistics.C, lower=True)
     centred = (summaries.fiducial - summaries.statistics.μ).T
@@ -458,10 +472,15 @@ def _precisions(summaries: SummarySet, repetitions: int, rng: np.random.Generato
         np.array([len(part) for part in parts]),
     )
     weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=repetitions)
-    total = (weights @ counts)[:, None, None]
-    mean = (weights @ sums)[:, :, None] / total
-    C = (weights @ products).reshape(-1, s, s) / total - mean * np.swapaxes(mean, 1, 2)
-    return np.linalg.inv(C * n / (n - 1))
+    found = []
+    for i in range(0, repetitions, AT_ONCE):  # most of the time is spent here
+        tell(0.1 + 0.7 * i / repetitions)
+        drawn = weights[i : i + AT_ONCE]
+        total = (drawn @ counts)[:, None, None]
+        mean = (drawn @ sums)[:, :, None] / total
+        C = (drawn @ products).reshape(-1, s, s) / total - mean * np.swapaxes(mean, 1, 2)
+        found.append(np.linalg.inv(C * n / (n - 1)))
+    return np.concatenate(found)
 
 
 # Checks -------------------------------------------------------------------------------------

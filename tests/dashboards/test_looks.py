@@ -1,6 +1,7 @@
 """Looks that take a while: their progress, their end, and what they show."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -143,6 +144,30 @@ def test_what_was_asked_belongs_to_the_network_of_a_session_and_ends_with_it():
     session.build(lambda: build_problem("gaussian", "linear", Sizes(100, 100, 2)))
     assert session.building.wait(120)
     assert opened()[0].trust_word(session) == "not checked"
+
+
+class Endless(ScriptedNetwork):
+    """A network whose bracket is never found."""
+
+    names, optimiser, level = None, None, None
+
+    def report(self):
+        raise NotImplementedError
+
+    def honest_fisher(self, *, labels, progress):
+        while True:
+            progress(0.25)
+            time.sleep(0.01)
+
+
+def test_the_search_for_the_bracket_is_cancelled():
+    page = TrainingDashboard(PooledNetwork(Endless(), Pool(1))).page_beside_trust()
+    view = page.trust.looks["det F"]
+    view.button.clicks += 1
+    until(lambda: view.refresh(None) or "25 %" in view._status.object)
+    view._stop.clicks += 1
+    assert view.work.wait(10)
+    assert view.work.message == "cancelled"
 
 
 class Chosen(ScriptedNetwork):

@@ -100,7 +100,7 @@ def _looks(imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None) ->
             "det F",
             "Find the bracket",
             "det F over training, with the bracket in which more simulations would find it.",
-            lambda tell: (imnn.history, imnn.honest_fisher(labels=labels)),
+            lambda tell: (imnn.history, imnn.honest_fisher(labels=labels, progress=tell)),
             lambda found: figures.det_fisher(found[0], found[1], known_fisher),
             lambda found: _bracket(found[1]),
         )

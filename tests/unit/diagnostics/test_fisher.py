@@ -281,6 +281,31 @@ def test_the_figure_is_drawn_on_paper_and_on_pages():
     assert Drawing(described, "honest").figures
 
 
+def test_it_tells_how_far_it_is_and_ends_where_the_reader_does_not_want_to_wait():
+    shares, summaries = [], known_summaries(300)
+    found = honest_fisher(summaries, repetitions=100, progress=shares.append)
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert shares == sorted(shares)
+    assert np.diff(shares).max() < 0.2
+    np.testing.assert_array_equal(found.F, honest_fisher(summaries, repetitions=100).F)
+
+    class Enough(Exception):
+        pass
+
+    told = []
+
+    def stop(share):
+        told.append(share)
+        if len(told) > 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        honest_fisher(summaries, repetitions=100, progress=stop)
+    assert told == shares[:4], "nothing is done after it"
+    with pytest.raises(TypeError, match="progress"):
+        honest_fisher(summaries, progress=3)
+
+
 # Networks -------------------------------------------------------------------------------------
 
 
