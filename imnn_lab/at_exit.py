@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from typing import Any, Protocol
 
 MOST_SECONDS = 60.0
@@ -28,6 +29,10 @@ class Stoppable(Protocol):
 _working: set[Stoppable] = set()
 _lock = threading.Lock()
 _exiting = threading.Event()
+
+# Finalizers run after the work that uses their objects has ended: Python calls what was registered
+# first last, and `weakref` registers the call of all finalizers with the first one.
+weakref.finalize(_exiting, lambda: None)
 
 
 def is_exiting() -> bool:

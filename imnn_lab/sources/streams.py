@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from itertools import starmap
 from pathlib import Path
@@ -31,7 +32,8 @@ class Stream:
     """A dataset that is read again and again, without being opened anew each time.
 
     The iterator is made of raw operations, since that of ``iter(dataset)`` cannot be started over
-    inside a graph.
+    inside a graph. It reads ahead in threads, and is freed when these have ended. One that needs
+    Python cannot end after Python's exit has begun; therefore it is emptied before.
 
     Parameters
     ----------
@@ -56,6 +58,7 @@ class Stream:
         with tf.device(self._variant.device):
             self._iterator = tf.raw_ops.AnonymousIteratorV3(**self._outputs)
         self._is_within = tf.Variable(True, trainable=False)
+        weakref.finalize(self, _empty, self._iterator, self._dataset)
 
     def fold(self, step: Step, state: State) -> State:
         """Return the state after all chunks; see `Feed`.
@@ -80,6 +83,14 @@ class Stream:
     def _start_over(self) -> tf.Operation:
         tf.raw_ops.MakeIterator(dataset=self._variant, iterator=self._iterator)
         return tf.no_op()
+
+
+def _empty(iterator: tf.Tensor, dataset: tf.data.Dataset) -> None:
+    """Let an iterator end, and wait for its threads."""
+    with tf.init_scope():
+        variant = tf.data.experimental.to_variant(dataset.take(0))
+        with tf.device(variant.device):
+            tf.raw_ops.MakeIterator(dataset=variant, iterator=iterator)
 
 
 class StreamFeed:

@@ -16,8 +16,14 @@ NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative
 
 
 def left(script):
-    """Run a script; return its status, and what it wrote to standard error."""
-    start = f"import atexit, sys, time\nsys.path.insert(0, {TESTS!r})\n"
+    """Run a script; return its status, and what it wrote to standard error.
+
+    One that hangs is ended with status 1, and says where each thread was.
+    """
+    start = f"""import atexit, faulthandler, sys, time
+faulthandler.dump_traceback_later(100, exit=True)
+sys.path.insert(0, {TESTS!r})
+"""
     command = [sys.executable, "-c", start + textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stderr
@@ -65,6 +71,7 @@ STREAMED = """
     data = {"fiducial": fiducial, "derivative": derivative, "cache": None, "at_once": 100}
 """
 ANY_DATA = """
+    atexit.register(lambda: print(run.state, run.error, file=sys.stderr))  # is called last
     import numpy as np
     from makers import gaussian_data, plain_imnn
     {data}
@@ -72,10 +79,6 @@ ANY_DATA = """
     run = imnn.start(10**7)
     while run.iteration < 3:
         time.sleep(0.01)
-    from imnn_lab import at_exit
-    atexit.unregister(at_exit._stop_all)
-    atexit.register(lambda: print(run.state, run.error, file=sys.stderr))
-    atexit.register(at_exit._stop_all)
 """
 
 
@@ -84,6 +87,34 @@ def test_runs_whose_data_come_from_other_threads_are_stopped_as_well(data):
     status, errors = left(ANY_DATA.format(data=data.strip()))
     assert status == 0, errors
     assert errors.strip().endswith("stopped None")
+
+
+def test_data_that_are_read_ahead_when_python_exits_can_be_freed():
+    status, errors = left("""
+        import gc, threading
+        import tensorflow as tf
+        from imnn_lab.sources.streams import Stream
+        class Last(list):
+            def __del__(self, collect=gc.collect):
+                self.clear()
+                collect()
+        passes, ahead = [], threading.Event()
+        def read():
+            passes.append(None)
+            if len(passes) > 1:
+                ahead.set()
+                time.sleep(2)
+            yield 1.0, 0
+        signature = tf.TensorSpec(()), tf.TensorSpec((), tf.int32)
+        data = tf.data.Dataset.from_generator(read, output_signature=signature)
+        stream = Stream(data.repeat().prefetch(2), 1)
+        passed = tf.function(lambda: stream.fold(lambda rows, n: n + rows.simulations, 0.0))
+        print(passed().numpy(), ahead.wait(60), file=sys.stderr)
+        sys.last = Last([stream, passed])  # freed as one of the last of all
+        del stream, passed
+    """)
+    assert status == 0, errors
+    assert errors.splitlines()[-1] == "1.0 True"
 
 
 def test_a_run_that_was_asked_for_checkpoints_goes_on_where_the_script_ended(tmp_path):
