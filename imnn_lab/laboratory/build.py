@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,7 @@ WIDTH = 10.0  # standard deviations of the estimate that the prior of own data r
 NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative", "target")
 NUMBERS = ("θ_fid", "δθ")
 OWN = "own"  # directory of the files that were sent
+LOOKED_AT, FEWEST = 100 * 2**20, 100  # bytes of each array that are read first; simulations
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,26 +173,20 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
     TypeError, ValueError
         If arrays are missing, or do not fit one another.
     """
-    for name in NAMES[:2]:
-        if name not in own.arrays:
-            received = f"files with {', '.join(own.arrays) or 'nothing'}"
-            remedy = f"Name files or members of an .npz {', '.join(NAMES)}."
-            raise ValueError(checks.wording("The data", f"have `{name}`", received, remedy))
-        if own.arrays[name].ndim < 2:
-            expected = "have one row for each simulation, of one value at least"
-            received = checks.describe(own.arrays[name])
-            raise ValueError(checks.wording(f"`{name}`", expected, received))
+    _check_axes(own)
     imnn_class, _ = _tensorflow()
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]
+    held_out = [own.arrays.get(name) for name in NAMES[2:4]]
+    n_s, n_d = (None if array is None else len(array) for array in held_out)
     name = NETWORKS[1] if network == NETWORKS[0] else network
     saved = _saved(place)
     model, optimiser = made(name, shape, n_params, sizes.seed)
     model = None if saved.get("load") else model
     imnn = imnn_class(
         len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,
-        derivative, own.arrays.get(NAMES[2]), own.arrays.get(NAMES[3]), model=model,
-        optimiser=optimiser, seed=sizes.seed, verbose=False, **saved,
+        derivative, *held_out, model=model, optimiser=optimiser, seed=sizes.seed, verbose=False,
+        validation_n_s=n_s, validation_n_d=n_d, **saved,
     )  # fmt: skip
     if place is not None and not saved["load"] and own.place is not None:
         _keep(own.place, place / OWN)
@@ -202,6 +198,57 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
     recipe |= {"θ_fid": own.θ_fid.tolist(), "δθ": own.δθ.tolist()}
     recipe |= {"name": own.name, "calls": dict(own.calls)}
     return Built(imnn, title, labels, target, recipe=recipe, place=place)
+
+
+def check_data(own: OwnData) -> None:
+    """Refuse simulations that no network can be made for, as `IMNN` does, without making one.
+
+    Of large arrays, only the first simulations are read.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If arrays are missing, do not fit one another, are not finite or do not differ.
+    """
+    _check_axes(own)
+    tensorflow_import.import_tensorflow()
+    from imnn_lab.settings import Settings
+    from imnn_lab.sources import sources
+
+    n, shape = len(own.θ_fid), own.arrays["fiducial"].shape[1:]
+    if (target := own.arrays.get("target")) is not None:
+        if target.shape != shape and target.shape[1:] != shape:
+            expected = f"have the shape of a simulation, {shape}, or of several"
+            raise ValueError(checks.wording("`target`", expected, f"shape {target.shape}"))
+        checks.finite("target", checks.real_array("target", target))
+    sets = [None if (x := own.arrays.get(name)) is None else _first(x) for name in NAMES[:4]]
+    n_s, n_d, *of_validation = (None if x is None else len(x) for x in sets)
+    settings = Settings.checked(
+        n_s=n_s, n_d=n_d, n_params=n, n_summaries=n, θ_fid=own.θ_fid, δθ=own.δθ,
+        input_shape=shape, validation_n_s=of_validation[0], validation_n_d=of_validation[1],
+        at_once=None, check_shape=True, verbose=False, dtype="float32", itype="int32",
+        warm_start=True, whiten=True, seed=0,
+    )  # fmt: skip
+    sources(settings, *sets)
+
+
+def _check_axes(own: OwnData) -> None:
+    """Refuse data without simulations of both kinds."""
+    for name in NAMES[:2]:
+        if name not in own.arrays:
+            received = f"files with {', '.join(own.arrays) or 'nothing'}"
+            remedy = f"Name files or members of an .npz {', '.join(NAMES)}."
+            raise ValueError(checks.wording("The data", f"have `{name}`", received, remedy))
+        if own.arrays[name].ndim < 2:
+            expected = "have one row for each simulation, of one value at least"
+            received = checks.describe(own.arrays[name])
+            raise ValueError(checks.wording(f"`{name}`", expected, received))
+
+
+def _first(array: Any) -> np.ndarray:
+    """Return the first rows of an array: as many as are read soon."""
+    row = max(1, math.prod(array.shape[1:]) * array.dtype.itemsize)
+    return np.asarray(array[: max(FEWEST, LOOKED_AT // row)])
 
 
 def build_again(recipe: Mapping[str, Any], place: Path, own: OwnData | None = None) -> Built:

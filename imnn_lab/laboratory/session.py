@@ -57,14 +57,24 @@ class LaboratorySession:
         self._kept_key: object = None
         pool.workers.add(self)
 
-    def build(self, make: Callable[[], Built]) -> None:
-        """Stop all work, and make a network in a thread once the pool has a slot."""
+    def build(self, make: Callable[[], Built], check: Callable[[], object] | None = None) -> None:
+        """Stop all work, and make a network in a thread once the pool has a slot.
+
+        Parameters
+        ----------
+        make : callable
+            Returns the network.
+        check : callable, optional
+            Called in the thread, before anything is stopped; if it raises, all goes on.
+        """
         if self.building.is_running:
             return
-        self.stop()
 
         def task(stop: threading.Event) -> str:
-            if not self.pool.enter(self, stop.is_set):
+            if check is not None:
+                check()
+            self._stop_all_else()
+            if stop.is_set() or not self.pool.enter(self, stop.is_set):
                 return "cancelled while queued"
             try:
                 built = make()
@@ -124,6 +134,9 @@ class LaboratorySession:
     def stop(self) -> None:
         """End all work of this session."""
         self.building.stop()
+        self._stop_all_else()
+
+    def _stop_all_else(self) -> None:
         run = None if self.network is None else self.network.run
         if run is not None:
             run.stop()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from imnn_lab.laboratory.build import (
     Sizes,
     build_from_data,
     build_problem,
+    check_data,
 )
 from imnn_lab.laboratory.example import ITERATIONS, NOTICE
 from imnn_lab.laboratory.offer import MEGABYTE
@@ -76,7 +77,7 @@ class ProblemCard(View[LaboratorySession]):
         self.n_d = pn.widgets.IntInput(label="n_d, derivative", value=1000, **count)
         self.seed = pn.widgets.IntInput(label="seed", value=0, start=0, end=MOST_SEED, width=140)
         self.build = action_button(
-            "Build the network", lambda: self._build(self._from_problem), 170
+            "Build the network", lambda: self.attempt(self._from_problem), 170
         )
         self.files = FileSender(session.sent, "files")
         sets = () if offer.data is None else stored.offered(offer.data)
@@ -87,7 +88,7 @@ class ProblemCard(View[LaboratorySession]):
         self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
         self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
         self.build_own = action_button(
-            "Build from own data", lambda: self._build(self._from_data), 170, "outline"
+            "Build from own data", lambda: self.attempt(self._from_data), 170, "outline"
         )
         self._status, self._candidates = words(), words()
         self.body = self._cards(offer.is_locked)
@@ -112,16 +113,13 @@ class ProblemCard(View[LaboratorySession]):
         tried = () if built is None else built.imnn.candidates
         self._candidates.object = candidates_html(tried)
 
-    def _build(self, task: Callable[[], Callable[[], Built]]) -> None:
-        self.attempt(lambda: self._session.build(task()))
-
-    def _from_problem(self) -> Callable[[], Built]:
+    def _from_problem(self) -> None:
         boxes = (("n_s", self.n_s), ("n_d", self.n_d))
         n_s, n_d = (written(name, box.value, 10, MOST_SIMULATIONS) for name, box in boxes)
         sizes = Sizes(n_s, n_d, self._seed())
         network, problem = self.network.value, self.problem.value
         place = self._session.new_place()
-        return lambda: build_problem(problem, network, sizes, place)
+        self._session.build(lambda: build_problem(problem, network, sizes, place))
 
     def _look(self) -> None:
         """Say what the chosen simulations of the server are, once they are looked at."""
@@ -130,19 +128,22 @@ class ProblemCard(View[LaboratorySession]):
         if root is not None and name:
             self._looking.start(lambda _: stored.described(root, name))
 
-    def _from_data(self) -> Callable[[], Built]:
+    def _from_data(self) -> None:
         network, sizes = self.network.value, Sizes(seed=self._seed())
         place = self._session.new_place()
         boxes = {"θ_fid": self.θ_fid.value, "δθ": self.δθ.value}
         given = {name: numbers(name, text) for name, text in boxes.items() if text}
         root, chosen, sent = self._session.offer.data, self.stored.value, self._session.sent
 
+        @functools.cache
         def own() -> OwnData:
             if root is not None and chosen:
                 return stored.own_data(root, chosen, given)
             return stored.sent_data(sent.directory, given, sent.most_bytes)
 
-        return lambda: build_from_data(own(), network, sizes, place)
+        self._session.build(
+            lambda: build_from_data(own(), network, sizes, place), lambda: check_data(own())
+        )
 
     def _seed(self) -> int:
         return written("seed", self.seed.value, 0, MOST_SEED)

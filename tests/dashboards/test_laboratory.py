@@ -25,8 +25,8 @@ from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.dashboards.training.words import sentence
 from imnn_lab.history import History
 from imnn_lab.inference import Posterior
-from imnn_lab.laboratory import page, server
-from imnn_lab.laboratory.build import NETWORKS, OwnData, Sizes, build_from_data
+from imnn_lab.laboratory import build, page, server
+from imnn_lab.laboratory.build import NAMES, NETWORKS, OwnData, Sizes, build_from_data, check_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
@@ -128,6 +128,68 @@ def test_own_data_of_single_numbers_are_refused():
         arrays = {"fiducial": np.zeros((9, 2)), "derivative": np.zeros((9, 2, 1, 2))}
         with pytest.raises(ValueError, match=rf"`{name}` must have one row for each simulation"):
             build_from_data(OwnData(arrays | {name: np.array(1.0)}, one, one), NETWORKS[0], Sizes())
+
+
+PROBLEM = problems.gaussian()
+FIDUCIAL, DERIVATIVE = PROBLEM.training_set(120, 110, 1)
+HELD_OUT = dict(zip(NAMES[2:4], PROBLEM.training_set(60, 50, 2), strict=True))
+
+
+def own_data(**changed):
+    arrays = {"fiducial": FIDUCIAL, "derivative": DERIVATIVE} | changed
+    return OwnData(arrays, PROBLEM.θ_fid, PROBLEM.δθ)
+
+
+def altered(array, at, value):
+    array = array.copy()
+    array[at] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"fiducial": np.ones((120, 10))}, "`fiducial` must hold more than .* that differ"),
+        ({"fiducial": altered(FIDUCIAL, (119, 2), np.nan)}, "finite numbers only"),
+        ({"derivative": DERIVATIVE[:, :, :1]}, "`derivative` must have shape"),
+        ({"derivative": DERIVATIVE[:, [0, 0]]}, "change with every parameter"),
+        ({"target": np.zeros((3, 7))}, "`target` must have the shape of a simulation"),
+        ({"target": altered(FIDUCIAL[0], 0, np.inf)}, "`target` must contain finite"),
+        (HELD_OUT | {"validation_fiducial": FIDUCIAL[:, :5]}, "`validation_fiducial` must have"),
+    ],
+)
+def test_bad_own_data_are_noticed_before_a_network_is_made(changed, words):
+    check_data(own_data(**HELD_OUT, target=FIDUCIAL[0]))
+    with pytest.raises(ValueError, match=words):
+        check_data(own_data(**changed))
+
+
+def test_of_large_data_the_first_simulations_are_looked_at(monkeypatch):
+    monkeypatch.setattr(build, "LOOKED_AT", 1)
+    check_data(own_data(fiducial=altered(FIDUCIAL, (119, 2), np.nan)))
+    with pytest.raises(ValueError, match="finite"):
+        check_data(own_data(fiducial=altered(FIDUCIAL, (99, 2), np.nan)))
+
+
+def test_a_fit_goes_on_when_other_data_are_refused_and_ends_when_they_are_not():
+    session = LaboratorySession(Pool(1))
+    session.network = PooledNetwork(ScriptedNetwork(), session.pool)
+    fit = session.network.start(10)
+    until(lambda: fit.state == "running")
+    for data, state in ((own_data(fiducial=FIDUCIAL[:, :3]), "failed"), (own_data(), "finished")):
+        assert fit.state == "running"
+        session.build(
+            lambda data=data: build_from_data(data, "linear", Sizes()),
+            lambda data=data: check_data(data),
+        )
+        assert session.building.wait(60)
+        assert session.building.state == state, session.building.message
+    assert fit.state == "stopped"
+
+
+def test_a_validation_set_may_have_another_size():
+    own = build_from_data(own_data(**HELD_OUT), "linear", Sizes())
+    assert (own.imnn.validation.n_s, own.imnn.training.n_s) == (60, 120)
 
 
 def test_networks_that_one_was_chosen_from_are_in_a_table():
