@@ -73,6 +73,16 @@ RANGES = """() => Bokeh.documents[0].roots().flatMap(root => [...root.references
   .map(figure => [figure.x_range.start, figure.x_range.end])"""
 
 
+CLICK_ONCE_SHOWN = """button => {
+  const shown = new MutationObserver(() => {
+    if (button.hidden) return
+    shown.disconnect()
+    button.click()
+  })
+  shown.observe(button, {attributes: true})
+}"""
+
+
 @pytest.mark.parametrize(
     ("address", "width"), [("imnn-lab serve", 400), ("panel serve", 1600)], indirect=["address"]
 )
@@ -136,6 +146,11 @@ def test_own_simulations_are_sent_in_pieces_or_chosen_on_the_server(
     np.save(large, np.zeros(5 * 2**17))
     box.set_input_files(large)
     expect(alert).to_contain_text("must have at most 4.00 MB together. Received 5.00 MB")
+    np.save(large, np.zeros(2**18))
+    page.locator(".sender button", has_text="Cancel").first.evaluate(CLICK_ONCE_SHOWN)
+    box.set_input_files(large)
+    expect(alert).to_have_text("Cancelled.")
+    expect(page.get_by_text("Here:")).to_have_count(0)
     pickled = tmp_path / "fiducial.npy"
     np.save(pickled, np.array([{"a": 1}], object), allow_pickle=True)
     box.set_input_files(pickled)
