@@ -111,47 +111,66 @@ def _cell(number: int, kind: str, text: str) -> dict[str, Any]:
 
 def _build_code(built: Built) -> str:
     recipe = built.recipe
-    files = "" if "problem" in recipe else ", Files"
+    is_problem = "problem" in recipe
+    files, data = ("", _problem_lines) if is_problem else (", Files", _own_lines)
     lines = ["import numpy as np", "", f"from imnn_lab import IMNN, LFI{files}, networks"]
-    if "problem" in recipe:
-        n_s, n_d, seed = (recipe[name] for name in ("n_s", "n_d", "seed"))
-        lines += [
-            "from imnn_lab.demo.problems import CASES",
-            "",
-            f"case = CASES[{recipe['problem']!r}]",
-            "problem, prior = case.make(), case.prior",
-            f"training = problem.training_set({n_s}, {n_d}, {2 * seed})",
-            f"validation = problem.training_set({n_s}, {n_d}, {2 * seed + 1})",
-            "θ_fid, δθ, input_shape = problem.θ_fid, problem.δθ, problem.input_shape",
-        ]
-    else:
-        own = {name: _opened(name, recipe) for name in recipe["arrays"]}
-        seed, pair = recipe["seed"], [own.get(f"validation_{name}") for name in NAMES[:2]]
-        lines += [
-            "from imnn_lab.inference import Uniform",
-            "",
-            f"training = {own['fiducial']}, {own['derivative']}  # {_whence(recipe)}",
-            f"validation = {pair[0]}, {pair[1]}",
-            f"θ_fid, δθ = np.array({recipe['θ_fid']}), np.array({recipe['δθ']})",
-            "input_shape = training[0].shape[1:]",
-        ]
-    model, network = "model=None", _network_of(recipe)
+    return "\n".join(lines + data(recipe) + _network_lines(recipe))
+
+
+def _problem_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """Return code that simulates a problem."""
+    n_s, n_d, seed = (recipe[name] for name in ("n_s", "n_d", "seed"))
+    return [
+        "from imnn_lab.demo.problems import CASES",
+        "",
+        f"case = CASES[{recipe['problem']!r}]",
+        "problem, prior = case.make(), case.prior",
+        f"training = problem.training_set({n_s}, {n_d}, {2 * seed})",
+        f"validation = problem.training_set({n_s}, {n_d}, {2 * seed + 1})",
+        "θ_fid, δθ, input_shape = problem.θ_fid, problem.δθ, problem.input_shape",
+    ]
+
+
+def _own_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """Return code that opens own data."""
+    own = {name: _opened(name, recipe) for name in recipe["arrays"]}
+    held_out = [own.get(f"validation_{name}") for name in NAMES[:2]]
+    return [
+        "from imnn_lab.inference import Uniform",
+        "",
+        f"training = {own['fiducial']}, {own['derivative']}  # {_whence(recipe)}",
+        f"validation = {held_out[0]}, {held_out[1]}",
+        f"θ_fid, δθ = np.array({recipe['θ_fid']}), np.array({recipe['δθ']})",
+        "input_shape = training[0].shape[1:]",
+    ]
+
+
+def _network_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """Return code that makes the network of the data."""
+    lines, model, network, seed = [], "model=None", _network_of(recipe), recipe["seed"]
     if network == SCRATCH:
-        lines += [
+        lines = [
             "from imnn_lab.laboratory.build import made",
             f"model, optimiser = made({network!r}, input_shape, len(θ_fid), {seed})",
         ]
         model = "model=model, optimiser=optimiser"
     elif network:
         model = f"model=networks.{network}(input_shape, len(θ_fid), seed={seed})"
-    lines += [
+    return [
+        *lines,
         "imnn = IMNN(",
         "    len(training[0]), len(training[1]), len(θ_fid), len(θ_fid), θ_fid, δθ, input_shape,",
         f"    *training, *validation, {model},",
-        f"    seed={seed},",
+        f"    {_held_out_counts(recipe)}seed={seed},",
         ")",
     ]
-    return "\n".join(lines)
+
+
+def _held_out_counts(recipe: Mapping[str, Any]) -> str:
+    """Return the numbers of validation simulations as arguments, if there are any."""
+    if "validation_fiducial" not in recipe.get("arrays", ()):
+        return ""
+    return "validation_n_s=len(validation[0]), validation_n_d=len(validation[1]), "
 
 
 def _opened(name: str, recipe: Mapping[str, Any]) -> str:
