@@ -1,9 +1,9 @@
 """What of a run is on disk, so that it survives a restart of its server.
 
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
-is, and the fit that goes on or waits. The state is that of `IMNN.save`, with checkpoints while it
-trains; simulations of problems are made anew from their seed, own data and the inference are
-beside it.
+is, objective and start of its fits, and the fit that goes on or waits. The state is that of
+`IMNN.save`, with checkpoints while it trains; simulations of problems are made anew from their
+seed, own data and the inference are beside it.
 """
 
 from __future__ import annotations
@@ -114,10 +114,18 @@ class Kept:
         if self.is_there:
             self._write(self.read() | {"queued": dict(fit)})
 
-    def begin(self, fit: Mapping[str, Any]) -> None:
-        """Note a fit, which a restarted server goes on with."""
+    def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+        """Note a fit, which a restarted server goes on with.
+
+        Parameters
+        ----------
+        fit : mapping
+            Its arguments.
+        chosen : mapping
+            Objective and start of all fits since the beginning, which stay when it has ended.
+        """
         self._due = time.monotonic() + PERIOD
-        record = self.read() | {"fit": dict(fit)}
+        record = self.read() | {"fit": dict(fit), "chosen": dict(chosen)}
         record.pop("queued", None)
         self._write(record)
 
@@ -137,8 +145,9 @@ class Kept:
         self._write(record)
 
     def go_on(self, network: Any) -> None:
-        """Start the rest of a fit that had not ended, or begun, when its server did."""
+        """Say what was chosen, and start the rest of a fit that had not ended, or begun."""
         record = self.read() if self.is_there else {}
+        network.chosen = dict(record.get("chosen", {}))
         fit, queued = record.get("fit"), record.get("queued")
         if queued is not None:
             network.start(**queued)

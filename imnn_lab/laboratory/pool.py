@@ -42,8 +42,8 @@ class Keeper(Protocol):
     def wait(self, fit: Mapping[str, Any]) -> None:
         """Note a fit that waits in the queue: arguments of `start`."""
 
-    def begin(self, fit: Mapping[str, Any]) -> None:
-        """Note a fit that goes on."""
+    def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+        """Note a fit that goes on, and objective and start of all since the beginning."""
 
     def checkpoint(self, run: Any) -> None:
         """Save where it stands, if it is time."""
@@ -252,7 +252,9 @@ class PooledNetwork:
         before = {} if settings.get("reset") else self.chosen
         given = {name: settings[name] for name in CHOSEN if name in settings}
         self.chosen = before | {n: x for n, x in given.items() if (n, x) != ("reset", False)}
-        self.pooled = PooledRun(self.imnn, self.pool, n_iterations, settings, self.kept)
+        self.pooled = PooledRun(
+            self.imnn, self.pool, n_iterations, settings, self.kept, self.chosen
+        )
         return self.pooled
 
 
@@ -269,8 +271,9 @@ class PooledRun:
         n_iterations: int | None,
         settings: dict[str, Any],
         kept: Keeper | None = None,
+        chosen: Mapping[str, Any] | None = None,
     ) -> None:
-        self._imnn, self._pool, self._kept = imnn, pool, kept
+        self._imnn, self._pool, self._kept, self._chosen = imnn, pool, kept, chosen or {}
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
         self._patience: int | None = settings.get("patience")
         self.objective: str = settings.get("objective", "imnn")
@@ -372,8 +375,7 @@ class PooledRun:
 
     def _train(self, n_iterations: int | None, settings: dict[str, Any]) -> None:
         if self._kept is not None:
-            plain = {name: x for name, x in settings.items() if isinstance(x, PLAIN)}
-            self._kept.wait({"n_iterations": n_iterations} | plain)
+            self._kept.wait({"n_iterations": n_iterations} | _plain(settings))
         if not self._pool.enter(self, self._stopped.is_set):
             self._outcome = "stopped"
             if self._kept is not None and not self._pool.is_closed:
@@ -388,7 +390,7 @@ class PooledRun:
                 run.steer(learning_rate=self._rate)
             if self._kept is not None:
                 kept = {name: settings[name] for name in KEPT if name in settings}
-                self._kept.begin(kept | {"last": run.last})
+                self._kept.begin(kept | {"last": run.last}, _plain(self._chosen))
             if self._stopped.is_set():
                 run.stop()
             self._end_in_time(run)
@@ -420,3 +422,8 @@ class PooledRun:
         if not self._is_cut or last is None or len(self._imnn.history) <= last:
             return ""
         return f", the most for a fit on this server ({self._pool.most_iterations:,})"
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings that JSON can hold."""
+    return {name: x for name, x in settings.items() if isinstance(x, PLAIN)}

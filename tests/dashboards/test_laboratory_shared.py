@@ -231,7 +231,8 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
     assert session.building.wait(120)
     assert runs.pool.enter("somebody else", lambda: False)
-    session.network.start(50, λ=5.0, ε=0.1, patience=None, reset=True)
+    start = {"reset": True, "warm_start": False, "whiten": True, "seed": 5}
+    session.network.start(50, λ=5.0, ε=0.1, patience=None, **start)
     record = tmp_path / run.name / "run.json"
     until(lambda: "queued" in json.loads(record.read_text()))
     killed = tmp_path.parent / "queued"
@@ -247,8 +248,15 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     assert fit.wait(60)
     assert (fit.state, fit.last, fit.regularisation.λ) == ("finished", 50, 5)
     assert json.loads((killed / run.name / "run.json").read_text()).keys() == {
-        "place", "title", "recipe"
+        "place", "title", "recipe", "chosen"
     }  # fmt: skip
+    again.network.start(5, λ=5.0, ε=0.1, objective="projected")
+    assert again.network.pooled.wait(60)
+    later = kept_runs(killed).enter(run.name).session
+    assert later.building.wait(120)
+    assert later.network.chosen == again.network.chosen == start | {"objective": "projected"}
+    fit = cells(ShareCard(later)._notebook())[1]
+    assert "warm_start=False, whiten=True, seed=5, objective='projected'" in fit
 
 
 def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
