@@ -1,4 +1,5 @@
-"""What of an inference is on disk beside its network: targets, draws, populations, what it learned.
+"""What of an inference is on disk beside its network: targets, draws, populations, what it learned,
+what was checked, and draws of posteriors.
 
 All is in one .npz: arrays, each once, and a tree in JSON that says where they belong.
 """
@@ -13,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import storage
+from imnn_lab.dashboards.inference.predicting import Predictive
 from imnn_lab.dashboards.inference.state import Choices, InferenceState
+from imnn_lab.diagnostics import Calibration
+from imnn_lab.diagnostics.rank_band import RankBand
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.draws import Draws
 from imnn_lab.inference.learning import Learned
@@ -21,8 +25,10 @@ from imnn_lab.inference.population import Population
 from imnn_lab.inference.proposal import Proposal
 from imnn_lab.laboratory.build import Built
 
-KINDS = {kind.__name__: kind for kind in (Draws, Population, Proposal)}
+KEPT = (Draws, Population, Proposal, Calibration, RankBand, Predictive)
+KINDS = {kind.__name__: kind for kind in KEPT}
 TREE = "tree"
+MOST_BYTES = 64 * 2**20  # of draws of a posterior
 SAME = 1e-3  # of a standard deviation: estimates of one network that differ less are the same
 OTHER = "the network has been trained since its posteriors were made: infer again"
 
@@ -45,6 +51,9 @@ def write(path: Path, state: InferenceState) -> None:
         kept = snapshot.learned
         arrays = kept.posterior.to_arrays()
         learned = (tuple(arrays), tuple(arrays.values()), kept.training, kept.held_out, kept.draws)
+    predictive = state.predictive
+    if predictive is not None and predictive.data.nbytes > MOST_BYTES:
+        predictive = None
     parts = {
         "observations": observations,
         "chosen": state.observations.index(state.observation),
@@ -52,6 +61,9 @@ def write(path: Path, state: InferenceState) -> None:
         "draws": snapshot.acceptance.draws,
         "populations": tuple(snapshot.populations),
         "learned": learned,
+        "calibrations": snapshot.calibrations,
+        "checked": state.checked,
+        "predictive": predictive,
     }
     tree = {name: packing.tree(part) for name, part in parts.items()}
     tree["choices"] = {name: getattr(state.choices, name) for name in _names_of_choices()}
@@ -85,6 +97,8 @@ def read(path: Path, built: Built) -> InferenceState:
         of_names = dict(zip(names, values, strict=True))
         posterior = AmortisedPosterior.from_arrays(of_names, state.prior)
         state.keep_learned(Learned(posterior, training, held_out, draws))
+    state.keep_calibrations(parts.get("calibrations", ()), parts.get("checked"))
+    state.predictive = parts.get("predictive")
     state.choices.param.update(**choices)
     return state
 

@@ -163,8 +163,10 @@ class LaboratorySession:
             return
         shown = state.snapshot()
         n_epochs = 0 if shown.learned is None else len(shown.learned.training)
-        numbers = shown.acceptance.draws.num_draws, len(shown.populations), n_epochs
-        key = (state, shown.observation.name, len(state.observations), *numbers)
+        n_predicted = 0 if state.predictive is None else len(state.predictive.data)
+        results = shown.populations, shown.calibrations, state.observations
+        numbers = shown.acceptance.draws.num_draws, n_epochs, n_predicted, *map(len, results)
+        key = (state, state.changes, *numbers)
         path = self.kept.inference
         if path is None or (key == self._kept_key and not now):
             return

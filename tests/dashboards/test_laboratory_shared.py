@@ -272,7 +272,8 @@ def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
         draws=300, particles=30, initial_draws=100, criterion=0.5, learning_draws=200, epochs=2,
         log_distance=0.5,
     )  # fmt: skip
-    for act in (state.draw, state.run_pmc, state.learn):
+    state.choices.param.update(checked=30, checking_simulations=0, predicted=20)
+    for act in (state.draw, state.run_pmc, state.learn, state.check_calibration, state.predict):
         act()
         assert all(work.wait(120) for work in state.works)
     session.keep_inference()
@@ -282,7 +283,9 @@ def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
     again = found.inference
     assert again is not None, found.building.message
     before, after = state.snapshot(), again.snapshot()
+    n_draws = state.n_draws
     assert before.populations
+    assert len(before.calibrations) == 3
     assert before.learned is not None
     assert [each.name for each in again.observations] == [e.name for e in state.observations]
     assert after.observation.name == before.observation.name
@@ -293,10 +296,16 @@ def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
             np.testing.assert_allclose(
                 after.samples[name].parameters, posterior.parameters, rtol=1e-4
             )
+    assert [name for name, _ in after.calibrations] == [name for name, _ in before.calibrations]
+    for (_, kept_one), (_, checked) in zip(after.calibrations, before.calibrations, strict=True):
+        assert str(kept_one) == str(checked)
+    assert not again.has_changed_since_check
+    assert again.predictive.nearest == state.predictive.nearest
+    np.testing.assert_array_equal(again.predictive.data, state.predictive.data)
     again.draw()
     again.run_pmc()
     assert all(work.wait(120) for work in again.works)
-    assert again.n_draws == 600
+    assert again.n_draws == n_draws + 300
 
     monkeypatch.setattr(kept_inference, "SAME", -1.0)  # as if the network gave other estimates
     other = kept_runs(tmp_path).enter(run.name).session

@@ -140,6 +140,10 @@ class InferenceState:
         What it has simulated for the chosen target.
     progress : tuple of float and str
         How much of the check is done, from 0 to 1, and what is next.
+    checked : object
+        What identifies the methods whose calibration was checked.
+    changes : int
+        How often a target was chosen, or something begun that replaces what was there.
     """
 
     def __init__(
@@ -181,8 +185,8 @@ class InferenceState:
         self._learned: Learned | None = None
         self._neural: tuple[Learned, Target, Posterior | None] | None = None
         self._calibrations: Record[tuple[str, Calibration]] = Record()
-        self._checked: object = None
-        self._changes = 0
+        self.checked: object = None
+        self.changes = 0
 
     @property
     def model(self) -> ForwardModel:
@@ -273,7 +277,7 @@ class InferenceState:
         """Show the posteriors of a target. Draws belong to the prior and stay; populations go."""
         self.pmc_work.stop()
         self.pmc_work = Work("PMC")
-        self._observation, self._changes = observation, self._changes + 1
+        self._observation, self.changes = observation, self.changes + 1
         self._populations, self._exact = Record(tuple(populations)), Record()
         self.choices.iteration = -1
         self.predict_work.stop()
@@ -311,7 +315,7 @@ class InferenceState:
     @property
     def has_changed_since_check(self) -> bool:
         """Whether the methods that were checked are others now."""
-        return self._checked != self._to_check()
+        return self.checked != self._to_check()
 
     def _to_check(self) -> object:
         learned, choices = self._learned, self.choices
@@ -338,14 +342,28 @@ class InferenceState:
         known = self.prior, self.Fisher, self.labels
         rate = self._accepted().rate
         plan = Plan(*known, self._learned, n, rate, choices.adjust, budget)
-        self._calibrations, self._changes = Record(), self._changes + 1
-        self._checked, self.progress = self._to_check(), (0.0, "simulating")
+        self._calibrations, self.changes = Record(), self.changes + 1
+        self.checked, self.progress = self._to_check(), (0.0, "simulating")
         seeds, results = self._next_seeds(), self._calibrations
 
         def tell(done: float, step: str) -> None:
             self.progress = done, step
 
         self.check_work.start(calibration_task(model, plan, seeds, self._draws, results, tell))
+
+    def keep_calibrations(
+        self, calibrations: Sequence[tuple[str, Calibration]], checked: object
+    ) -> None:
+        """Show calibrations that were checked elsewhere.
+
+        Parameters
+        ----------
+        calibrations : sequence of pairs
+            Name of each method, and its calibration.
+        checked : object
+            What `checked` was there.
+        """
+        self._calibrations, self.checked = Record(tuple(calibrations)), checked
 
     def add_draws(self, draws: Draws) -> None:
         """Add draws from the prior that were simulated elsewhere."""
@@ -398,7 +416,7 @@ class InferenceState:
         if sizes[1] > most:
             expected = f"be at least {sizes[1]}, the number of initial draws"
             raise ValueError(checks.wording("`maximum simulations`", expected, most))
-        self._populations, self._changes = Record(), self._changes + 1
+        self._populations, self.changes = Record(), self.changes + 1
         choices.iteration = -1
         target, seeds, record = self.observation.target, self._next_seeds(), self._populations
         self.pmc_work.start(
@@ -416,7 +434,7 @@ class InferenceState:
             If the box of their number is empty.
         """
         model, name = self.model, self.choices.predicted_from
-        n = self.choices.chosen("predicted")
+        n, self.changes = self.choices.chosen("predicted"), self.changes + 1
         posterior = self.snapshot().samples[name]
         if posterior is None:
             raise RuntimeError(f"No posterior of {name} yet: make it on the tab Posterior first.")
@@ -467,7 +485,7 @@ class InferenceState:
         if self.neural_work.is_running:
             return
         sizes = self.choices.chosen("learning_draws"), self.choices.chosen("epochs")
-        self._changes += 1
+        self.changes += 1
         self.neural_work.start(
             tasks.learning_task(
                 model, self.prior, sizes, self._next_seeds(), self._draws, self.keep_learned
@@ -492,7 +510,7 @@ class InferenceState:
         calibrations = self._calibrations.read()
         n_epochs = 0 if learned is None else len(learned.training)
         results = (populations, exact, calibrations)
-        n = (self._changes, acceptance.draws.num_draws, n_epochs, *map(len, results))
+        n = (self.changes, acceptance.draws.num_draws, n_epochs, *map(len, results))
         return Snapshot(
             key=(*n, *(getattr(choices, name) for name in SHOWN)),
             observation=self.observation,
