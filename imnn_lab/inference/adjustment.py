@@ -70,11 +70,11 @@ def regression_adjusted(
     """
     kernel = np.clip(1 - (distances / ε) ** 2, 0, None)
     kernel = kernel if weights is None else kernel * weights
-    size = np.abs(differences).max(axis=0)
+    size = np.abs(differences).max(axis=0, initial=0.0)
     design = _design(differences / np.where(size > 0, size, 1.0), order)
     if np.count_nonzero(kernel) < design.shape[1] + 1:
         received = f"{np.count_nonzero(kernel)}"
-        expected = f"have at least {design.shape[1] + 1} accepted draws"
+        expected = f"have at least {design.shape[1] + 1} accepted draws nearer than ε = {ε:.3g}"
         raise ValueError(
             checks.wording("The regression adjustment", expected, received, "Raise ε.")
         )

@@ -32,6 +32,12 @@ class Grid:
     shape: tuple[int, ...]
     cells: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        bad = int((~np.isfinite(self.points)).any(axis=1).sum())
+        if bad:
+            received = f"{bad} of {len(self.points)} points that are not"
+            raise ValueError(checks.wording("`grid`", "contain finite numbers only", received))
+
 
 def as_fisher(Fisher: Any, name: str = "Fisher") -> np.ndarray:
     """Return the Fisher matrix as float64 (n_params, n_params), symmetric, positive definite.
@@ -101,7 +107,7 @@ def as_grid(grid: Any, n_params: int) -> Grid:
     Raises
     ------
     ValueError
-        For any other shape.
+        For any other shape, or numbers that are not finite.
     """
     if isinstance(grid, list | tuple) and len(grid) == n_params:
         checks.refuse_annotated("`grid`", grid)

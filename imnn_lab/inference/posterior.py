@@ -197,11 +197,14 @@ class Posterior:
         ValueError
             If there are no samples.
         """
-        if not len(self):
-            raise ValueError("The posterior has no samples: accept more draws, raise ε.")
+        self._refuse_none()
         n = checks.integer("n", n, 0, maximum=checks.MOST)
         generator = checks.generator("rng", rng)
         return self.parameters[generator.choice(len(self), n, p=self.weights)]
+
+    def _refuse_none(self) -> None:
+        if not len(self):
+            raise ValueError("The posterior has no samples: accept more draws, raise ε.")
 
     def ranges(self, ranges: Any = None) -> list[tuple[float, float]]:
         """Return a range (low, high) for each parameter.
@@ -298,9 +301,8 @@ class Posterior:
 
     def _equally_weighted(self, rng: Any) -> np.ndarray:
         """Return as many samples as are effective, each ⌊n W⌋ or ⌈n W⌉ times, in random order."""
+        self._refuse_none()
         n, generator = max(1, round(self.effective_samples)), np.random.default_rng(rng)
-        if not len(self):
-            return self.sample(n)  # which says what to do
         at = (generator.random() + np.arange(n)) / n
         chosen = np.searchsorted(np.cumsum(self.weights), at).clip(max=len(self) - 1)
         return self.parameters[generator.permutation(chosen)]
@@ -313,6 +315,7 @@ class Posterior:
         """
         import getdist
 
+        self._refuse_none()
         sides = np.full((2, self.n_params), np.nan) if self.bounds is None else self.bounds
         limits = [[None if not np.isfinite(b) else float(b) for b in pair] for pair in sides.T]
         names = _getdist_names(self.labels)

@@ -62,6 +62,8 @@ class LearnedInference(SimulatedInference):
         ------
         RuntimeError
             If nothing has been trained yet, or only for one target, in several rounds.
+        ValueError
+            If they have another shape than the targets.
 
         Warns
         -----
@@ -75,6 +77,10 @@ class LearnedInference(SimulatedInference):
         vars(other).pop("gaussian", None)
         other.target_data = as_target_data(data)
         other.target_estimates, other.input_shape = other._estimated_target()
+        if other.input_shape != self.input_shape:
+            expected = f"have shape (n,) + input_shape = (n,) + {self.input_shape}"
+            received, remedy = f"(n,) + {other.input_shape}", "Train on simulations like them."
+            raise ValueError(checks.wording("`data`", expected, received, remedy))
         other._warn_of_unlike_targets()
         return other
 
@@ -223,7 +229,8 @@ class LearnedInference(SimulatedInference):
         FileNotFoundError
             If nothing was saved there.
         ValueError
-            If the file is damaged, or what made it had another class, prior or Fisher matrix.
+            If the file is damaged, or what made it had another class, prior or Fisher matrix, or
+            was trained for another target, in several rounds.
         """
         path = checks.path("directory", directory) / FILE
         arrays = storage.read_npz(path)
@@ -233,8 +240,12 @@ class LearnedInference(SimulatedInference):
             learned = self._restored(storage.below("learned", arrays))
             curves, log_prior = list(arrays["curves"]), arrays["log_prior"]
         self._refuse_others(path, about["class"], arrays["Fisher"], draws, log_prior)
+        self._refuse_other_target(path, learned)
         self._draws, self._learned, self._curves = draws, learned, curves
         return self
+
+    def _refuse_other_target(self, path: Path, learned: Any) -> None:
+        """Refuse what was trained for one target, if this one is another."""
 
     def _refuse_others(
         self, path: Path, name: str, Fisher: np.ndarray, draws: Draws, log_prior: np.ndarray

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imnn_lab import checks, storage
-from imnn_lab.inference import Draws, Posterior
+from imnn_lab.inference import Draws, Posterior, Target
 from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.arguments import as_grid
 from imnn_lab.inference.learning import Learned, learned_posteriors
@@ -19,6 +20,7 @@ from imnn_lab.inference.truncation import (
     as_from_the_prior,
     regions_of,
 )
+from imnn_lab.lfi.base import UNCHANGED
 from imnn_lab.lfi.learned import (
     FEWEST,
     MOST_AT_ONCE,
@@ -28,6 +30,7 @@ from imnn_lab.lfi.learned import (
 )
 
 MOST_ROUNDS = 20
+ROUNDED = 0.02  # the share of the draws that rounding in float32 may take beyond a bound
 
 
 class NeuralPosterior(LearnedInference):
@@ -124,14 +127,15 @@ class NeuralPosterior(LearnedInference):
             If too many simulations fail.
         ValueError
             If fewer than 50 draws succeeded, or weighted ones tell less than 50 of the prior; if
-            there are several rounds, and several targets or draws that were made before.
+            draws lie outside the prior; if there are several rounds, and several targets or draws
+            that were made before.
         RuntimeError
             If `get_estimate` has changed since this object was built.
 
         Warns
         -----
         UserWarning
-            If a target's estimate lies outside those of all draws.
+            If a target's estimate lies outside those of all draws, or much of the prior does.
         """
         n, given = self._number_or_draws(draws)
         members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)
@@ -139,6 +143,8 @@ class NeuralPosterior(LearnedInference):
         rounds = checks.integer("rounds", rounds, 1, maximum=MOST_ROUNDS)
         if rounds > 1:
             self._check_rounds(given, n, rounds)
+        if given is not None:
+            self._check_prior_of(given)
         self._refuse_changed_estimator()
         simulating = {"at_once": at_once, "save_sims": save_sims, "tqdm_notebook": tqdm_notebook}
         learning: dict[str, Any] = {"members": members, "epochs": epochs}
@@ -161,6 +167,15 @@ class NeuralPosterior(LearnedInference):
             raise RuntimeError(
                 "It was trained in `rounds` for one target: train in one round for any number."
             )
+
+    def _refuse_other_target(self, path: Path, learned: AmortisedPosterior) -> None:
+        for region in regions_of(learned.prior)[:1]:
+            (estimate,) = region.estimate
+            moved = Target(estimate, self.Fisher).distances(self.target_estimates)
+            if len(moved) > 1 or moved.max() > UNCHANGED:
+                expected = f"be for the target, since it was trained in `rounds` for {estimate}"
+                received, remedy = f"{self.target_estimates}", "Train for this one."
+                raise ValueError(checks.wording(str(path), expected, received, remedy))
 
     def log_prob(self, θ: Any) -> np.ndarray:
         """Return the log posterior density, normalised, −∞ outside the prior.
@@ -227,6 +242,25 @@ class NeuralPosterior(LearnedInference):
         if draws is not None and draws.weights is not None:
             draws = None  # not from the prior
         return self._dashboard(self.simulator, exact=exact, draws=draws, learned=learned)
+
+    def _check_prior_of(self, draws: Draws) -> None:
+        """Refuse draws outside the prior, and warn if they leave out much of it."""
+        θ = draws.parameters if draws.weights is None else draws.parameters[draws.weights > 0]
+        outside = int((self.prior.log_prob(θ) == -np.inf).sum())
+        if outside > ROUNDED * len(θ):
+            received = f"{outside} of {len(θ)} outside its support"
+            remedy = "Draw from it, or make this object with the prior that they are from."
+            raise ValueError(checks.wording("`draws`", "be from this prior", received, remedy))
+        made = np.concatenate([θ, draws.failed_parameters])
+        of_prior = self.prior.sample(1000, 0)
+        beyond = ((of_prior < made.min(axis=0)) | (of_prior > made.max(axis=0))).mean(axis=0)
+        # of n draws from the prior, the extremes leave out 15/n once in 10⁵ times
+        if beyond.max() > max(0.1, 15 / draws.effective_number):
+            checks.warn(
+                f"{100 * beyond.max():.0f} % of the prior of {self.labels[beyond.argmax()]} lies "
+                "outside all draws, which seem to be from another prior: the posterior has that "
+                "one. Draw from this prior."
+            )
 
     def _check_rounds(self, given: Draws | None, n: int, rounds: int) -> None:
         """Refuse what cannot be done in rounds."""

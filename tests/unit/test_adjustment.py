@@ -63,3 +63,5 @@ def test_a_quadratic_mean_needs_more_draws():
     θ, Δ, ρ = curved(10)
     with pytest.raises(ValueError, match="must have at least 7 accepted draws"):
         regression_adjusted(θ[:6], Δ[:6], ρ[:6], 2.0, order=2)
+    with pytest.raises(ValueError, match=r"must have at least 4 accepted .* Received 0"):
+        regression_adjusted(θ[:0], Δ[:0], ρ[:0], 2.0)

@@ -257,6 +257,23 @@ def test_other_observations_cost_no_simulation(NP):
     np.testing.assert_array_equal(NP.at(TARGETS).log_prob([0.1, 0.1]), NP.log_prob([0.1, 0.1]))
 
 
+def test_observations_of_another_shape_are_refused():
+    def noisy(parameters, seed):
+        return parameters + np.random.default_rng(seed).standard_normal((len(parameters), 9))
+
+    data, prior = np.ones((1, 9)), Uniform([0], [2])
+    made = LFI.NeuralPosterior(data, prior, [[9.0]], lambda d: d.mean(axis=1), noisy, seed=1)
+    made.train(50, epochs=1, members=1)
+    with pytest.raises(ValueError, match=r"`data` must have shape .* \(9,\). Received .* \(4,\)"):
+        made.at(np.ones((5, 4)))
+
+
+def test_points_that_are_not_finite_are_refused(NP):
+    for number in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="`grid` must contain finite numbers only"):
+            NP.log_prob([0.1, number])
+
+
 def test_draws_of_ABC_are_trained_on_without_a_simulation(NP):
     def refuse(parameters):
         raise AssertionError
@@ -264,6 +281,14 @@ def test_draws_of_ABC_are_trained_on_without_a_simulation(NP):
     again = make(simulator=refuse)
     assert again.train(NP.draws, epochs=1) is NP.draws
     assert again.num_draws == 1000
+
+
+def test_draws_of_another_prior_are_refused_or_warned_of(NP):
+    with pytest.raises(ValueError, match=r"must be from this prior.* outside its support"):
+        make(prior=Uniform([-0.5, -1], [1, 1])).train(NP.draws, epochs=1)
+    wider = make(prior=Uniform([-1, -3], [1, 1]))
+    with pytest.warns(UserWarning, match="% of the prior of θ₂ lies outside all draws"):
+        wider.train(NP.draws, epochs=1, members=1)
 
 
 def test_few_or_misshapen_draws_are_refused():
@@ -389,6 +414,9 @@ def test_rounds_spend_the_budget_around_the_target(tmp_path):
     made.save(tmp_path)
     loaded = make(targets=TARGETS[:1]).load(tmp_path)
     np.testing.assert_array_equal(loaded.sample(50, rng=1), made.sample(50, rng=1))
+    for others in (TARGETS[1:], TARGETS):
+        with pytest.raises(ValueError, match="must be for the target, since it was trained in"):
+            make(targets=others).load(tmp_path)
 
 
 def test_an_interrupted_round_keeps_what_was_learned():

@@ -81,6 +81,11 @@ def test_arviz_keeps_the_order_of_parameters():
         Posterior(θ[:0], np.ones(0), ("z", "b", "a")).to_arviz()
 
 
+def test_no_samples_are_refused_by_getdist():
+    with pytest.raises(ValueError, match="has no samples"):
+        Posterior(θ[:0], np.ones(0), ("z", "b", "a")).to_getdist()
+
+
 def test_arviz_with_slashes_in_labels():
     data = Posterior(θ, np.ones(2000), ("ω/h", "b", "c")).to_arviz(10)
     xarray = pytest.importorskip("xarray")
