@@ -17,6 +17,7 @@ from imnn_lab import checks
 from imnn_lab.dashboards.host.sessions import in_session
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.demo import PROBLEMS
+from imnn_lab.figures.curves import AXES
 from imnn_lab.laboratory.build import MOST_SEED, MOST_SIMULATIONS, NETWORKS
 from imnn_lab.laboratory.runs import NAME
 from imnn_lab.laboratory.session import LaboratorySession
@@ -65,9 +66,15 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
     "lambda": _positive("lambda"),
     "epsilon": _positive("epsilon"),
     "learning_rate": _positive("learning_rate"),
+    "axis": _among("axis", tuple(AXES)),
 }
 EXPONENTS = {"lambda": "log_lambda", "epsilon": "log_epsilon", "learning_rate": "log_learning_rate"}
-NAMES = {"iterations": "n_iterations", "patience": "patience", "objective": "objective"}
+NAMES = {
+    "iterations": "n_iterations",
+    "patience": "patience",
+    "objective": "objective",
+    "axis": "against",
+}
 
 
 def asked() -> dict[str, str]:

@@ -46,6 +46,7 @@ def steer_once(run):
 def test_a_link_restores_the_settings_in_use(trained):
     session = LaboratorySession(Pool(1))
     chosen = {"n_iterations": 77, "patience": None, "log_lambda": np.log10(5.0)}
+    chosen["against"] = "seconds"
     query = link.query_of(trained.built.recipe, state := TrainingState(trained.built.imnn))
     state.param.update(**chosen, log_epsilon=-1.3, log_learning_rate=-2.5)
     query = link.query_of(trained.built.recipe, state)
@@ -60,6 +61,7 @@ def test_a_link_restores_the_settings_in_use(trained):
     link.follow(session, restored)
     assert (restored.λ, restored.ε, restored.n_iterations) == (5.0, state.ε, 77)
     assert (restored.learning_rate, restored.patience) == (state.learning_rate, None)
+    assert restored.against == "seconds"
     assert session.training is restored
 
 
@@ -70,6 +72,7 @@ ODD = {
     "seed": ["0x1", "-1"],
     "iterations": ["0", "nan"],
     "objective": ["other"],
+    "axis": ["loss"],
     "lambda": ["nan", "-1", "0", "inf", "1e300", "five"],
     "learning_rate": ["<script>"],
 }
