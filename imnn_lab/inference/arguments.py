@@ -78,6 +78,9 @@ def as_labels(labels: Any, n_params: int) -> tuple[str, ...]:
     if len(entries) != n_params or not all(isinstance(label, str) for label in entries):
         expected = f"be {n_params} strings, one for each parameter"
         raise ValueError(checks.wording("`labels`", expected, checks.describe(labels)))
+    if len(set(entries)) < n_params:
+        expected = "be different, so that no parameter is lost where they are its name"
+        raise ValueError(checks.wording("`labels`", expected, entries))
     return tuple(entries)
 
 

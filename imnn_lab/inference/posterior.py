@@ -302,7 +302,7 @@ class Posterior:
     def _equally_weighted(self, rng: Any) -> np.ndarray:
         """Return as many samples as are effective, each ⌊n W⌋ or ⌈n W⌉ times, in random order."""
         self._refuse_none()
-        n, generator = max(1, round(self.effective_samples)), np.random.default_rng(rng)
+        n, generator = max(1, round(self.effective_samples)), checks.generator("rng", rng)
         at = (generator.random() + np.arange(n)) / n
         chosen = np.searchsorted(np.cumsum(self.weights), at).clip(max=len(self) - 1)
         return self.parameters[generator.permutation(chosen)]
@@ -366,7 +366,8 @@ class Posterior:
         weights : array or tensor, shape (n,), optional
             Not negative; by default equal.
         labels : sequence of str, optional
-            A name for each parameter; by default those that the draws have.
+            A name for each parameter; by default those that the draws have, of which they choose
+            the order if they are the same names. Others replace them.
         prior : any, optional
             Supplies the bounds, see `as_prior`.
 
@@ -391,6 +392,8 @@ class Posterior:
         matrix, names = chains.matrix_of(samples)
         matrix = checks.finite("samples", matrix.astype(np.float64))
         n, n_params = matrix.shape
+        if labels is not None and names is not None:
+            matrix = matrix[:, _order_of(as_labels(labels, n_params), names)]
         names = as_labels(names if labels is None else labels, n_params)
         bounds = None if prior is None else as_prior(prior, n_params, names).bounds
         return Posterior(matrix, chains.weights_of(weights, n), names, bounds)
@@ -433,6 +436,17 @@ class Posterior:
             arrays.get("bounds"),
             about["properties"],
         )
+
+
+def _order_of(labels: tuple[str, ...], names: Sequence[str]) -> list[int]:
+    """Return which draws have each label: those of that name, or in order if all are new."""
+    if sorted(labels) == sorted(names):
+        return [names.index(label) for label in labels]
+    if known := set(labels) & set(names):
+        expected = f"be the names of the draws, {list(names)}, in any order, or all new ones"
+        received = f"{list(labels)}, of which they have {sorted(known)}"
+        raise ValueError(checks.wording("`labels`", expected, received))
+    return list(range(len(names)))
 
 
 def _getdist_names(labels: Sequence[str]) -> list[str]:

@@ -115,15 +115,20 @@ def _moved(
     root = cholesky_of_spread(np.atleast_2d(np.cov(u.T)))
     step = 2.38 / np.sqrt(u.shape[1]) * scale
     proposed = coordinates.parameters(u + step * rng.standard_normal(u.shape) @ root.T)
-    log_prior = prior.log_prob(proposed)
+    # from a point where the density is infinite, as on a bound of some priors, any move leads away
+    log_prior, now = (_without_poles(prior.log_prob(at)) for at in (proposed, θ))
     inside = log_prior > -np.inf
     log_ratio = np.full(len(θ), -np.inf)
     new_log_L = log_L.copy()
     if inside.any():
         new_log_L[inside] = log_likelihood(proposed[inside])
         _, new_slope = coordinates.from_parameters(proposed)
-        change = log_prior - prior.log_prob(θ) - new_slope + log_slope + β * (new_log_L - log_L)
-        log_ratio[inside] = change[inside]
+        change = log_slope - new_slope + β * (new_log_L - log_L)
+        log_ratio[inside] = log_prior[inside] - now[inside] + change[inside]
     accepted = np.log(rng.random(len(θ))) < log_ratio
     θ = np.where(accepted[:, None], proposed, θ)
     return θ, np.where(accepted, new_log_L, log_L), float(accepted.mean())
+
+
+def _without_poles(log_prior: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(log_prior), log_prior, -np.inf)

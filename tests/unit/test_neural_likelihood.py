@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from imnn_lab import LFI
-from imnn_lab.inference import Uniform
+from imnn_lab.inference import Prior, Uniform
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.tempering import tempered
 
@@ -114,3 +114,24 @@ def test_tempering_knows_the_prior():
     assert last.log_evidence == pytest.approx(-np.log(3), abs=0.06)
     # Control: the prior itself.
     assert prior.sample(4000, 1).mean() > 0.9
+
+
+def test_particles_leave_a_bound_where_the_prior_is_infinite():
+    class Arcsine(Prior):
+        """Of infinite density at 0, where a tenth of its draws lies, as rounding may have it."""
+
+        low, high = np.zeros(1), np.ones(1)
+
+        def sample(self, n, rng=None):
+            θ = np.random.default_rng(rng).beta(0.5, 0.5, (n, 1))
+            θ[::10] = 0
+            return θ
+
+        def log_prob(self, θ):
+            return stats.beta(0.5, 0.5).logpdf(θ[:, 0])
+
+    prior = Arcsine()
+    coordinates = Coordinates(prior.low, prior.high, np.array([0.1]))
+    rng = np.random.default_rng(3)
+    *_, last = tempered(lambda θ: -(θ[:, 0] ** 2), prior, coordinates, 1000, rng)
+    assert np.isfinite(prior.log_prob(last.parameters)).all()

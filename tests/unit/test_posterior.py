@@ -142,3 +142,13 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
     with pytest.raises(ValueError, match=r"posterior\.npz must be a whole file"):
         Posterior.from_npz(path)
+
+
+def test_labels_choose_the_order_of_named_draws():
+    drawn = {"b": np.zeros(3), "a": np.ones(3)}
+    np.testing.assert_array_equal(Posterior.from_draws(drawn, labels=["a", "b"]).mean, [1, 0])
+    np.testing.assert_array_equal(Posterior.from_draws(drawn, labels=["c", "d"]).mean, [0, 1])
+    with pytest.raises(ValueError, match="`labels` must be the names of the draws"):
+        Posterior.from_draws(drawn, labels=["a", "c"])
+    with pytest.raises(ValueError, match="`labels` must be different"):
+        Posterior.from_draws(np.zeros((3, 2)), labels=["a", "a"])
