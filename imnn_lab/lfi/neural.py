@@ -95,8 +95,9 @@ class NeuralPosterior(LearnedInference):
         """Draw from the prior, simulate, estimate, and train on the pairs.
 
         A tenth of the pairs is held out. Training ends when no member has a larger mean log
-        probability of these for 20 epochs; the weights of the best epoch of each are kept, or the
-        linear regression alone, unless the gain exceeds twice its standard error.
+        probability of these for 20 epochs; the weights of the best epoch of each, averaged over
+        updates, are kept, or the linear regression alone, unless the gain exceeds twice its
+        standard error.
 
         With several rounds the simulations go to one target: those of a round are drawn from the
         prior where the posterior learned before has its mass (`imnn_lab.inference.truncation`).

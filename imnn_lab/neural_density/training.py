@@ -1,7 +1,11 @@
 """Train a conditional density: maximum likelihood of pairs, stopped by pairs held out.
 
-These also tell whether a network is better than the regression that it starts from, by more than
-chance: what is linear and Gaussian is not learned worse than that.
+What is kept is a moving average of the weights, v̄ ← v̄ + a (v − v̄) after each update (Polyak &
+Juditsky 1992). In many dimensions networks over-fit long before the learning rate has fallen, and
+this takes the noise of the updates away at any time.
+
+The pairs held out also tell whether a network is better than the regression that it starts from, by
+more than chance: what is linear and Gaussian is not learned worse than that.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ SHARE = 4 / 9  # of the variance that the means of the components have at the st
 WORTH_COMPILING = 1000  # updates that save, compiled by XLA, the second that this takes
 CERTAIN = 2  # standard errors of its gain on those held out with which a network is preferred
 PATIENCE = 20  # epochs without improvement after which training ends
+AVERAGING = 0.02  # share a of the new weights in their average: of about half an epoch
+RECENT = 0.1  # part of a short training that this average is of
 DECAY = (0.9, 0.99)  # of Adam's moving means of gradients and of their squares
 
 
@@ -55,11 +61,12 @@ class Epoch:
     Attributes
     ----------
     training, held_out : ndarray, shape (n_members,)
-        Mean ln q of the pairs trained on, while they were, and of those held out, after it.
+        Mean ln q of the pairs trained on, while they were, and of those held out, after it, with
+        averaged weights.
     best : ndarray, shape (n_members,)
         The largest `held_out` so far.
     density : ConditionalMixture
-        Each member with the weights of that epoch.
+        Each member with the weights of its best epoch.
     """
 
     training: np.ndarray
@@ -115,17 +122,19 @@ def train(
     graph = _Graph([w.shape for w in start], orders, epochs * steps > WORTH_COMPILING)
     state = graph.state(start)
     best, since = graph.weights(state), 0
-    of_regression = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
+    of_regression = graph.log_prob(state[-1], tf.constant(pairs[held])).numpy()
     reached = of_regression.mean(axis=1)
-    rates = adam_rates(rate, epochs * steps).reshape(epochs, steps)
+    shape = epochs, steps
+    rates = adam_rates(rate, epochs * steps).reshape(shape)
+    shares = averaging_shares(epochs * steps).reshape(shape)
     log_det = standardisation.log_det
-    for of_updates in rates:
+    for of_updates in zip(rates, shares, strict=True):
         shuffled = pairs[rng.permutation(kept)]
         shuffled = np.concatenate([shuffled, shuffled[: steps * size - len(kept)]])
         batches = tf.constant(shuffled.reshape(steps, size, -1))
-        state, training = graph.epoch(state, batches, tf.constant(of_updates))
+        state, training = graph.epoch(state, batches, *map(tf.constant, of_updates))
         training = training.numpy()
-        each = graph.log_prob(state[0], tf.constant(pairs[held])).numpy()
+        each = graph.log_prob(state[-1], tf.constant(pairs[held])).numpy()
         held_out, gain = each.mean(axis=1), each - of_regression
         certain = gain.mean(axis=1) > CERTAIN * gain.std(axis=1) / np.sqrt(n_held)
         better = certain & (held_out > reached)
@@ -159,14 +168,14 @@ class _Graph:
         self.epoch = tf.function(self._epoch, jit_compile=compiled)
         self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
 
-    def state(self, weights: list[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the vector of weights, and Adam's means, which are zero."""
+    def state(self, weights: list[np.ndarray]) -> tuple[tf.Tensor, ...]:
+        """Return the vector of weights, Adam's means, which are zero, and the weights' average."""
         vector = tf.constant(np.concatenate([w.ravel() for w in weights]))
-        return vector, tf.zeros_like(vector), tf.zeros_like(vector)
+        return vector, tf.zeros_like(vector), tf.zeros_like(vector), vector
 
     def weights(self, state: tuple[tf.Tensor, ...]) -> list[np.ndarray]:
-        """Return the weights of each layer."""
-        kernel, *later = (w.numpy() for w in self._layers(state[0]))
+        """Return the averaged weights of each layer."""
+        kernel, *later = (w.numpy() for w in self._layers(state[-1]))
         return [kernel * self._mask, *later]
 
     def _layers(self, vector: tf.Tensor) -> list[tf.Tensor]:
@@ -174,10 +183,14 @@ class _Graph:
         return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
 
     def _epoch(
-        self, state: tuple[tf.Tensor, ...], batches: tf.Tensor, rates: tf.Tensor
+        self,
+        state: tuple[tf.Tensor, ...],
+        batches: tf.Tensor,
+        rates: tf.Tensor,
+        shares: tf.Tensor,
     ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
         """Return the state after an update for each batch, and the mean ln q of each member."""
-        vector, first, second = state
+        vector, first, second, average = state
         total = tf.zeros(self._n_members)
         for i in tf.range(tf.shape(batches)[0]):
             with tf.GradientTape() as tape:
@@ -188,8 +201,10 @@ class _Graph:
             first += (1 - DECAY[0]) * (gradient - first)
             second += (1 - DECAY[1]) * (tf.square(gradient) - second)
             vector -= rates[i] * first / (tf.sqrt(second) + 1e-7)
+            average += shares[i] * (vector - average)
             total += log_prob
-        return (vector, first, second), total / tf.cast(tf.shape(batches)[0], tf.float32)
+        steps = tf.cast(tf.shape(batches)[0], tf.float32)
+        return (vector, first, second, average), total / steps
 
     def _log_prob(self, vector: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
         """Return ln q of whitened pairs, times their weights, shape (n_members, n).
@@ -224,6 +239,15 @@ def adam_rates(rate: float, n: int) -> np.ndarray:
     bias = 1 - np.power.outer(DECAY, step + 1.0)
     falling = 0.5 * rate * (1 + np.cos(np.pi * step / n))
     return (falling * np.sqrt(bias[1]) / bias[0]).astype(np.float32)
+
+
+def averaging_shares(n: int) -> np.ndarray:
+    """Return the share of the new weights in their average for each of n updates.
+
+    At first it falls so that the average is of the last tenth or so of the updates.
+    """
+    at_first = 1 / (1 + RECENT * np.arange(n))
+    return np.maximum(AVERAGING, at_first).astype(np.float32)
 
 
 def initial_weights(

@@ -9,6 +9,7 @@ from scipy import stats
 
 from imnn_lab import LFI
 from imnn_lab.inference import Draws, truncation
+from imnn_lab.neural_density import training
 
 pytestmark = pytest.mark.statistical
 
@@ -103,6 +104,28 @@ def test_rounds_end_at_the_exact_posterior(monkeypatch):
     # Control: a region that has 70 % of the mass cuts both tails off.
     monkeypatch.setattr(truncation, "OUTSIDE", 0.3)
     assert drawn(rounds=3).std() < 0.85
+
+
+def test_averaged_weights_tell_more_of_ten_parameters(monkeypatch):
+    # θ from N(0, 1), and estimates whose noise grows with θ: far from what a regression tells.
+    def pairs(n, seed):
+        rng = np.random.default_rng(seed)
+        θ, noise = rng.standard_normal((2, n, 10))
+        return θ + 0.5 * np.exp(0.5 * θ) * noise, θ
+
+    unseen, truth = pairs(4000, 2)
+
+    def log_probs():
+        seeds, options = np.random.SeedSequence(1), {"members": 1, "epochs": 12}
+        *_, last = training.train(*pairs(2000, 1), seeds, **options)
+        return last.density.log_prob(unseen, truth[:, None])[:, 0]
+
+    averaged = log_probs()
+    monkeypatch.setattr(training, "averaging_shares", lambda n: np.ones(n, np.float32))
+    gain = averaged - log_probs()  # over the weights of the last update, the control
+    # 0.31 and 0.33 in two trainings, known within 0.02 from 4,000 pairs: half of it.
+    assert gain.mean() > 0.15
+    assert gain.std() / np.sqrt(len(gain)) < 0.03
 
 
 def as_is(data):

@@ -176,6 +176,33 @@ def test_compiled_training_is_the_same(monkeypatch):
     np.testing.assert_allclose(reached(0), reached(1000), rtol=1e-3)
 
 
+def test_the_average_is_of_the_weights_after_each_update():
+    rng = np.random.default_rng(3)
+    orders = orders_of(2, 2)
+    start = training.initial_weights(1, 2, 2, SMALL, rng)
+    graph = training._Graph([w.shape for w in start], orders, False)
+    pairs = np.append(rng.standard_normal((5, 20, 3)), np.ones((5, 20, 1)), axis=2)
+    batches, rates = pairs.astype(np.float32), training.adam_rates(0.01, 5)
+    shares = np.array([1, 0.5, 0.25, 0.02, 0.02], np.float32)
+    at_once, _ = graph.epoch(graph.state(start), batches, rates, shares)
+    state, average = graph.state(start), 0.0
+    for i, share in enumerate(shares):
+        one = slice(i, i + 1)
+        state, _ = graph.epoch(state, batches[one], rates[one], shares[one])
+        average = average + share * (state[0] - average)
+    np.testing.assert_allclose(at_once[-1], average, atol=1e-6)  # float32
+    assert np.abs(at_once[-1] - at_once[0]).max() > 1e-3  # control: not those of the last update
+
+
+def test_shares_of_the_average():
+    # Of a short training the mean of the last tenth, later of 50 updates: Σ age · weight of each.
+    shares = training.averaging_shares(1000).astype(float)
+    left = np.append(np.cumprod(1 - shares[:0:-1])[::-1], 1)
+    assert (shares * left).sum() == pytest.approx(1)
+    age = (shares * left * np.arange(1000)[::-1]).sum()
+    assert age == pytest.approx(49, rel=0.01)
+
+
 def test_rates_are_those_of_adam_with_a_cosine():
     n, slopes = 20, np.array([1.0, 4.0], np.float32)
     schedule = keras.optimizers.schedules.CosineDecay(0.1, n)
