@@ -11,13 +11,16 @@ from imnn_lab import checks
 from imnn_lab.dashboards.host.panel_private import without_busy_link
 from imnn_lab.dashboards.host.sessions import take_styles_from_here
 
-# The spinner is at the bottom: it does not lie over what is shown first.
+# What is shown first stands before the scripts, which browsers wait for; style sheets stay before
+# those that the theme adds to the head. The spinner does not lie over what is shown first.
 TEMPLATE = """{% extends "base.html" %}
 {% block loader_css %}{{ super() }}
 #loader { background: none; justify-content: flex-end; padding-bottom: 24px; pointer-events: none }
 @media (prefers-reduced-motion: reduce) { .spinner { animation: none } }
 {% endblock %}
-{% block contents %}{{ first | safe }}{{ super() }}{% endblock %}
+{% block js_resources %}{% if not first %}{{ super() }}{% endif %}{% endblock %}
+{% block inner_body %}{% if first %}{{ first | safe }}{{ bokeh_js }}{% endif %}{{ super() }}
+{% endblock %}
 """
 
 

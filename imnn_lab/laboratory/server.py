@@ -157,7 +157,9 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
     import panel as pn
 
     from imnn_lab.dashboards.host.panel_private import application_of, remember_component_files
+    from imnn_lab.laboratory.first import first_html
     from imnn_lab.laboratory.login import PasswordLogin
+    from imnn_lab.laboratory.opening import open_at_once
     from imnn_lab.laboratory.web import add_slash, protect
 
     remember_component_files()
@@ -182,6 +184,7 @@ def _server(page: Any, options: argparse.Namespace) -> Any:
         **guarded,
     )
     application = application_of(server)
+    open_at_once(application, first_html(options.title))
     if not _is_everywhere(options.address):  # a page at this address may connect
         application.websocket_origins.add(f"{options.address}:{server.port}")
     protect(application, [options.address, *application.websocket_origins])
