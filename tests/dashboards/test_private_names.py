@@ -4,12 +4,14 @@ Every message says which upgrade breaks what. What the names are for stands in t
 ``imnn_lab/dashboards/host/*_private.py``.
 """
 
+import asyncio
 import inspect
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import ClassVar
 
 import panel as pn
+import panel.io.document as messages
 import pytest
 from bokeh.document import Document
 from bokeh.models import Div, ImportedStyleSheet, InlineStyleSheet
@@ -122,6 +124,46 @@ def test_panel_local_dist():
     assert panel_private.local_resources().endswith("static/extensions/panel/"), broken(
         "panel", "LOCAL_DIST", "pages of slow browsers ask a host outside for style sheets"
     )
+
+
+class Connection:
+    """A page to which messages are written, one after the other; each takes until `written`."""
+
+    class Socket:
+        pass
+
+    def __init__(self):
+        self._socket, self.sent, self.written = self.Socket(), [], []
+        self.protocol = SimpleNamespace(create=lambda kind, events: events[0])
+
+    def write(self, _, msg):
+        self.sent.append(msg)
+        self.written.append(asyncio.get_running_loop().create_future())
+        return self.written[-1:]
+
+
+def test_panel_forgets_a_message_that_comes_when_the_last_one_is_written(monkeypatch):
+    document, page = Document(), Connection()
+    monkeypatch.setitem(messages.extra_socket_handlers, Connection.Socket, page.write)
+
+    async def a_moment():
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def send_two():
+        messages.schedule_write_events(document, [page], ["first"])
+        await a_moment()
+        page.written[0].set_result(None)
+        messages.schedule_write_events(document, [page], ["second"])
+        await a_moment()
+        assert page.sent == ["first"], "Panel sends it now: `send_what_waits` is not needed"
+        panel_private.send_what_waits(document)
+        await a_moment()
+        assert page.sent == ["first", "second"], broken(
+            "panel", "_WRITE_MSGS, _WRITE_BLOCK, _dispatch_msgs", "pages miss what was last"
+        )
+
+    asyncio.run(send_two())
 
 
 def test_bokeh_tornado():

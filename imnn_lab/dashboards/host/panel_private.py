@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
+import panel.io.document as messages
 from bokeh.document import Document
 from bokeh.models import ImportedStyleSheet, Model, UIElement
 from bokeh.server.server import BaseServer
@@ -142,6 +143,18 @@ def open_comms(view: pn.viewable.Viewable) -> list[Any]:
     pairs = view._comms.values()
     comms = [getattr(comm, "_comm", None) for pair in pairs for comm in pair]
     return [comm for comm in comms if comm is not None]
+
+
+def send_what_waits(document: Document) -> None:
+    """Send the messages to a served page that Panel has kept, and forgotten.
+
+    Messages that cannot be sent at once wait (``_WRITE_MSGS``) for a task (``_dispatch_msgs``),
+    which does nothing if another has just said that all are sent (``_WRITE_BLOCK``): they would
+    wait until something else changes (no public issue known).
+    """
+    if document in messages._WRITE_MSGS and document not in messages._WRITE_BLOCK:
+        messages._WRITE_BLOCK[document] = True
+        messages._dispatch_write_task(document, messages._dispatch_msgs, document)
 
 
 def local_resources() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 from panel.io.callbacks import PeriodicCallback
 
-from imnn_lab.dashboards.host.panel_private import local_resources
+from imnn_lab.dashboards.host.panel_private import local_resources, send_what_waits
 
 
 def in_session() -> bool:
@@ -34,6 +34,7 @@ def tick_with_session(tick: Callable[[], object], period: float) -> None:
     async def together() -> None:
         if not pn.state.curdoc.session_context.session.connection_count:
             return
+        send_what_waits(pn.state.curdoc)
         with pn.io.unlocked(policy="collect"):
             tick()
 
