@@ -31,6 +31,18 @@ SHOW_ALL = """() => {
   return hidden.length
 }"""
 
+# Puts what must be found into the shadow root of a tab: a button without a name, pale words.
+ADD_CONTROL = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  const place = inside(document).find(e => e.matches(".imnn-tab-panel") && e.checkVisibility())
+  const control = document.createElement("div")
+  control.innerHTML = `<button id="control-button"></button>
+    <p id="control-words" style="color: #777; background: #888">hard to read</p>`
+  place.shadowRoot.append(control)
+}"""
+CONTROL = {"button-name", "color-contrast"}  # the rules that it breaks
+
 # where the focus is, with all shadow roots: what it is called, and its place from the tabs of the
 # stages, which scroll with it
 FOCUSED = """() => {
@@ -67,14 +79,16 @@ def findings(page):
     ]
 
 
-def nothing_found(page):
-    """Wait until nothing is found: names of controls and colours of a theme come a moment later."""
+def only_the_control_is_found(page):
+    """Wait until nothing else is: names of controls and colours of a theme come a moment later."""
     for _ in range(5):
         found = findings(page)
-        if not found:
+        others = [words for words in found if 'id="control-' not in words]
+        if not others:
+            assert {words.partition(":")[0] for words in found} == CONTROL
             return
         page.wait_for_timeout(1000)
-    pytest.fail("\n".join(found))
+    pytest.fail("\n".join(others))
 
 
 def focused_places(page, stage, most=40):
@@ -137,8 +151,9 @@ def test_every_stage_is_for_everybody(watched_page, serve):
     expect(ways.first).to_be_visible()
     n_tabs = len(STAGES) + sum(len(tabs) for tabs in TABS.values())
     assert page.evaluate(SHOW_ALL) >= n_tabs - 5, "one of each of the five rows was shown"
-    nothing_found(page)
+    page.evaluate(ADD_CONTROL)
+    only_the_control_is_found(page)
     assert page.evaluate(CUT) == []
     button(page, "Toggle theme").click()
     until(page, lambda: page.evaluate(DARK))
-    nothing_found(page)
+    only_the_control_is_found(page)
