@@ -22,7 +22,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from imnn_lab.laboratory.first import HEIGHT, LEFT, TOP, WIDTH
 
 SIZES = {480: 900, 800: 900, 1280: 800, 1920: 1080}
-STAGES = ("Problem", "Train", "Trust", "Infer", "Results")
+STAGES = {  # with a button of each
+    "Problem": "Build the network", "Train": "Start", "Trust": "Check",
+    "Infer": "Infer with this network", "Results": "Show this session's results",
+}  # fmt: skip
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 FRAMES, FRAME_MS, FILM_WIDTH = 36, 250, 960
 
@@ -72,8 +75,9 @@ def stages(browser: Browser, address: str, place: Path) -> None:
     for theme in ("light", "dark"):
         for width in SIZES:
             page = opened(browser, run, width, theme)
-            for stage in STAGES:
+            for stage, button in STAGES.items():
                 tab(page, stage)
+                expect(page.get_by_role("button", name=button, exact=True)).to_be_visible()
                 page.wait_for_timeout(2500)
                 page.screenshot(path=place / f"{stage.lower()}-{width}-{theme}.png")
             page.close()
@@ -126,6 +130,7 @@ def main(address: str, directory: str) -> None:
     place = Path(directory)
     place.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
+        expect.set_options(timeout=180_000)
         executable = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         curves(browser, address, place)
