@@ -18,6 +18,7 @@ ABOUT = (
     "The link opens a new run with these settings. The notebook builds, trains and infers in the "
     "same way. The page of results is one file, which asks no server for anything."
 )
+MARGIN = (4, 10)  # of downloads, so that they stand below the other button where a page is narrow
 
 
 class ShareCard(View[LaboratorySession]):
@@ -34,9 +35,15 @@ class ShareCard(View[LaboratorySession]):
         self._query = pn.widgets.TextInput(value="")
         self.copy = copy_button("Copy link to this view", self._query, 200)
         self.downloads = [
-            download("imnn.ipynb", "Notebook", lambda: self._made(self._notebook), width=160),
-            download("imnn.html", "Results (HTML)", lambda: self._made(self._page), width=180),
-        ]
+            download(
+                "imnn.ipynb", "Notebook", lambda: self._made(self._notebook),
+                width=160, margin=MARGIN,
+            ),
+            download(
+                "imnn.html", "Results (HTML)", lambda: self._made(self._page),
+                width=180, margin=MARGIN,
+            ),
+        ]  # fmt: skip
         self._words = words()
         hidden = pn.Row(self._query, styles={"display": "none"}, margin=0)
         row = pn.FlexBox(self.copy, *self.downloads, gap="0px", sizing_mode="stretch_width")

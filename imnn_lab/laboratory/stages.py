@@ -272,7 +272,7 @@ class InferenceStage(View[LaboratorySession]):
         self._page: InferencePage | None = None
         self._state: InferenceState | None = None
         self._is_wanted = False
-        self._button = action_button("Infer with this network", self._ask, 220, "outline")
+        self._button = self._new_button()
         self._status, self._results = words(), stack()
         self.body = stack(empty(NOTHING_INFERRED))
 
@@ -313,6 +313,9 @@ class InferenceStage(View[LaboratorySession]):
     def _ask(self) -> None:
         self._is_wanted, self.failure = True, ""
 
+    def _new_button(self) -> Any:
+        return action_button("Infer with this network", self._ask, 220, "outline")
+
     def _open(self, session: LaboratorySession, built: Built) -> None:
         dashboard = InferenceDashboard(
             built.imnn.estimator, built.prior_here(), built.simulator, built.target,
@@ -324,7 +327,10 @@ class InferenceStage(View[LaboratorySession]):
 
     def _show(self, state: InferenceState | None) -> None:
         self._state = state
-        self._page = None if state is None else InferencePage(state, follows=False)
+        self._button.visible = state is None  # that of the page stands beside its tabs
+        self._page = None
+        if state is not None:
+            self._page = InferencePage(state, follows=False, beside=self._new_button())
         self._results[:] = [] if self._page is None else [self._page.body]
 
 

@@ -26,7 +26,7 @@ def download(
 ) -> pn.widgets.FileDownload:
     """Return a button that makes a file when it is pressed, and downloads it."""
     return pn.widgets.FileDownload(
-        callback=make, filename=filename, label=label, styles=FRAMED, margin=4, **options
+        callback=make, filename=filename, label=label, styles=FRAMED, **{"margin": 4} | options
     )
 
 

@@ -19,6 +19,7 @@ from imnn_lab.dashboards.common.layout import (
     WIDE,
     Moment,
     View,
+    flowing,
     stack,
 )
 
@@ -35,6 +36,7 @@ LOOK = """
 .bk-btn-group .bk-btn:hover { background: rgba(128, 128, 128, 0.15) !important }
 .bk-btn-group .bk-btn.bk-active { border-bottom-color: currentColor !important }
 .bk-btn-group .bk-btn:focus-visible { outline: 2px solid currentColor; outline-offset: -2px }
+@media (max-width: 520px) { .bk-btn-group .bk-btn { padding: 4px 5px } }
 """
 
 
@@ -67,9 +69,11 @@ class Tabs(View[Moment]):
     tabs : sequence of Tab
     first : str, optional
         Name of the one that is shown first; by default that of the first of them.
+    beside : viewable, optional
+        Stands beside their names, below them where a page is narrow.
     """
 
-    def __init__(self, tabs: Sequence[Tab[Moment]], first: str = "") -> None:
+    def __init__(self, tabs: Sequence[Tab[Moment]], first: str = "", beside: Any = None) -> None:
         super().__init__()
         self._tabs = {tab.name: tab for tab in tabs}
         self._made: dict[str, Any] = {}
@@ -80,7 +84,8 @@ class Tabs(View[Moment]):
             css_classes=[TAB_ROW], stylesheets=[LOOK], styles=OWN_SIZE, margin=(0, 5), **WIDE,
         )  # fmt: skip
         self._row.param.watch(lambda event: self._show(), "value")
-        self.body = stack(self._row, *self._places.values())
+        row = self._row if beside is None else flowing((self._row, 340, 1), (beside, 240, 0))
+        self.body = stack(row, *self._places.values())
         self._show()
 
     @property

@@ -131,6 +131,8 @@ class InferencePage:
     state : InferenceState
     follows : bool
         Whether the page ticks by itself; otherwise its owner calls `tick`.
+    beside : viewable, optional
+        Stands beside the names of the tabs.
 
     Attributes
     ----------
@@ -138,13 +140,13 @@ class InferencePage:
     body : Viewable
     """
 
-    def __init__(self, state: InferenceState, follows: bool = True) -> None:
+    def __init__(self, state: InferenceState, follows: bool = True, beside: Any = None) -> None:
         self.state = state
         snapshot = state.snapshot()
         self._shown: object = None
         self.brush = Brush(snapshot.series)
         self._show_draws(snapshot)
-        self.tabs = page_tabs(state, self.brush)
+        self.tabs = page_tabs(state, self.brush, beside)
         self.body = body(self.tabs)
         self.tick()
         if follows:

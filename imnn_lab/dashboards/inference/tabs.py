@@ -49,7 +49,7 @@ class Together(View[Snapshot]):
             view.refresh(moment)
 
 
-def page_tabs(state: InferenceState, brush: Brush) -> Tabs[Snapshot]:
+def page_tabs(state: InferenceState, brush: Brush, beside: Any = None) -> Tabs[Snapshot]:
     """Return the tabs of a page; without a simulator there are fewer.
 
     Parameters
@@ -57,6 +57,8 @@ def page_tabs(state: InferenceState, brush: Brush) -> Tabs[Snapshot]:
     state : InferenceState
     brush : Brush
         Joins the draws in all figures.
+    beside : viewable, optional
+        Stands beside the names of the tabs.
     """
     tabs: list[Tab[Snapshot]] = [Tab("Posterior", lambda: _posterior(state, brush))]
     if state.simulator is not None:
@@ -65,7 +67,8 @@ def page_tabs(state: InferenceState, brush: Brush) -> Tabs[Snapshot]:
             Tab("Checks", lambda: CalibrationView(state), lambda _: _word(state.check_work)),
         ]
     tabs.append(Tab("Data", lambda: DataView(state), lambda _: _word(state.predict_work)))
-    return Tabs([*tabs, Tab("Export", lambda: ExportView(state, state.snapshot()))])
+    tabs.append(Tab("Export", lambda: ExportView(state, state.snapshot())))
+    return Tabs(tabs, beside=beside)
 
 
 def _posterior(state: InferenceState, brush: Brush) -> Together:
