@@ -16,7 +16,7 @@ import numpy as np
 from imnn_lab import storage
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.priors import Prior
-from imnn_lab.neural_density.mixture import ConditionalMixture
+from imnn_lab.neural_density.stacking import Stacked
 
 PROBES = 2000  # points that tell whether a prior is cut by more than bounds
 FOR_MASS = 2000  # draws that tell the mass inside such a prior
@@ -29,7 +29,7 @@ class AmortisedPosterior:
 
     Attributes
     ----------
-    density : ConditionalMixture
+    density : Stacked
         Of unbounded coordinates, given the features of an estimate.
     coordinates : Coordinates
         The coordinates.
@@ -37,7 +37,7 @@ class AmortisedPosterior:
         What the parameters that it has learned from were drawn from.
     """
 
-    density: ConditionalMixture
+    density: Stacked
     coordinates: Coordinates
     prior: Prior
 
@@ -134,13 +134,13 @@ class AmortisedLikelihood:
 
     Attributes
     ----------
-    density : ConditionalMixture
+    density : Stacked
         Of an estimate, given the features of the parameters.
     coordinates : Coordinates
         The coordinates that are among these.
     """
 
-    density: ConditionalMixture
+    density: Stacked
     coordinates: Coordinates
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -165,11 +165,11 @@ class AmortisedLikelihood:
         return self.density.log_prob(self.coordinates.features(θ), values).sum(axis=1)
 
 
-def _arrays_of(density: ConditionalMixture, coordinates: Coordinates) -> dict[str, np.ndarray]:
+def _arrays_of(density: Stacked, coordinates: Coordinates) -> dict[str, np.ndarray]:
     of_density = {f"density.{name}": a for name, a in density.to_arrays().items()}
     return of_density | {f"coordinates.{name}": a for name, a in vars(coordinates).items()}
 
 
-def _parts_of(arrays: Mapping[str, np.ndarray]) -> tuple[ConditionalMixture, Coordinates]:
-    density = ConditionalMixture.from_arrays(storage.below("density", arrays))
+def _parts_of(arrays: Mapping[str, np.ndarray]) -> tuple[Stacked, Coordinates]:
+    density = Stacked.from_arrays(storage.below("density", arrays))
     return density, Coordinates(**storage.below("coordinates", arrays))

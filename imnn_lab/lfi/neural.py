@@ -96,8 +96,10 @@ class NeuralPosterior(LearnedInference):
 
         A tenth of the pairs is held out. Training ends when no member has a larger mean log
         probability of these for 20 epochs; the weights of the best epoch of each, averaged over
-        updates, are kept, or the linear regression alone, unless the gain exceeds twice its
-        standard error.
+        updates, are kept, or the regression alone, unless the gain exceeds twice its standard
+        error. This is a linear regression; where a cubic one is better, every second pair of
+        members starts from that, and the two kinds are mixed with the shares that make the pairs
+        held out most probable.
 
         With several rounds the simulations go to one target: those of a round are drawn from the
         prior where the posterior learned before has its mass (`imnn_lab.inference.truncation`).

@@ -1,7 +1,8 @@
 r"""Autoregressive mixtures of Gaussians, whose parameters are given by small networks.
 
-Values v, of p dimensions, are whitened by their linear regression on the features f,
-r = L⁻¹(v − a − B f), L L' the covariance of its residuals; then
+Values v, of p dimensions, are whitened by their regression on terms t(f) of the features f,
+r = L⁻¹(v − a − B t(f)), L L' the covariance of its residuals; t(f) are the features alone, or these
+and their products of two and three. Then
 
     q(v | f) = Π_i q_i(r_i | f, r_1 … r_{i−1}) / det L,   q_i = Σ_k w_k N(r_i; μ_k, σ_k²),
 
@@ -14,6 +15,8 @@ order is the simpler to learn depends on the problem, and errors of different or
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
@@ -22,6 +25,7 @@ from scipy import linalg
 
 ROWS = 2**13  # evaluated at a time, so that their layers stay in the cache
 FINEST = -7.0  # the smallest ln σ of a component, in units of the residuals
+WIDEST = 3.0  # standard deviations of a feature beyond which its products grow no more
 LOG_2π = float(np.log(2 * np.pi))
 
 
@@ -34,8 +38,8 @@ class Standardisation:
     centre, scale : ndarray, shape (n_features,)
         Mean and standard deviation of the features.
     intercept : ndarray, shape (p,)
-    slopes : ndarray, shape (n_features, p)
-        Of the regression of the values on the standardised features.
+    slopes : ndarray, shape (n_terms, p)
+        Of the regression of the values on the standardised features, or on their `cubic_terms`.
     root : ndarray, shape (p, p)
         Lower Cholesky factor of the covariance of its residuals.
     """
@@ -47,13 +51,17 @@ class Standardisation:
     root: np.ndarray
 
     @staticmethod
-    def fitted(features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> Standardisation:
+    def fitted(
+        features: np.ndarray, values: np.ndarray, weights: np.ndarray, cubic: bool = False
+    ) -> Standardisation:
         """Fit it to pairs, shapes (n, n_features), (n, p) and, of their weights, (n,)."""
         share = (weights / weights.sum())[:, None]
         centre = (share * features).sum(axis=0)
         scale = np.sqrt((share * (features - centre) ** 2).sum(axis=0))
         scale = np.where(scale > 0, scale, 1.0)
-        design = np.column_stack([np.ones(len(features)), (features - centre) / scale])
+        terms = (features - centre) / scale
+        terms = cubic_terms(terms) if cubic else terms
+        design = np.column_stack([np.ones(len(features)), terms])
         root_share = np.sqrt(share)
         coefficients, *_ = np.linalg.lstsq(root_share * design, root_share * values, rcond=None)
         residuals = values - design @ coefficients
@@ -74,13 +82,35 @@ class Standardisation:
 
     def residuals(self, inputs: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return r of values (m, n, p) at standardised features (m, n_features)."""
-        Δ = values - (self.intercept + inputs @ self.slopes)[:, None]
+        Δ = values - self._means(inputs)[:, None]
         flat = linalg.solve_triangular(self.root, Δ.reshape(-1, len(self.root)).T, lower=True)
         return flat.T.reshape(Δ.shape)
 
     def values(self, inputs: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         """Return the values of residuals (m, n, p) at standardised features (m, n_features)."""
-        return (self.intercept + inputs @ self.slopes)[:, None] + residuals @ self.root.T
+        return self._means(inputs)[:, None] + residuals @ self.root.T
+
+    def log_prob(self, features: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return ln of the Gaussian density of values (n, p) at features (n, n_features)."""
+        r = self.residuals(self.inputs(features), values[:, None])[:, 0]
+        return -0.5 * (r**2 + LOG_2π).sum(axis=1) - self.log_det
+
+    def _means(self, inputs: np.ndarray) -> np.ndarray:
+        linear = len(self.slopes) == inputs.shape[1]
+        return self.intercept + (inputs if linear else cubic_terms(inputs)) @ self.slopes
+
+
+def cubic_terms(inputs: np.ndarray) -> np.ndarray:
+    """Return standardised features (m, n) and their products of two and three, (m, n_terms)."""
+    bounded = np.clip(inputs, -WIDEST, WIDEST).T
+    chosen = (itertools.combinations_with_replacement(bounded, k) for k in (2, 3))
+    products = [np.prod(factors, axis=0) for factors in itertools.chain(*chosen)]
+    return np.column_stack([inputs, *products])
+
+
+def number_of_cubic_terms(n_features: int) -> int:
+    """Return how many terms `cubic_terms` has."""
+    return math.comb(n_features + 3, 3) - 1
 
 
 NAMES = tuple(field.name for field in fields(Standardisation))

@@ -5,7 +5,9 @@ Juditsky 1992). In many dimensions networks over-fit long before the learning ra
 this takes the noise of the updates away at any time.
 
 The pairs held out also tell whether a network is better than the regression that it starts from, by
-more than chance: what is linear and Gaussian is not learned worse than that.
+more than chance: what is linear and Gaussian is not learned worse than that. In the same way they
+tell whether a cubic regression is better than a linear one; if so, every second pair of networks
+starts from it, and the two kinds are stacked: which is better differs from pair to pair.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from imnn_lab.neural_density.mixture import (
     ConditionalMixture,
     LOG_2π,
     Standardisation,
+    number_of_cubic_terms,
     orders_of,
 )
+from imnn_lab.neural_density.stacking import Stacked, stacking_shares
 
 HELD_OUT = 0.1  # the share of the pairs that tells when to stop
 FEWEST_UPDATES = 80  # in an epoch, unless batches become smaller than the smallest
@@ -32,6 +36,7 @@ BATCHES = (20, 1000)  # smallest and largest size of a batch
 SHARE = 4 / 9  # of the variance that the means of the components have at the start
 WORTH_COMPILING = 1000  # updates that save, compiled by XLA, the second that this takes
 CERTAIN = 2  # standard errors of its gain on those held out with which a network is preferred
+PAIRS_PER_TERM = 20  # of a cubic regression, at least
 PATIENCE = 20  # epochs without improvement after which training ends
 AVERAGING = 0.02  # share a of the new weights in their average: of about half an epoch
 RECENT = 0.1  # part of a short training that this average is of
@@ -65,14 +70,14 @@ class Epoch:
         averaged weights.
     best : ndarray, shape (n_members,)
         The largest `held_out` so far.
-    density : ConditionalMixture
+    density : Stacked
         Each member with the weights of its best epoch.
     """
 
     training: np.ndarray
     held_out: np.ndarray
     best: np.ndarray
-    density: ConditionalMixture
+    density: Stacked
 
 
 def train(
@@ -111,43 +116,81 @@ def train(
     weights = np.ones(len(values)) if weights is None else weights.astype(np.float64)
     for part in (kept, held):
         weights[part] /= weights[part].mean() or 1.0
-    standardisation = Standardisation.fitted(features[kept], values[kept], weights[kept])
-    inputs = standardisation.inputs(features)
-    residuals = standardisation.residuals(inputs, values[:, None])[:, 0]
-    pairs = np.concatenate([inputs, residuals, weights[:, None]], axis=1).astype(np.float32)
+    regressions, whose = _regressions(features, values, weights, kept, held, members)
+    inputs = regressions[0].inputs(features)
+    residuals = [r.residuals(inputs, values[:, None])[:, 0] for r in regressions]
+    pairs = np.stack([np.column_stack([inputs, r]) for r in residuals]).astype(np.float32)
+    pairs = pairs if len(pairs) == 1 else pairs[whose]
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
     steps = -(-len(kept) // size)
     orders = orders_of(members, values.shape[1])
     start = initial_weights(features.shape[1], values.shape[1], members, architecture, rng)
     graph = _Graph([w.shape for w in start], orders, epochs * steps > WORTH_COMPILING)
-    state = graph.state(start)
-    best, since = graph.weights(state), 0
-    of_regression = graph.log_prob(state[-1], tf.constant(pairs[held])).numpy()
-    reached = of_regression.mean(axis=1)
+    state, since = graph.state(start), 0
+    of_held, of_weights = tf.constant(pairs[:, held]), weights[held]
+    best = _Best(graph.weights(state), graph.log_prob(state[-1], of_held).numpy(), of_weights)
     shape = epochs, steps
     rates = adam_rates(rate, epochs * steps).reshape(shape)
     shares = averaging_shares(epochs * steps).reshape(shape)
-    log_det = standardisation.log_det
+    log_det = np.array([r.log_det for r in regressions])[whose]
     for of_updates in zip(rates, shares, strict=True):
-        shuffled = pairs[rng.permutation(kept)]
-        shuffled = np.concatenate([shuffled, shuffled[: steps * size - len(kept)]])
-        batches = tf.constant(shuffled.reshape(steps, size, -1))
-        state, training = graph.epoch(state, batches, *map(tf.constant, of_updates))
-        training = training.numpy()
-        each = graph.log_prob(state[-1], tf.constant(pairs[held])).numpy()
-        held_out, gain = each.mean(axis=1), each - of_regression
-        certain = gain.mean(axis=1) > CERTAIN * gain.std(axis=1) / np.sqrt(n_held)
-        better = certain & (held_out > reached)
-        reached = np.where(better, held_out, reached)
-        best = [
-            np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-            for new, old in zip(graph.weights(state), best, strict=True)
-        ]
-        since = 0 if better.any() else since + 1
-        density = ConditionalMixture(standardisation, tuple(best), orders)
-        yield Epoch(training - log_det, held_out - log_det, reached - log_det, density)
+        chosen = np.resize(rng.permutation(kept), (steps, size))
+        batches = np.moveaxis(pairs[:, chosen], 0, 1), weights[chosen].astype(np.float32)
+        state, training = graph.epoch(state, *map(tf.constant, (*batches, *of_updates)))
+        each = graph.log_prob(state[-1], of_held).numpy()
+        since = 0 if best.take(graph.weights(state), each) else since + 1
+        held_out = (of_weights * each).mean(axis=1)
+        density = best.density(regressions, whose, orders)
+        yield Epoch(training.numpy() - log_det, held_out - log_det, best.mean - log_det, density)
         if since >= PATIENCE:
             return
+
+
+class _Best:
+    """The best epoch of each member: the start, which is the regression, until one is better.
+
+    Parameters
+    ----------
+    layers : list of ndarray, shape (n_members, ...)
+        Weights at the start.
+    log_prob : ndarray, shape (n_members, n)
+        ln q of pairs held out, with these.
+    weights : ndarray, shape (n,)
+        Weights of the pairs held out.
+    """
+
+    def __init__(self, layers: list[np.ndarray], log_prob: np.ndarray, weights: np.ndarray) -> None:
+        self._layers, self._log_prob, self._weights = layers, log_prob, weights
+        self._of_regression = log_prob
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean ln q of each member."""
+        return np.asarray((self._weights * self._log_prob).mean(axis=1))
+
+    def take(self, layers: list[np.ndarray], log_prob: np.ndarray) -> bool:
+        """Take the members that have become better; return whether there are any."""
+        is_best = (self._weights * log_prob).mean(axis=1) > self.mean
+        better = is_best & is_certain(self._weights * (log_prob - self._of_regression))
+        self._log_prob = np.where(better[:, None], log_prob, self._log_prob)
+        self._layers = [
+            np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(layers, self._layers, strict=True)
+        ]
+        return bool(better.any())
+
+    def density(
+        self, regressions: list[Standardisation], whose: np.ndarray, orders: np.ndarray
+    ) -> Stacked:
+        """Return the members of each regression, averaged, and these stacked."""
+        densities, log_prob = [], []
+        for j, regression in enumerate(regressions):
+            part = whose == j
+            layers = tuple(layer[part] for layer in self._layers)
+            densities.append(ConditionalMixture(regression, layers, orders[part]))
+            together = np.logaddexp.reduce(self._log_prob[part]) - np.log(part.sum())
+            log_prob.append(together - regression.log_det)
+        return Stacked(tuple(densities), stacking_shares(np.stack(log_prob), self._weights))
 
 
 class _Graph:
@@ -186,6 +229,7 @@ class _Graph:
         self,
         state: tuple[tf.Tensor, ...],
         batches: tf.Tensor,
+        weights: tf.Tensor,
         rates: tf.Tensor,
         shares: tf.Tensor,
     ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
@@ -195,7 +239,7 @@ class _Graph:
         for i in tf.range(tf.shape(batches)[0]):
             with tf.GradientTape() as tape:
                 tape.watch(vector)
-                log_prob = tf.reduce_mean(self._log_prob(vector, batches[i]), -1)
+                log_prob = tf.reduce_mean(weights[i] * self._log_prob(vector, batches[i]), -1)
                 loss = -tf.reduce_sum(log_prob)
             gradient = tape.gradient(loss, vector)
             first += (1 - DECAY[0]) * (gradient - first)
@@ -207,27 +251,58 @@ class _Graph:
         return (vector, first, second, average), total / steps
 
     def _log_prob(self, vector: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
-        """Return ln q of whitened pairs, times their weights, shape (n_members, n).
+        """Return ln q of whitened pairs, shape (n_members, n).
 
         Parameters
         ----------
         vector : tf.Tensor
-        pairs : tf.Tensor, shape (n, n_features + p + 1)
-            Features, residuals, and weights whose mean is one.
+        pairs : tf.Tensor, shape (n_members or 1, n, n_features + p)
+            Features and residuals.
         """
         kernel, *later = self._layers(vector)
-        pairs, weights = pairs[:, :-1], pairs[:, -1]
-        hidden = tf.matmul(pairs, kernel * self._mask)
+        hidden = tf.matmul(pairs[:, None], kernel * self._mask)
         biases, kernels = later[::2], later[1::2]
         for bias, kernel in zip(biases, kernels, strict=False):
             hidden = tf.matmul(tf.tanh(hidden + bias), kernel)
         logits, mean, log_σ = tf.split(hidden + biases[-1], 3, axis=-1)
         log_σ = tf.maximum(log_σ, FINEST)
-        r = tf.transpose(pairs[:, -self._n_values :])[None, :, :, None]
+        r = tf.transpose(pairs[..., -self._n_values :], (0, 2, 1))[..., None]
         z = (r - mean) * tf.exp(-log_σ)
         terms = tf.nn.log_softmax(logits) - 0.5 * tf.square(z) - log_σ
-        each = tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 1)
-        return each * weights
+        return tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 1)
+
+
+def _regressions(
+    features: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    kept: np.ndarray,
+    held: np.ndarray,
+    members: int,
+) -> tuple[list[Standardisation], np.ndarray]:
+    """Return the regressions that networks start from, and which of them each member does.
+
+    Parameters
+    ----------
+    features, values, weights : ndarray, shape (n, n_features), (n, p) and (n,)
+    kept, held : ndarray of int
+        Indices of the pairs to fit to, and of those held out.
+    members : int
+    """
+    linear = Standardisation.fitted(features[kept], values[kept], weights[kept])
+    n_terms, whose = number_of_cubic_terms(features.shape[1]), np.arange(members) // 2 % 2
+    if whose.any() and len(kept) >= PAIRS_PER_TERM * n_terms:
+        cubic = Standardisation.fitted(features[kept], values[kept], weights[kept], cubic=True)
+        each = [r.log_prob(features[held], values[held]) for r in (linear, cubic)]
+        if is_certain(weights[held] * (each[1] - each[0])):
+            return [linear, cubic], whose
+    return [linear], np.zeros(members, int)
+
+
+def is_certain(gain: np.ndarray) -> np.ndarray:
+    """Return whether the mean of gains of pairs, along the last axis, is positive beyond chance."""
+    error = gain.std(axis=-1) / np.sqrt(gain.shape[-1])
+    return np.asarray(gain.mean(axis=-1) > CERTAIN * error)
 
 
 def adam_rates(rate: float, n: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from imnn_lab.inference.amortised import AmortisedPosterior
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.neural_density import training
 from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation, orders_of
+from imnn_lab.neural_density.stacking import Stacked
 
 F = np.diag([25.0, 4.0])
 TARGETS = np.array([[0.3, -0.2], [0.97, 0.9]])
@@ -114,7 +115,7 @@ def made_by_hand(prior):
     )
     coordinates = Coordinates(prior.low, prior.high, np.array([0.2, 0.4]))
     density = replace(density, standardisation=narrow)
-    return AmortisedPosterior(density, coordinates, prior)
+    return AmortisedPosterior(Stacked((density,), np.ones(1)), coordinates, prior)
 
 
 def test_draws_have_the_density_that_is_told():
@@ -133,6 +134,39 @@ def test_draws_have_the_density_that_is_told():
     assert abs(weights.mean() - 1) < 4 * error < 0.05
 
 
+def test_stacked_densities_are_drawn_from_with_their_shares():
+    parts = mixture(1, 2, seed=0), mixture(1, 2, seed=1)
+    stacked, feature = Stacked(parts, np.array([0.8, 0.2])), np.array([[0.7]])
+    drawn = stacked.sample(feature, 20_000, np.random.default_rng(1))
+
+    def ratio(shares):
+        return Stacked(parts, np.array(shares)).log_prob(feature, drawn)[0] - at_draws[0]
+
+    at_draws = stacked.log_prob(feature, drawn)
+    # Importance weights of another mixture of the same parts have mean one; its control is a
+    # density that is too large everywhere.
+    weights = np.exp(ratio([0.5, 0.5]))
+    error = weights.std() / np.sqrt(len(weights))
+    assert abs(weights.mean() - 1) < 4 * error < 0.05
+    assert abs(np.exp(ratio([0.6, 0.6])).mean() - 1) > 4 * error
+    np.testing.assert_array_equal(ratio([1, 0]) + at_draws[0], parts[0].log_prob(feature, drawn)[0])
+    same = Stacked.from_arrays(stacked.to_arrays())
+    np.testing.assert_array_equal(same.log_prob(feature, drawn), at_draws)
+
+
+def test_shares_are_those_that_make_the_pairs_most_probable():
+    rng = np.random.default_rng(2)
+    values = np.where(rng.random(4000) < 0.3, 0, 3) + rng.standard_normal(4000)
+    each = stats.norm.logpdf(values, [[0], [3], [30]])
+    shares = training.stacking_shares(each, np.ones(4000))
+    # Of 4,000 draws of which 30 % are from the first: sqrt(.3 .7/4000) = .007, and a third more
+    # since the two overlap; four times as much.
+    np.testing.assert_allclose(shares, [0.3, 0.7, 0], atol=0.04)
+    # Weights are repetitions: of the first part's draws alone, the first part has all.
+    first = training.stacking_shares(each, np.where(values < -1, 1.0, 0.0))
+    assert first[0] > 0.99
+
+
 def test_training_and_evaluation_know_one_formula():
     rng = np.random.default_rng(3)
     features = rng.standard_normal((300, 2))
@@ -140,9 +174,10 @@ def test_training_and_evaluation_know_one_formula():
     seeds = np.random.SeedSequence(4)
     *_, last = training.train(features, values, seeds, members=2, epochs=3, architecture=SMALL)
     held = np.random.default_rng(np.random.SeedSequence(4)).permutation(300)[:30]
-    standard, orders = last.density.standardisation, last.density.orders
+    (density,) = last.density.densities
+    standard, orders = density.standardisation, density.orders
     each = [
-        ConditionalMixture(standard, tuple(w[[e]] for w in last.density.weights), orders[[e]])
+        ConditionalMixture(standard, tuple(w[[e]] for w in density.weights), orders[[e]])
         for e in range(2)
     ]
     reached = [d.log_prob(features[held], values[held][:, None]).mean() for d in each]
@@ -156,10 +191,26 @@ def test_the_regression_is_kept_where_networks_gain_nothing():
     def kept(values):
         seeds, options = np.random.SeedSequence(4), {"epochs": 6, "architecture": SMALL}
         *_, last = training.train(features, values, seeds, members=3, **options)
-        return [not last_kernel.any() for last_kernel in last.density.weights[-2]]
+        kernels = [density.weights[-2] for density in last.density.densities]
+        return [[not kernel.any() for kernel in several] for several in kernels]
 
-    assert kept(features + 0.3 * noise) == [True] * 3
-    assert kept(features**2 + 0.3 * noise) == [False] * 3  # control
+    assert kept(features + 0.3 * noise) == [[True] * 3]
+    assert kept(features**2 + 0.3 * noise) == [[False] * 2, [True]]  # the last one's is cubic
+    assert kept(np.sin(4 * features) + 0.1 * noise) == [[False] * 3]  # control
+
+
+def test_a_cubic_regression_finds_what_it_has_terms_for():
+    rng = np.random.default_rng(3)
+    features = rng.uniform(-1, 1, (5000, 2))
+    values = rng.standard_normal((5000, 2))
+    values[:, 0] = 1 + features[:, 0] * (2 + features[:, 1] ** 2) + 0.1 * values[:, 0]
+
+    def width(cubic):
+        return Standardisation.fitted(features, values, np.ones(5000), cubic=cubic).root[0, 0]
+
+    # Known within 1/sqrt(2 · 5000) = 1 %; without products sqrt(0.1² + 4/135) = 0.2.
+    assert width(True) == pytest.approx(0.1, rel=0.05)
+    assert width(False) == pytest.approx(0.2, rel=0.05)
 
 
 def test_compiled_training_is_the_same(monkeypatch):
@@ -181,14 +232,14 @@ def test_the_average_is_of_the_weights_after_each_update():
     orders = orders_of(2, 2)
     start = training.initial_weights(1, 2, 2, SMALL, rng)
     graph = training._Graph([w.shape for w in start], orders, False)
-    pairs = np.append(rng.standard_normal((5, 20, 3)), np.ones((5, 20, 1)), axis=2)
-    batches, rates = pairs.astype(np.float32), training.adam_rates(0.01, 5)
+    batches = rng.standard_normal((5, 1, 20, 3)).astype(np.float32)
+    weights, rates = np.ones((5, 20), np.float32), training.adam_rates(0.01, 5)
     shares = np.array([1, 0.5, 0.25, 0.02, 0.02], np.float32)
-    at_once, _ = graph.epoch(graph.state(start), batches, rates, shares)
+    at_once, _ = graph.epoch(graph.state(start), batches, weights, rates, shares)
     state, average = graph.state(start), 0.0
     for i, share in enumerate(shares):
         one = slice(i, i + 1)
-        state, _ = graph.epoch(state, batches[one], rates[one], shares[one])
+        state, _ = graph.epoch(state, batches[one], weights[one], rates[one], shares[one])
         average = average + share * (state[0] - average)
     np.testing.assert_allclose(at_once[-1], average, atol=1e-6)  # float32
     assert np.abs(at_once[-1] - at_once[0]).max() > 1e-3  # control: not those of the last update

@@ -16,6 +16,7 @@ from imnn_lab.inference.truncation import (
 )
 from imnn_lab.neural_density import training
 from imnn_lab.neural_density.mixture import ConditionalMixture, Standardisation, orders_of
+from imnn_lab.neural_density.stacking import Stacked
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
 ESTIMATE = np.array([[0.5, -0.3]])
@@ -28,7 +29,7 @@ def gaussian_posterior(prior, covariance=COVARIANCE):
     regression = Standardisation(np.zeros(2), np.ones(2), np.zeros(2), np.eye(2), root)
     unbounded = Coordinates(np.full(2, -np.inf), np.full(2, np.inf), np.ones(2))
     density = ConditionalMixture(regression, tuple(weights), orders_of(1, 2))
-    return AmortisedPosterior(density, unbounded, prior)
+    return AmortisedPosterior(Stacked((density,), np.ones(1)), unbounded, prior)
 
 
 def region_in(prior, **options):
