@@ -17,7 +17,8 @@ import numpy as np
 from imnn_lab import storage
 from imnn_lab.neural_density.mixture import ConditionalMixture
 
-STEPS = 200  # of expectation and maximisation, each of which makes the pairs more probable
+STEPS = 1000  # of expectation and maximisation, each of which makes the pairs more probable
+STILL = 1e-5  # change of a share in a step after which there are no more
 GOLDEN = (np.sqrt(5) - 1) / 2  # multiples of it, modulo one, fill an interval evenly
 
 
@@ -92,5 +93,7 @@ def stacking_shares(log_prob: np.ndarray, weights: np.ndarray) -> np.ndarray:
     probable = np.exp(log_prob - log_prob.max(axis=0))
     for _ in range(STEPS):
         whose = shares[:, None] * probable
-        shares = (whose / whose.sum(axis=0)) @ weights / weights.sum()
+        before, shares = shares, (whose / whose.sum(axis=0)) @ weights / weights.sum()
+        if np.abs(shares - before).max() < STILL:
+            break
     return shares
