@@ -41,10 +41,6 @@ class Question:
         """All that was found so far, each with what it is about."""
         return self._found.read()
 
-    def keep(self, subject: Hashable, result: Any) -> None:
-        """Keep what was found elsewhere."""
-        self._found.append((subject, result))
-
     def ask(self, make: Callable[[Tell], Any], subject: Callable[[], Hashable]) -> None:
         """Find an answer in a thread, unless one is being found.
 
@@ -65,7 +61,7 @@ class Question:
             about = subject()
             tell(0.0)
             try:
-                self.keep(about, make(tell))
+                self._found.append((about, make(tell)))
             except Stopped:
                 return "cancelled"
             return "done"
