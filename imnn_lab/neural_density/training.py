@@ -12,10 +12,12 @@ starts from it, and the two kinds are stacked: which is better differs from pair
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +31,7 @@ from imnn_lab.neural_density.mixture import (
     orders_of,
 )
 from imnn_lab.neural_density.stacking import Stacked, stacking_shares
+from imnn_lab.tensorflow_import import called
 
 HELD_OUT = 0.1  # the share of the pairs that tells when to stop
 FEWEST_UPDATES = 80  # in an epoch, unless batches become smaller than the smallest
@@ -41,6 +44,10 @@ PATIENCE = 20  # epochs without improvement after which training ends
 AVERAGING = 0.02  # share a of the new weights in their average: of about half an epoch
 RECENT = 0.1  # part of a short training that this average is of
 DECAY = (0.9, 0.99)  # of Adam's moving means of gradients and of their squares
+
+# The weights of a member, Adam's means of its gradients and of their squares, and the averaged
+# weights, a vector each.
+State = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -125,22 +132,28 @@ def train(
     steps = -(-len(kept) // size)
     orders = orders_of(members, values.shape[1])
     start = initial_weights(features.shape[1], values.shape[1], members, architecture, rng)
-    graph = _Graph([w.shape for w in start], orders, epochs * steps > WORTH_COMPILING)
-    state, since = graph.state(start), 0
-    of_held, of_weights = tf.constant(pairs[:, held]), weights[held]
-    best = _Best(graph.weights(state), graph.log_prob(state[-1], of_held).numpy(), of_weights)
+    graph = graph_of(tuple(w.shape[1:] for w in start), epochs * steps > WORTH_COMPILING)
+    masks = seen_by_each(orders, features.shape[1])
+    of_members, states, since = [*map(tf.constant, masks)], graph.states(start), 0
+    of_held, of_weights = [*map(tf.constant, pairs[:, held])], weights[held]
+    log_prob = called(graph.log_prob, states, of_members, of_held).numpy()
+    best = _Best(graph.weights(states, masks), log_prob, of_weights)
     shape = epochs, steps
     rates = adam_rates(rate, epochs * steps).reshape(shape)
     shares = averaging_shares(epochs * steps).reshape(shape)
     log_det = np.array([r.log_det for r in regressions])[whose]
-    for of_updates in zip(rates, shares, strict=True):
+    density = best.density(regressions, whose, orders)
+    for of_updates in zip(tf.constant(rates), tf.constant(shares), strict=True):
         chosen = np.resize(rng.permutation(kept), (steps, size))
-        batches = np.moveaxis(pairs[:, chosen], 0, 1), weights[chosen].astype(np.float32)
-        state, training = graph.epoch(state, *map(tf.constant, (*batches, *of_updates)))
-        each = graph.log_prob(state[-1], of_held).numpy()
-        since = 0 if best.take(graph.weights(state), each) else since + 1
+        batches = [*map(tf.constant, pairs[:, chosen])]
+        of_pairs = tf.constant(weights[chosen].astype(np.float32))
+        arguments = states, of_members, batches, of_pairs, *of_updates
+        states, training = called(graph.epoch, *arguments)
+        each = called(graph.log_prob, states, of_members, of_held).numpy()
+        since += 1
+        if best.take(graph.weights(states, masks), each):
+            density, since = best.density(regressions, whose, orders), 0
         held_out = (of_weights * each).mean(axis=1)
-        density = best.density(regressions, whose, orders)
         yield Epoch(training.numpy() - log_det, held_out - log_det, best.mean - log_det, density)
         if since >= PATIENCE:
             return
@@ -194,82 +207,144 @@ class _Best:
 
 
 class _Graph:
-    """The networks of all members, with an epoch of their training in one graph.
+    """Networks of a kind, with an epoch of their training in one graph.
 
-    All weights are one vector, so that an update takes few operations, of which each costs more
-    than its arithmetic.
+    Members are independent parts of it, which TensorFlow runs on several cores. The weights of one
+    are one vector, so that an update takes few operations, of which each costs more than its
+    arithmetic.
+
+    Parameters
+    ----------
+    shapes : tuple of tuple of int
+        Of the layers of one member.
+    compiled : bool
+        Whether XLA compiles an epoch.
     """
 
-    def __init__(self, shapes: list[tuple[int, ...]], orders: np.ndarray, compiled: bool) -> None:
-        members, p = orders.shape
-        place = np.argsort(orders, axis=1)
-        before = place[:, None] < place[..., None]  # of r_j, where r_i is given; (members, i, j)
-        seen = np.ones((members, p, shapes[0][2] - p), bool)  # of the features
-        self._mask = np.concatenate([seen, before], axis=2)[..., None].astype(np.float32)
+    def __init__(self, shapes: tuple[tuple[int, ...], ...], compiled: bool) -> None:
         self._shapes, self._sizes = shapes, [math.prod(shape) for shape in shapes]
-        self._n_members, self._n_values = members, p
-        self.epoch = tf.function(self._epoch, jit_compile=compiled)
-        self.log_prob = tf.function(self._log_prob, reduce_retracing=True)
+        self._n_values = shapes[0][0]
+        options = {"autograph": False, "reduce_retracing": True}
+        self._epoch = tf.function(self._epoch_of_one, jit_compile=compiled, **options)
+        self.epoch = tf.function(self._epoch_of_all, **options)
+        self.log_prob = tf.function(self._log_prob_of_all, **options)
 
-    def state(self, weights: list[np.ndarray]) -> tuple[tf.Tensor, ...]:
-        """Return the vector of weights, Adam's means, which are zero, and the weights' average."""
-        vector = tf.constant(np.concatenate([w.ravel() for w in weights]))
-        return vector, tf.zeros_like(vector), tf.zeros_like(vector), vector
+    def states(self, weights: list[np.ndarray]) -> list[State]:
+        """Return a state of each member, from layers of shape (n_members, ...)."""
+        flat = np.concatenate([w.reshape(len(w), -1) for w in weights], axis=1)
+        return [(v, tf.zeros_like(v), tf.zeros_like(v), v) for v in map(tf.constant, flat)]
 
-    def weights(self, state: tuple[tf.Tensor, ...]) -> list[np.ndarray]:
-        """Return the averaged weights of each layer."""
-        kernel, *later = (w.numpy() for w in self._layers(state[-1]))
-        return [kernel * self._mask, *later]
+    def weights(self, states: Sequence[State], masks: np.ndarray) -> list[np.ndarray]:
+        """Return the averaged weights of each layer, shape (n_members, ...)."""
+        flat = np.stack([average.numpy() for *_, average in states])
+        parts = np.split(flat, np.cumsum(self._sizes)[:-1], axis=1)
+        kernel, *later = (w.reshape(-1, *s) for w, s in zip(parts, self._shapes, strict=True))
+        return [kernel * masks, *later]
 
     def _layers(self, vector: tf.Tensor) -> list[tf.Tensor]:
         parts = tf.split(vector, self._sizes)
         return [tf.reshape(*pair) for pair in zip(parts, self._shapes, strict=True)]
 
-    def _epoch(
+    def _epoch_of_all(
         self,
-        state: tuple[tf.Tensor, ...],
+        states: Sequence[State],
+        masks: Sequence[tf.Tensor],
+        batches: Sequence[tf.Tensor],
+        *of_updates: tf.Tensor,
+    ) -> tuple[list[State], tf.Tensor]:
+        """Return the states after an update for each batch, and mean ln q, shape (n_members,).
+
+        Parameters
+        ----------
+        states : sequence of State
+        masks : sequence of tf.Tensor, shape (p, n_features + p, 1)
+        batches : sequence of tf.Tensor, shape (n_updates, size, n_features + p)
+            Those of each member, or of all.
+        *of_updates : tf.Tensor
+            Weights of the pairs, shape (n_updates, size), learning rates and shares of the new
+            weights in their average, shape (n_updates,).
+        """
+        each = zip(states, masks, itertools.cycle(batches))
+        results = [self._epoch(*of_member, *of_updates) for of_member in each]
+        return [state for state, _ in results], tf.stack([log_prob for _, log_prob in results])
+
+    def _epoch_of_one(
+        self,
+        state: State,
+        mask: tf.Tensor,
         batches: tf.Tensor,
         weights: tf.Tensor,
         rates: tf.Tensor,
         shares: tf.Tensor,
-    ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
-        """Return the state after an update for each batch, and the mean ln q of each member."""
-        vector, first, second, average = state
-        total = tf.zeros(self._n_members)
-        for i in tf.range(tf.shape(batches)[0]):
+    ) -> tuple[State, tf.Tensor]:
+        """See `_epoch_of_all`."""
+        steps = tf.shape(batches)[0]
+
+        def update(i: tf.Tensor, state: State, total: tf.Tensor) -> tuple[Any, ...]:
+            vector, first, second, average = state
             with tf.GradientTape() as tape:
                 tape.watch(vector)
-                log_prob = tf.reduce_mean(weights[i] * self._log_prob(vector, batches[i]), -1)
-                loss = -tf.reduce_sum(log_prob)
+                log_prob = tf.reduce_mean(weights[i] * self._log_prob(vector, mask, batches[i]))
+                loss = -log_prob
             gradient = tape.gradient(loss, vector)
             first += (1 - DECAY[0]) * (gradient - first)
             second += (1 - DECAY[1]) * (tf.square(gradient) - second)
             vector -= rates[i] * first / (tf.sqrt(second) + 1e-7)
             average += shares[i] * (vector - average)
-            total += log_prob
-        steps = tf.cast(tf.shape(batches)[0], tf.float32)
-        return (vector, first, second, average), total / steps
+            return i + 1, (vector, first, second, average), total + log_prob
 
-    def _log_prob(self, vector: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
-        """Return ln q of whitened pairs, shape (n_members, n).
+        loop = (0, state, tf.constant(0.0))
+        _, state, total = tf.while_loop(lambda i, *_: i < steps, update, loop)
+        return state, total / tf.cast(steps, tf.float32)
+
+    def _log_prob_of_all(
+        self, states: Sequence[State], masks: Sequence[tf.Tensor], pairs: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """Return ln q with averaged weights, shape (n_members, n); see `_epoch_of_all`."""
+        each = zip(states, masks, itertools.cycle(pairs))
+        return tf.stack([self._log_prob(state[-1], mask, part) for state, mask, part in each])
+
+    def _log_prob(self, vector: tf.Tensor, mask: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
+        """Return ln q of whitened pairs by one member, shape (n,).
 
         Parameters
         ----------
         vector : tf.Tensor
-        pairs : tf.Tensor, shape (n_members or 1, n, n_features + p)
+        mask : tf.Tensor, shape (p, n_features + p, 1)
+            One where r_i sees a feature or an r_j before it, else zero.
+        pairs : tf.Tensor, shape (n, n_features + p)
             Features and residuals.
         """
         kernel, *later = self._layers(vector)
-        hidden = tf.matmul(pairs[:, None], kernel * self._mask)
+        hidden = tf.matmul(pairs[None], kernel * mask)
         biases, kernels = later[::2], later[1::2]
         for bias, kernel in zip(biases, kernels, strict=False):
             hidden = tf.matmul(tf.tanh(hidden + bias), kernel)
         logits, mean, log_σ = tf.split(hidden + biases[-1], 3, axis=-1)
         log_σ = tf.maximum(log_σ, FINEST)
-        r = tf.transpose(pairs[..., -self._n_values :], (0, 2, 1))[..., None]
+        r = tf.transpose(pairs[:, -self._n_values :])[..., None]
         z = (r - mean) * tf.exp(-log_σ)
         terms = tf.nn.log_softmax(logits) - 0.5 * tf.square(z) - log_σ
-        return tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 1)
+        return tf.reduce_sum(tf.reduce_logsumexp(terms, -1) - 0.5 * LOG_2π, 0)
+
+
+# Trainings that are alike share one: it is traced and compiled once.
+graph_of = functools.lru_cache(maxsize=8)(_Graph)
+
+
+def seen_by_each(orders: np.ndarray, n_features: int) -> np.ndarray:
+    """Return one where r_i sees a feature or an r_j before it, (n_members, p, n_features + p, 1).
+
+    Parameters
+    ----------
+    orders : ndarray of int, shape (n_members, p)
+        See `ConditionalMixture`.
+    n_features : int
+    """
+    place = np.argsort(orders, axis=1)
+    before = place[:, None] < place[..., None]  # of r_j, where r_i is given; (members, i, j)
+    features = np.ones((*orders.shape, n_features), bool)
+    return np.concatenate([features, before], axis=2)[..., None].astype(np.float32)
 
 
 def _regressions(

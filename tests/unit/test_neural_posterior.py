@@ -2,11 +2,13 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
 from imnn_lab import LFI
@@ -19,6 +21,7 @@ from imnn_lab.neural_density.stacking import Stacked
 
 F = np.diag([25.0, 4.0])
 TARGETS = np.array([[0.3, -0.2], [0.97, 0.9]])
+SEEDS = np.random.SeedSequence(4)
 SMALL = training.Architecture((8, 8), 3)
 
 
@@ -227,22 +230,54 @@ def test_compiled_training_is_the_same(monkeypatch):
     np.testing.assert_allclose(reached(0), reached(1000), rtol=1e-3)
 
 
+def test_trainings_at_once_give_what_each_gives_alone():
+    # They share a graph. Float32 and one order of all sums: equal.
+    rng = np.random.default_rng(3)
+    features, values = rng.standard_normal((2, 2, 300, 2))
+
+    def held_out(i):
+        seeds, options = np.random.SeedSequence(i), {"epochs": 4, "architecture": SMALL}
+        trained = training.train(features[i], values[i], seeds, members=3, **options)
+        return np.stack([epoch.held_out for epoch in trained])
+
+    with ThreadPoolExecutor(2) as threads:
+        at_once = list(threads.map(held_out, range(2)))
+    np.testing.assert_array_equal(at_once, [held_out(i) for i in range(2)])
+    assert (at_once[0] != at_once[1]).all()  # control
+
+
+def test_many_trainings_are_not_told_to_retrace(caplog):
+    tf.get_logger().addHandler(caplog.handler)
+    pairs = np.random.default_rng(3).standard_normal((200, 8))
+    try:
+        for p in range(1, 8):
+            options = {"members": 1, "epochs": 1, "architecture": SMALL}
+            list(training.train(pairs[:, :1], pairs[:, 1 : p + 1], SEEDS, **options))
+    finally:
+        tf.get_logger().removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
+
+
 def test_the_average_is_of_the_weights_after_each_update():
     rng = np.random.default_rng(3)
-    orders = orders_of(2, 2)
+    masks = training.seen_by_each(orders_of(2, 2), 1)
     start = training.initial_weights(1, 2, 2, SMALL, rng)
-    graph = training._Graph([w.shape for w in start], orders, False)
-    batches = rng.standard_normal((5, 1, 20, 3)).astype(np.float32)
+    graph = training.graph_of(tuple(w.shape[1:] for w in start), False)
+    batches = rng.standard_normal((5, 20, 3)).astype(np.float32)
     weights, rates = np.ones((5, 20), np.float32), training.adam_rates(0.01, 5)
     shares = np.array([1, 0.5, 0.25, 0.02, 0.02], np.float32)
-    at_once, _ = graph.epoch(graph.state(start), batches, weights, rates, shares)
-    state, average = graph.state(start), 0.0
+    start = graph.states(start)
+    at_once, _ = graph.epoch(start, list(masks), [batches], weights, rates, shares)
+    states, average = start, 0.0
     for i, share in enumerate(shares):
         one = slice(i, i + 1)
-        state, _ = graph.epoch(state, batches[one], weights[one], rates[one], shares[one])
-        average = average + share * (state[0] - average)
-    np.testing.assert_allclose(at_once[-1], average, atol=1e-6)  # float32
-    assert np.abs(at_once[-1] - at_once[0]).max() > 1e-3  # control: not those of the last update
+        of_update = weights[one], rates[one], shares[one]
+        states, _ = graph.epoch(states, list(masks), [batches[one]], *of_update)
+        average = average + share * (np.stack([vector for vector, *_ in states]) - average)
+    averages = np.stack([state[-1] for state in at_once])
+    np.testing.assert_allclose(averages, average, atol=1e-6)  # float32
+    # Control: they are not those of the last update.
+    assert np.abs(averages - [vector for vector, *_ in at_once]).max() > 1e-3
 
 
 def test_shares_of_the_average():
