@@ -35,20 +35,24 @@ class AmortisedPosterior:
         The coordinates.
     prior : Prior
         What the parameters that it has learned from were drawn from.
+    within : ndarray, shape (2, n_params)
+        Nearer to a bound than this the density is told as it is here: draws that near are too few
+        to learn it from, and what is continued in u would be zero or infinite on the bound.
     """
 
     density: Stacked
     coordinates: Coordinates
     prior: Prior
+    within: np.ndarray
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return named arrays, of which `from_arrays` makes it again but for the prior."""
-        return _arrays_of(self.density, self.coordinates)
+        return _arrays_of(self.density, self.coordinates) | {"within": self.within}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray], prior: Prior) -> AmortisedPosterior:
         """Return the posterior of arrays that `to_arrays` gave, and a prior."""
-        return AmortisedPosterior(*_parts_of(arrays), prior)
+        return AmortisedPosterior(*_parts_of(arrays), prior, arrays["within"])
 
     def log_prob(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
         """Return the log posterior density, shape (m, n), −∞ outside the prior.
@@ -66,7 +70,8 @@ class AmortisedPosterior:
 
     def without_prior(self, estimates: np.ndarray, θ: np.ndarray) -> np.ndarray:
         """Return the same of what was learned alone, inside the bounds, shape (m, n)."""
-        θ = np.broadcast_to(θ, (len(estimates), *θ.shape[-2:]))
+        inside = np.clip(θ, *self.within)
+        θ = np.broadcast_to(inside, (len(estimates), *θ.shape[-2:]))
         u, log_slope = self.coordinates.from_parameters(θ)
         return self.density.log_prob(self.coordinates.features(estimates), u) + log_slope
 

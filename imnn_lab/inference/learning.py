@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from imnn_lab.neural_density.training import Epoch
 
 NEAR = 0.5  # posterior's widths from a bound within which coordinates stretch
+NEAREST = 10  # draws that are nearer to a bound than where its density can be learned
+MARGIN = 0.03  # of the scale of coordinates: the farthest from a bound that this can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +73,10 @@ def learned_posteriors(
     coordinates = Coordinates.fitted(prior, θ, estimates, weights)
     coordinates = replace(coordinates, scale=NEAR * coordinates.scale)
     u, _ = coordinates.from_parameters(θ)
+    within = _learnable(prior, θ, coordinates.scale)
     features = coordinates.features(estimates)
     for epoch in train(features, u, seeds, members=members, epochs=epochs, weights=weights):
-        yield AmortisedPosterior(epoch.density, coordinates, prior), epoch
+        yield AmortisedPosterior(epoch.density, coordinates, prior, within), epoch
 
 
 def learned_likelihoods(
@@ -101,3 +104,19 @@ def learned_likelihoods(
     features = coordinates.features(θ)
     for epoch in train(features, estimates, seeds, members=members, epochs=epochs):
         yield AmortisedLikelihood(epoch.density, coordinates), epoch
+
+
+def _learnable(prior: Prior, θ: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the smallest and largest parameters that have enough draws beyond them, (2, n_params).
+
+    Parameters
+    ----------
+    prior : Prior
+    θ : ndarray, shape (n, n_params)
+        More than `NEAREST` draws.
+    scale : ndarray, shape (n_params,)
+        See `Coordinates`.
+    """
+    first, last = np.sort(θ, axis=0)[[NEAREST, -1 - NEAREST]]
+    margin = MARGIN * scale
+    return np.stack([np.minimum(first, prior.low + margin), np.maximum(last, prior.high - margin)])

@@ -237,9 +237,11 @@ class LearnedInference(SimulatedInference):
         with storage.whole(path):
             about = storage.unpack(arrays.pop("about"))
             draws = Draws(**storage.below("draws", arrays), failure=about["failure"])
+            name, Fisher, log_prior = about["class"], arrays["Fisher"], arrays["log_prior"]
+        self._refuse_others(path, name, Fisher, draws, log_prior)
+        with storage.whole(path):
             learned = self._restored(storage.below("learned", arrays))
-            curves, log_prior = list(arrays["curves"]), arrays["log_prior"]
-        self._refuse_others(path, about["class"], arrays["Fisher"], draws, log_prior)
+            curves = list(arrays["curves"])
         self._refuse_other_target(path, learned)
         self._draws, self._learned, self._curves = draws, learned, curves
         return self

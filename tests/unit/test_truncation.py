@@ -29,7 +29,8 @@ def gaussian_posterior(prior, covariance=COVARIANCE):
     regression = Standardisation(np.zeros(2), np.ones(2), np.zeros(2), np.eye(2), root)
     unbounded = Coordinates(np.full(2, -np.inf), np.full(2, np.inf), np.ones(2))
     density = ConditionalMixture(regression, tuple(weights), orders_of(1, 2))
-    return AmortisedPosterior(Stacked((density,), np.ones(1)), unbounded, prior)
+    stacked = Stacked((density,), np.ones(1))
+    return AmortisedPosterior(stacked, unbounded, prior, prior.bounds)
 
 
 def region_in(prior, **options):
