@@ -100,7 +100,7 @@ def inference_calls(directory):
         "as_prior": (inference.as_prior, {"prior": problem.PRIOR}),
         "Regularisation": (Regularisation, {"λ": 1.0, "ε": 0.1}),
         "training_set": (campaign.training_set, made | {"show": False}),
-        "Density.smoothed": (density.smoothed, {"pixels": 1.0}),
+        "Density.smoothed": (density.smoothed, {"smoothing": 1.0}),
         "Density.levels": (density.levels, {"masses": [0.5]}),
         "Density.quantile": (density.quantile, {"q": 0.5}),
         "Posterior.from_draws": (inference.Posterior.from_draws, {"samples": posterior.parameters}),

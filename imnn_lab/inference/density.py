@@ -39,24 +39,28 @@ class Density:
         total = self.values.sum() * self.cell
         return Density(self.axes, self.values / total if total > 0 else self.values)
 
-    def smoothed(self, pixels: float | None) -> Density:
+    def smoothed(self, smoothing: float | None) -> Density:
         """Return the density under a Gaussian filter, renormalised.
 
         Parameters
         ----------
-        pixels : float or None
+        smoothing : float or None
             Width of the filter, in points of the grid; None and 0 leave the density as it is.
 
         Raises
         ------
         ValueError
-            If `pixels` is below 0.
+            If `smoothing` is below 0.
         """
-        if pixels is None or (pixels := checks.number("pixels", pixels, below=1e4)) == 0:
+        if smoothing is None:
             return self
-        if pixels < 0:
-            raise ValueError(checks.wording("`pixels`", "be at least 0", pixels))
-        return Density(self.axes, ndimage.gaussian_filter(self.values, pixels)).normalised()
+        smoothing = checks.number("smoothing", smoothing, below=1e4)
+        if smoothing < 0:
+            remedy = "It is the width of a filter in bins, 1.0 for example."
+            raise ValueError(checks.wording("`smoothing`", "be at least 0", smoothing, remedy))
+        if smoothing == 0:
+            return self
+        return Density(self.axes, ndimage.gaussian_filter(self.values, smoothing)).normalised()
 
     def levels(self, masses: Sequence[float]) -> np.ndarray:
         """Return the heights above which the density holds probability masses, one for each.

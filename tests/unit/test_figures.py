@@ -105,6 +105,11 @@ def test_smoothing_keeps_the_norm_and_widens():
     assert density.smoothed(None) is density
 
 
+def test_negative_smoothing_is_refused_by_the_name_that_the_reader_gave():
+    with pytest.raises(ValueError, match=r"`smoothing` must be at least 0. Received -1"):
+        corner({"GA": gaussian(2)}, ("a", "b"), smoothing=-1.0)
+
+
 def test_ellipses_are_paths_of_constant_distance():
     F = np.array([[10.0, 3.0], [3.0, 5.0]])
     x, y = ellipse(np.linalg.inv(F), np.array([1.0, 2.0]), 0.68)
