@@ -285,7 +285,11 @@ def report(options):
         for name in options.methods or [m for m in METHODS if suits(m, task)]:
             for n in options.simulations:
                 started = time.perf_counter()
-                drawn = METHODS[name](simulator, prior, n, observed, options.draws)
+                try:
+                    drawn = METHODS[name](simulator, prior, n, observed, options.draws)
+                except ValueError as error:
+                    print(f"{task:24} {name:22} {n:8,}: refused: {error}", flush=True)
+                    continue
                 seconds = time.perf_counter() - started
                 pairs = zip(cases, drawn, strict=True)
                 values = [c2st(reference[: options.draws], θ) for (_, reference), θ in pairs]
