@@ -3,7 +3,7 @@
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
 is, objective and start of its fits, and the fit that goes on or waits. The state is that of
 `IMNN.save`, with checkpoints while it trains; simulations of problems are made anew from their
-seed, own data and the inference are beside it.
+seed, own data, the inference and what was found on Trust are beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from imnn_lab import storage
-from imnn_lab.laboratory import stored
+from imnn_lab.dashboards.common.questions import Found
+from imnn_lab.laboratory import kept_answers, stored
 from imnn_lab.laboratory.build import NUMBERS, OWN, Built, build_again
 
 RECORD = "run.json"
@@ -105,9 +106,26 @@ class Kept:
                 shutil.rmtree(other, ignore_errors=True)
 
     @property
+    def place(self) -> Path | None:
+        """Directory of the network that is kept, None without one."""
+        return self.directory / self.read()["place"] if self.is_there else None
+
+    @property
     def inference(self) -> Path | None:
         """File of the inference with the network that is kept, None without a network."""
-        return self.directory / self.read()["place"] / INFERENCE if self.is_there else None
+        place = self.place
+        return None if place is None else place / INFERENCE
+
+    def keep_answer(self, name: str, found: Found) -> None:
+        """Write what was found about the network: what it is about, and the answer."""
+        place = self.place
+        if place is not None:
+            kept_answers.write(place, name, found)
+
+    def answers(self) -> tuple[dict[str, Found], list[str]]:
+        """Return what was found about the network, by question, and why some of it is lost."""
+        place = self.place
+        return ({}, []) if place is None else kept_answers.read(place)
 
     def wait(self, fit: Mapping[str, Any]) -> None:
         """Note a fit that waits in a queue, to which a restarted server sends it again."""

@@ -1,15 +1,10 @@
 """What of an inference is on disk beside its network: targets, draws, populations, what it learned,
 what was checked, and draws of posteriors.
-
-All is in one .npz: arrays, each once, and a tree in JSON that says where they belong.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,10 +19,9 @@ from imnn_lab.inference.learning import Learned
 from imnn_lab.inference.population import Population
 from imnn_lab.inference.proposal import Proposal
 from imnn_lab.laboratory.build import Built
+from imnn_lab.laboratory.packing import TREE, Packing, unpacked
 
-KEPT = (Draws, Population, Proposal, Calibration, RankBand, Predictive)
-KINDS = {kind.__name__: kind for kind in KEPT}
-TREE = "tree"
+KINDS = (Draws, Population, Proposal, Calibration, RankBand, Predictive)
 MOST_BYTES = 64 * 2**20  # of draws of a posterior
 SAME = 1e-3  # of a standard deviation: estimates of one network that differ less are the same
 OTHER = "the network has been trained since its posteriors were made: infer again"
@@ -44,7 +38,7 @@ def inference_of(built: Built) -> InferenceState:
 
 def write(path: Path, state: InferenceState) -> None:
     """Write the targets and results of an inference to a file."""
-    snapshot, packing = state.snapshot(), Packing()
+    snapshot, packing = state.snapshot(), Packing(KINDS)
     observations = tuple((each.name, each.data, each.truth) for each in state.observations)
     learned = None
     if snapshot.learned is not None:
@@ -67,7 +61,7 @@ def write(path: Path, state: InferenceState) -> None:
     }
     tree = {name: packing.tree(part) for name, part in parts.items()}
     tree["choices"] = {name: getattr(state.choices, name) for name in _names_of_choices()}
-    storage.write_npz(path, packing.arrays | {TREE: storage.pack(tree)})
+    packing.write(path, tree)
 
 
 def read(path: Path, built: Built) -> InferenceState:
@@ -82,7 +76,7 @@ def read(path: Path, built: Built) -> InferenceState:
     with storage.whole(path):
         tree = storage.unpack(arrays.pop(TREE))
         choices = tree.pop("choices")
-        parts = {name: unpacked(part, arrays) for name, part in tree.items()}
+        parts = {name: unpacked(part, arrays, KINDS) for name, part in tree.items()}
     state = inference_of(built)
     for name, data, truth in parts["observations"]:
         state.observe(name, data, truth)
@@ -105,51 +99,3 @@ def read(path: Path, built: Built) -> InferenceState:
 
 def _names_of_choices() -> list[str]:
     return [name for name in Choices.param if name not in ("name", "iteration")]
-
-
-class Packing:
-    """Arrays by name, each once, while a tree of what they belong to is made.
-
-    Attributes
-    ----------
-    arrays : dict from name to ndarray
-    """
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
-        self._names: dict[int, str] = {}
-
-    def tree(self, value: Any) -> Any:
-        """Return a value as JSON can hold it, with the names of its arrays.
-
-        Raises
-        ------
-        TypeError
-            If it is, or holds, anything but numbers, text, arrays, tuples and `KINDS`.
-        """
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        if isinstance(value, np.generic):
-            return value.item()
-        if isinstance(value, np.ndarray):
-            name = self._names.setdefault(id(value), f"array {len(self._names)}")
-            self.arrays[name] = value
-            return {"array": name}
-        if isinstance(value, tuple):
-            return [self.tree(each) for each in value]
-        if type(value) in KINDS.values():
-            fields = {f.name: self.tree(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return {"kind": type(value).__name__, "fields": fields}
-        raise TypeError(f"a {type(value).__name__} cannot be kept")
-
-
-def unpacked(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Return the value of which `Packing.tree` made a tree and arrays."""
-    if isinstance(tree, list):
-        return tuple(unpacked(each, arrays) for each in tree)
-    if not isinstance(tree, dict):
-        return tree
-    if "array" in tree:
-        return arrays[tree["array"]]
-    fields = {name: unpacked(each, arrays) for name, each in tree["fields"].items()}
-    return KINDS[tree["kind"]](**fields)

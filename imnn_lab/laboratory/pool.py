@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from imnn_lab import checks
-from imnn_lab.dashboards.common.questions import Questions
+from imnn_lab.dashboards.common.questions import Found, Questions
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
@@ -37,7 +37,7 @@ class Worker(Protocol):
 
 
 class Keeper(Protocol):
-    """What keeps fits on disk."""
+    """What keeps fits, and answers about a network, on disk."""
 
     def wait(self, fit: Mapping[str, Any]) -> None:
         """Note a fit that waits in the queue: arguments of `start`."""
@@ -50,6 +50,9 @@ class Keeper(Protocol):
 
     def end(self) -> None:
         """Note that it has ended."""
+
+    def keep_answer(self, name: str, found: Found) -> None:
+        """Keep the last answer to the question of this name."""
 
 
 class Pool:
@@ -158,7 +161,7 @@ class PooledNetwork:
     imnn : IMNN
     pool : Pool
     kept : Keeper, optional
-        Keeps fits on disk.
+        Keeps fits, and what was found, on disk.
 
     Attributes
     ----------
@@ -172,7 +175,7 @@ class PooledNetwork:
         self.imnn, self.pool, self.kept = imnn, pool, kept
         self.pooled: PooledRun | None = None
         self.chosen: dict[str, Any] = {}
-        self.questions = Questions()
+        self.questions = Questions(None if kept is None else kept.keep_answer)
 
     @property
     def run(self) -> TrainingRun | None:

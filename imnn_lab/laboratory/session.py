@@ -83,7 +83,12 @@ class LaboratorySession:
             if self.kept is not None:
                 self.kept.keep(built)
             self.inference, lost = self._kept_inference(built)
-            self.network, self.built = PooledNetwork(built.imnn, self.pool, self.kept), built
+            network = PooledNetwork(built.imnn, self.pool, self.kept)
+            if self.kept is not None:
+                found, reasons = self.kept.answers()
+                network.questions.restore(found)
+                lost += "".join(f" ({reason})" for reason in reasons)
+            self.network, self.built = network, built
             if self.kept is not None:
                 self.kept.go_on(self.network)
             return f"{built.title} is ready{lost}"

@@ -26,6 +26,10 @@ def test_a_run_of_a_locked_server_goes_on_after_a_restart(watched_page, tmp_path
         expect(page.get_by_label("problem", exact=True).locator("option")).to_have_count(1)
         visitor.build(page)
         expect(visitor.slider(page, "λ")).to_have_attribute("aria-valuetext", "0.70")  # log₁₀ 5
+        visitor.tab(page, "Trust").click()
+        button(page, "Check").click()
+        visitor.words(page, "How much information is there?")
+        visitor.tab(page, "Train").click()
         button(page, "Start").click()
         until(page, lambda: len(column(page, "det_F") or []) > 20)
         visitor.tab(page, "Results").click()
@@ -44,4 +48,8 @@ def test_a_run_of_a_locked_server_goes_on_after_a_restart(watched_page, tmp_path
         assert found[-1] > 20, "with its history"
         until(page, lambda: column(page, "det_F_iteration")[-1] > found[-1])
         assert page.url.endswith(query)
+        expect(visitor.tab(page, "Trust")).to_contain_text("to be checked again")
+        visitor.tab(page, "Trust").click()
+        visitor.words(page, "How much information is there?")
+        visitor.words(page, "What is shown has changed since these checks.")
         page.goto("about:blank")

@@ -6,12 +6,14 @@ It belongs to what is asked about, and not to a page: any page may show it, at a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from imnn_lab.dashboards.common.background import Record, Work
 
 Tell = Callable[[float], Any]
+Found = tuple[Hashable, Any]  # what it is about, and the answer
+Keep = Callable[[str, Found], Any]
 
 
 class Stopped(Exception):
@@ -24,6 +26,10 @@ class Question:
     Parameters
     ----------
     name : str
+    keep : callable, optional
+        ``keep(name, found)`` is called with each answer, and what it is about.
+    found : tuple of pairs
+        What was found before.
 
     Attributes
     ----------
@@ -32,12 +38,12 @@ class Question:
         How much of the work is done, from 0 to 1.
     """
 
-    def __init__(self, name: str) -> None:
-        self.work, self.share = Work(name), 0.0
-        self._found = Record[tuple[Hashable, Any]]()
+    def __init__(self, name: str, keep: Keep | None = None, found: tuple[Found, ...] = ()) -> None:
+        self.name, self.work, self.share = name, Work(name), 0.0
+        self._keep, self._found = keep, Record(found)
 
     @property
-    def found(self) -> tuple[tuple[Hashable, Any], ...]:
+    def found(self) -> tuple[Found, ...]:
         """All that was found so far, each with what it is about."""
         return self._found.read()
 
@@ -61,23 +67,37 @@ class Question:
             about = subject()
             tell(0.0)
             try:
-                self._found.append((about, make(tell)))
+                found = about, make(tell)
             except Stopped:
                 return "cancelled"
+            self._found.append(found)
+            if self._keep is not None and not stop.is_set():
+                self._keep(self.name, found)
             return "done"
 
         self.work.start(task)
 
 
 class Questions:
-    """What was asked about one network, by name."""
+    """What was asked about one network, by name.
 
-    def __init__(self) -> None:
-        self._named: dict[str, Question] = {}
+    Parameters
+    ----------
+    keep : callable, optional
+        As for a `Question`.
+    """
+
+    def __init__(self, keep: Keep | None = None) -> None:
+        self._keep, self._named = keep, dict[str, Question]()
 
     def named(self, name: str) -> Question:
         """Return the question of this name, which is asked for the first time if it is new."""
-        return self._named.setdefault(name, Question(name))
+        return self._named.setdefault(name, Question(name, self._keep))
+
+    def restore(self, found: Mapping[str, Found]) -> None:
+        """Take over what was found before a restart, by the names of the questions."""
+        for name, each in found.items():
+            self._named[name] = Question(name, self._keep, (each,))
 
     @property
     def works(self) -> tuple[Work, ...]:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from imnn_lab.dashboards.common.layout import View, announced_html, side_by_side, stack, words
+from imnn_lab.dashboards.common.questions import Tell
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.training.looks import Look, LookView
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.diagnostics import HonestFisher, LearningCurve
 from imnn_lab.figures import diagnostics as figures
+from imnn_lab.figures.data import Panels
 
 RECORDED = (
     "The training that is shown was recorded. What is asked here is about the network before it "
@@ -100,8 +102,8 @@ def _looks(imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None) ->
             "det F",
             "Find the bracket",
             "det F over training, with the bracket in which more simulations would find it.",
-            lambda tell: (imnn.history, imnn.honest_fisher(labels=labels, progress=tell)),
-            lambda found: figures.det_fisher(found[0], found[1], known_fisher),
+            partial(_bracketed, imnn, labels, known_fisher),
+            lambda found: found[0],
             lambda found: _bracket(found[1]),
         )
     if hasattr(imnn, "learning_curve"):
@@ -125,6 +127,14 @@ def _looks(imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None) ->
             figures.flow_by_layer,
             lambda flow: _as_written(str(flow)),
         )
+
+
+def _bracketed(
+    imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None, tell: Tell
+) -> tuple[Panels, HonestFisher]:
+    """Return det F over training with its bracket, as a figure, and the bracket."""
+    found = imnn.honest_fisher(labels=labels, progress=tell)
+    return figures.det_fisher(imnn.history, found, known_fisher), found
 
 
 def _bracket(report: HonestFisher) -> str:
