@@ -1,9 +1,12 @@
 """What was found on Trust, on disk beside the network: found again, told to be old, or damaged."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from imnn_lab import storage
+from imnn_lab.dashboards.training.looks import OUTDATED
 from imnn_lab.laboratory import kept_answers
 from imnn_lab.laboratory.build import Sizes, build_problem
 from imnn_lab.laboratory.kept import Kept
@@ -78,6 +81,7 @@ def test_all_answers_are_found_again_after_a_restart(asked):
     for look in trust.looks.values():
         look.refresh(None)
         assert look.drawing.figures
+        assert OUTDATED not in look._status.object
 
 
 def test_a_damaged_answer_is_lost_alone_and_the_run_tells_why(asked):
@@ -101,3 +105,16 @@ def test_a_damaged_answer_is_lost_alone_and_the_run_tells_why(asked):
     trust.looks["Layers"]._start()
     assert trust.looks["Layers"].work.wait(60)
     assert kept.answers()[1] == [], "it is written anew"
+
+
+def test_answers_are_old_after_a_reset_and_as_many_iterations(asked, tmp_path):
+    session = restarted(shutil.copytree(asked[0].kept.directory, tmp_path / "run"))
+    before = session.network.history
+    session.network.start(len(before) - 1, λ=5.0, ε=0.1, reset=True)
+    assert session.network.pooled.wait(60)
+    assert len(session.network.history) == len(before)
+    trust = opened(session)
+    assert trust.word == "to be checked again"
+    for look in trust.looks.values():
+        look.refresh(None)
+        assert OUTDATED in look._status.object

@@ -5,21 +5,24 @@ import time
 
 import numpy as np
 import pytest
-from dashboards.scripted import ScriptedNetwork
+from dashboards.scripted import ScriptedNetwork, statistics
 from waiting import until
 
 from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.common.questions import Question
 from imnn_lab.dashboards.training.looks import OUTDATED, Look, LookView
+from imnn_lab.dashboards.training.protocols import state_of
 from imnn_lab.dashboards.training.trusting import RECORDED
 from imnn_lab.diagnostics import FisherFlow
 from imnn_lab.figures import diagnostics as figures
+from imnn_lab.history import History
 from imnn_lab.laboratory.build import Sizes, build_problem
 from imnn_lab.laboratory.example import example
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.stages import TrainingStage
 from imnn_lab.networks.choice import Candidate
+from imnn_lab.results import FisherStatistics
 
 FLOW = FisherFlow(("a", "b"), (3, 2), np.array([0, 9]), np.log([[2.0, 1.0], [4.0, 3.0]]))
 
@@ -144,6 +147,24 @@ def test_what_was_asked_belongs_to_the_network_of_a_session_and_ends_with_it():
     session.build(lambda: build_problem("gaussian", "linear", Sizes(100, 100, 2)))
     assert session.building.wait(120)
     assert opened()[0].trust_word(session) == "not checked"
+
+
+def test_states_of_networks_are_told_apart_and_are_the_same_after_a_restart():
+    network, again = ScriptedNetwork(), ScriptedNetwork()
+    assert state_of(network) == ""
+    network.train(3)
+    states = [state_of(network)]
+    network.train(2)
+    again.history = History.from_arrays(network.history.arrays())
+    assert state_of(again) == state_of(network)
+    again.history = History()
+    again.train(5, log_det_F=np.arange(5) + 1e-9)
+    states += [state_of(each) for each in (network, again)]
+    network.validation = FisherStatistics(*statistics(2.0))  # its fit has ended
+    states.append(state_of(network))
+    assert len(set(states)) == 4
+    again.is_recorded = True
+    assert state_of(again) == "", "the network that would be asked was not trained"
 
 
 class Endless(ScriptedNetwork):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -116,6 +117,21 @@ def objective_of(run: TrainingRun) -> str:
 def level_of(imnn: Any) -> float | None:
     """Return the level of the `map_fn` of a network, None if it has none."""
     return getattr(imnn, "level", None)
+
+
+def state_of(imnn: Any) -> str:
+    """Return what tells the state of a network from its others, empty if it was never trained.
+
+    It is a digest of the last iteration and of the statistics of validation, which change once more
+    when a fit ends; they are the same after a restart. A recorded network was never trained.
+    """
+    history, validation = imnn.history, getattr(imnn, "validation", None)
+    if getattr(imnn, "is_recorded", False) or not len(history):
+        return ""
+    columns, _ = history.read(len(history) - 1)
+    parts = [np.array([columns[name][-1] for name in sorted(columns)])]
+    parts += [] if validation is None else [validation.C, validation.dμ_dθ]
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def questions_of(imnn: Any) -> Questions:

@@ -14,6 +14,7 @@ from imnn_lab.dashboards.common.questions import Tell
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.training.looks import Look, LookView
+from imnn_lab.dashboards.training.protocols import state_of
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.diagnostics import HonestFisher, LearningCurve
 from imnn_lab.figures import diagnostics as figures
@@ -40,8 +41,7 @@ class Trusting(View[Any]):
     ) -> None:
         super().__init__()
 
-        def subject() -> int:
-            return len(state.imnn.history)
+        subject = partial(state_of, state.imnn)
 
         def started() -> None:
             state.param.update(acts=state.acts + 1)
