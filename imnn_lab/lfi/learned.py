@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,12 +17,16 @@ from imnn_lab.inference.arguments import as_target_data
 from imnn_lab.inference.priors import Prior
 from imnn_lab.lfi import plots
 from imnn_lab.lfi.base import SimulatedInference
+from imnn_lab.neural_density.mixture import Standardisation
 from imnn_lab.progress import progress_bar
 
 FEWEST = 50  # draws to train on
 MOST_MEMBERS, MOST_EPOCHS, MOST_AT_ONCE = 20, 10_000, 10**8
 FILE = "learned.npz"
 SAME = 1e-3  # of Fisher matrices and priors, relative
+# If so few of the draws hold so much of the estimates' variance, networks do not see the others.
+# Of draws with Student's t of 3 degrees of freedom a tenth or more hold it.
+FEW, HELD = 0.05, 0.99
 
 
 class LearnedInference(SimulatedInference):
@@ -288,6 +292,8 @@ class LearnedInference(SimulatedInference):
 
     def _consume(self, arriving: Iterator[Any], epochs: int, tqdm_notebook: bool | None) -> None:
         """Train; what is learned so far is kept from epoch to epoch."""
+        if self._sees_outliers():
+            _warn_of_outliers(self.draws, self.labels)
         make = progress_bar(self.verbose, tqdm_notebook, desc="Training", unit="epoch")
         curves: list[np.ndarray] = []
         with make(total=epochs) as bar:
@@ -296,6 +302,10 @@ class LearnedInference(SimulatedInference):
                 self._learned, self._curves = learned, curves
                 bar.update(1)
                 bar.set_postfix({"held out": f"{epoch.held_out.mean():.3f}"})
+
+    def _sees_outliers(self) -> bool:
+        """Whether estimates that are far from all others spoil what is learned."""
+        return True
 
     def _trained(self) -> Any:
         if self._learned is None:
@@ -330,6 +340,27 @@ class LearnedInference(SimulatedInference):
                 f"draws ({beyond.sum()} of {len(beyond)} targets do): its posterior is a guess. "
                 "Draw more, or take a wider prior."
             )
+
+
+def _warn_of_outliers(draws: Draws, labels: Sequence[str]) -> None:
+    """Warn if few draws hold nearly all of what the parameters leave of the estimates' variance."""
+    θ, estimates, weights = draws.parameters, draws.estimates, draws.weights
+    weights = np.ones(len(θ)) if weights is None else weights
+    regression = Standardisation.fitted(θ, estimates, weights)
+    squares = regression.residuals(regression.inputs(θ), estimates[:, None])[:, 0] ** 2
+    for label, each in zip(labels, squares.T, strict=True):
+        order = np.argsort(-each)
+        held = np.cumsum((weights * each)[order])
+        n = int(np.searchsorted(held, HELD * held[-1])) + 1
+        # held[-1] is the sum of the weights, unless there is nothing but rounding
+        if weights[order[:n]].sum() <= FEW * weights.sum() < held[-1]:
+            checks.warn(
+                f"Of {len(θ):,} draws, {n:,} hold {100 * HELD:.0f} % of the variance of the "
+                f"estimate of {label}: what is learned for all others may be far too wide. Mend "
+                "simulations that go wrong, bound what `get_estimate` returns (np.clip), or leave "
+                "such draws out: `train(draws.where(mask))`."
+            )
+            return
 
 
 def _names_of(draws: Draws) -> tuple[str, ...]:

@@ -138,7 +138,8 @@ class NeuralPosterior(LearnedInference):
         Warns
         -----
         UserWarning
-            If a target's estimate lies outside those of all draws, or much of the prior does.
+            If a target's estimate lies outside those of all draws, or much of the prior does; if
+            a few estimates hold nearly all of the variance, and the prior is not bounded.
         """
         n, given = self._number_or_draws(draws)
         members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)
@@ -164,6 +165,10 @@ class NeuralPosterior(LearnedInference):
         return self.draws
 
     __call__ = train
+
+    def _sees_outliers(self) -> bool:
+        # between two bounds, features hold the estimates moved there as well
+        return not np.isfinite([self.prior.low, self.prior.high]).all()
 
     def _check_free(self) -> None:
         if regions_of(self._trained().prior):

@@ -105,7 +105,8 @@ class NeuralLikelihood(LearnedInference):
         Warns
         -----
         UserWarning
-            If a target's estimate lies outside those of all draws.
+            If a target's estimate lies outside those of all draws, or a few estimates hold nearly
+            all of the variance.
         """
         n, given = self._number_or_draws(draws)
         members = checks.integer("members", members, 1, maximum=MOST_MEMBERS)

@@ -1,13 +1,17 @@
 """Neural likelihoods: products over observations, priors, and files."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from imnn_lab import LFI
-from imnn_lab.inference import Prior, Uniform
+from imnn_lab.inference import Draws, Prior, Uniform
 from imnn_lab.inference.coordinates import Coordinates
 from imnn_lab.inference.tempering import tempered
+from imnn_lab.lfi.learned import _warn_of_outliers
 
 F = np.diag([25.0, 4.0])
 TARGETS = np.array([[0.3, -0.2], [0.5, 0.4], [0.1, 0.0]])
@@ -135,3 +139,69 @@ def test_particles_leave_a_bound_where_the_prior_is_infinite():
     rng = np.random.default_rng(3)
     *_, last = tempered(lambda θ: -(θ[:, 0] ** 2), prior, coordinates, 1000, rng)
     assert np.isfinite(prior.log_prob(last.parameters)).all()
+
+
+def noisy(draw, n=2000):
+    """Return draws of the prior whose estimates have such noise."""
+    rng = np.random.default_rng(1)
+    θ = rng.uniform(-1, 1, (n, 2))
+    return Draws(θ, θ + draw(rng, (n, 2)), np.empty((0, 2)))
+
+
+def rare(rng, shape):
+    """Return Gaussian noise, a hundred thousand times as large in 0.3 % of all draws."""
+    factor = np.where(rng.random((shape[0], 1)) < 0.003, 1e5, 1)
+    return 0.2 * factor * rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("kind", [LFI.NeuralLikelihood, LFI.NeuralPosterior])
+def test_few_estimates_that_hold_nearly_all_of_the_variance_are_warned_of(kind):
+    prior = [stats.norm(0, 1)] * 2
+    made = kind(TARGETS, prior, F, estimate, simulator, seed=1, verbose=False)
+    with pytest.warns(
+        UserWarning, match="Of 2,000 draws, [0-9] hold 99 % of the variance of the estimate of θ₁"
+    ):
+        made.train(noisy(rare), epochs=1, members=1)
+    clipped = replace(made.draws, estimates=np.clip(made.draws.estimates, -2, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_of_outliers(clipped, "ab")  # what the warning advises
+
+
+@pytest.mark.parametrize("n", [50, 2000, 100_000])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, shape: rng.standard_t(3, shape),
+        lambda rng, shape: rng.lognormal(0, 1, shape),
+        lambda rng, shape: np.zeros(shape),  # what is left is rounding
+        lambda rng, shape: rng.standard_normal(shape) * (rng.random(shape) < 0.2),
+    ],
+)
+def test_tails_of_the_usual_kinds_are_not_warned_of(draw, n):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_of_outliers(noisy(draw, n), "ab")
+
+
+def test_far_draws_of_little_weight_are_not_warned_of():
+    """As the first ones of a PMC in several rounds may be."""
+    draws, is_far = noisy(lambda rng, shape: rng.standard_normal(shape)), np.arange(2000) < 40
+    draws = replace(draws, estimates=draws.estimates * np.where(is_far, 1e3, 1)[:, None])
+    with pytest.warns(UserWarning, match="29 hold"):
+        _warn_of_outliers(draws, "ab")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_of_outliers(replace(draws, weights=np.where(is_far, 1e-9, 1.0)), "ab")
+
+
+def test_between_two_bounds_a_posterior_does_not_suffer():
+    """The noise is 0.2, and a posterior that does not see the estimates is 0.58 wide."""
+    prior = Uniform([-1, -1], [1, 1])
+    made = LFI.NeuralPosterior(
+        np.zeros((1, 2)), prior, F, estimate, simulator, seed=1, verbose=False
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.train(noisy(rare), epochs=10, members=2)
+    np.testing.assert_array_less(made.samples(2000)[0].parameters.std(axis=0), 0.3)
