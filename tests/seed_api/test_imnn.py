@@ -150,7 +150,7 @@ def test_the_loaders_of_the_description():
 
     imnn = IMNN(n_s, n_d, n_params, n_summaries, θ_fid, δθ, input_shape,
                 fiducial_loader, derivative_loader,
-                validation_fiducial_loader, validation_derivative_loader,
+                validation_fiducial_loader, validation_derivative_loader, *network(),
                 at_once=100, verbose=False)  # fmt: skip
     imnn.fit(1)
     assert imnn.validation.n_s == n_s
@@ -166,6 +166,6 @@ def test_records_of_the_description(tmp_path):
     names = [sorted(map(str, tmp_path.glob(f"{kind}_*"))) for kind in ("fiducial", "derivative")]
     assert files == names
     imnn = IMNN(n_s, n_d, n_params, n_summaries, θ_fid, δθ, input_shape,
-                *files, None, None, verbose=False)  # fmt: skip
+                *files, None, None, *network(), verbose=False)  # fmt: skip
     imnn.fit(1)
     assert imnn.statistics_from == "training"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 import pytest
-from makers import gaussian_data, small_imnn
+from makers import gaussian_data, plain_imnn, small_imnn
 from tensorflow_probability import distributions
 
 from imnn_lab import IMNN, LFI, History
@@ -50,7 +50,7 @@ def halved(simulation):
 
 
 def test_a_copy_preprocesses_as_its_original():
-    made = small_imnn(map_fn=halved)
+    made = plain_imnn(map_fn=halved)
     np.testing.assert_array_equal(pickled(made).get_estimate(OBSERVED), made.get_estimate(OBSERVED))
 
 
@@ -66,7 +66,7 @@ def test_an_imnn_in_training_is_not_copied(imnn):
 
 @ways
 def test_a_copied_estimator_stays_as_it_was(copied):
-    made = small_imnn()
+    made = plain_imnn()
     estimator = made.estimator
     before = estimator(OBSERVED)
     made.fit(20, best=False)  # the network that the estimator holds has other weights now

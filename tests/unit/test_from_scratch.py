@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from makers import small_imnn
+from makers import plain_imnn
 
 from imnn_lab import IMNN, networks, problems
 
@@ -39,7 +39,7 @@ def test_covariance_settles_without_whitening(imnn):
 
 
 def test_the_default_is_what_it_was_bit_by_bit():
-    fresh, other = small_imnn(), small_imnn()
+    fresh, other = plain_imnn(), plain_imnn()
     fresh.fit(5)
     other.fit(3, reset=True, warm_start=False, seed=1)
     other.fit(5, reset=True)
@@ -50,7 +50,7 @@ def test_the_default_is_what_it_was_bit_by_bit():
 
 
 def test_a_seed_gives_the_same_start_and_another_one_another():
-    imnn, starts = small_imnn(), []
+    imnn, starts = plain_imnn(), []
     for seed in (1, 1, 2):
         imnn.fit(0, reset=True, warm_start=False, seed=seed)
         starts.append(imnn.history["det_F"][0])
@@ -58,7 +58,7 @@ def test_a_seed_gives_the_same_start_and_another_one_another():
 
 
 def test_the_closed_form_can_start_without_whitening():
-    imnn = small_imnn()
+    imnn = plain_imnn()
     whitened = np.linalg.det(imnn.F)
     imnn.fit(0, reset=True, whiten=False)
     assert np.linalg.det(imnn.F) == pytest.approx(whitened, rel=1e-3)
@@ -74,13 +74,13 @@ def test_the_closed_form_can_start_without_whitening():
     ],
 )
 def test_options_without_effect_are_refused(given, words):
-    imnn = small_imnn()
+    imnn = plain_imnn()
     with pytest.raises(ValueError, match=words):
         imnn.fit(1, **given)
     assert len(imnn.history) == 0
 
 
 def test_a_network_without_a_linear_last_layer_is_refused():
-    imnn = small_imnn(warm_start=False)  # whose whitening layer stands at its end
+    imnn = plain_imnn(warm_start=False)  # whose whitening layer stands at its end
     with pytest.raises(ValueError, match="trained linear `Dense` layer"):
         imnn.fit(1, reset=True, warm_start=False)

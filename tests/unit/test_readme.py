@@ -37,7 +37,8 @@ def test_the_python_of_the_readme_runs():
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_the_python_of_a_guide_runs(path, capsys):
+def test_the_python_of_a_guide_runs(path, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where a guide saves
     matplotlib.use("agg")
     names = {}
     n_blocks = run_python(path, names)

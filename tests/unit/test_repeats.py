@@ -8,7 +8,7 @@ import tensorflow as tf
 from kinds_of_data import NAMES, dataset, plain, read, settings, write
 from makers import SIZE, gaussian_data, plain_imnn, plain_network
 
-from imnn_lab import IMNN, sources
+from imnn_lab import IMNN, networks, sources
 
 DATA = dict(zip(NAMES, gaussian_data(), strict=True))
 ORDER = np.random.default_rng(1).permutation(SIZE)
@@ -88,7 +88,8 @@ def set_of_counts(mean, length, seed):
 
 def imnn_of(training, validation, length):
     return IMNN(
-        SIZE, SIZE, 1, 1, [10.0], [2.0], (length,), *training, *validation, verbose=False, seed=1
+        SIZE, SIZE, 1, 1, [10.0], [2.0], (length,), *training, *validation, verbose=False, seed=1,
+        model=networks.linear((length,), 1),
     )  # fmt: skip
 
 
@@ -211,7 +212,7 @@ def test_one_signal_may_be_in_all_sets_if_noise_is_added(recwarn):
     training = np.tile(signal, (SIZE, 1)), np.tile(sides, (SIZE, 1, 1, 1))
     imnn = IMNN(
         SIZE, SIZE, 1, 1, [1.0], [0.2], (10,), *training, *training, map_fn=noisy, verbose=False,
-        seed=1,
+        seed=1, model=networks.linear((10,), 1),
     )  # fmt: skip
     assert not [each for each in recwarn if "equal" in str(each.message)]
     # F = Σ signal² = 3.5; ln F of 200 simulations scatters by sqrt(2/200), 10 %, and more of ∂μ.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from makers import gaussian_data, gaussian_simulator, small_imnn, small_network
+from makers import gaussian_data, gaussian_simulator, plain_network, small_imnn
 
 from imnn_lab import IMNN, networks, problems
 from imnn_lab.networks import frozen
@@ -220,7 +220,7 @@ def test_random_and_fresh_simulations_are_computed_anew():
     augmented.augmentation = lambda rows, seeds, step: rows
     assert frozen.cut(model, [source, augmented]) is None
     imnn = IMNN(
-        50, 50, 2, 2, problem.θ_fid, problem.δθ, ROW, model=small_network(),
+        50, 50, 2, 2, problem.θ_fid, problem.δθ, ROW, model=plain_network(),
         simulator=gaussian_simulator, verbose=False,
     )  # fmt: skip
     imnn.fit(1)
