@@ -14,6 +14,7 @@ import numpy as np
 from imnn_lab import checks, storage, tensorflow_import
 from imnn_lab.archive.state import STATE
 from imnn_lab.demo.problems import CASES
+from imnn_lab.files.rows import Rows, as_rows
 from imnn_lab.inference.exact import exact_posterior
 from imnn_lab.inference.priors import Uniform
 
@@ -29,6 +30,7 @@ NAMES = ("fiducial", "derivative", "validation_fiducial", "validation_derivative
 NUMBERS = ("θ_fid", "δθ")
 OWN = "own"  # directory of the files that were sent
 LOOKED_AT, FEWEST = 100 * 2**20, 100  # bytes of each array that are read first; simulations
+READ_VALUES = 2**22  # at a time of all the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +202,17 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
     return Built(imnn, title, labels, target, recipe=recipe, place=place)
 
 
-def check_data(own: OwnData) -> None:
+def check_data(own: OwnData, go_on: Callable[[float], bool] = lambda share: True) -> None:
     """Refuse simulations that no network can be made for, as `IMNN` does, without making one.
 
-    Of large arrays, only the first simulations are read.
+    The first simulations of each array are looked at together, then the values of all, some at a
+    time.
+
+    Parameters
+    ----------
+    own : OwnData
+    go_on : callable
+        Called with the share of the values that was read; returns whether to read on.
 
     Raises
     ------
@@ -230,6 +239,32 @@ def check_data(own: OwnData) -> None:
         warm_start=True, whiten=True, seed=0,
     )  # fmt: skip
     sources(settings, *sets)
+    others = {
+        name: own.arrays[name]
+        for name, first in zip(NAMES[:4], sets, strict=True)
+        if first is not None and len(first) < len(own.arrays[name])
+    }
+    _look_through(others, go_on)
+
+
+def _look_through(arrays: Mapping[str, Any], go_on: Callable[[float], bool]) -> None:
+    """Refuse values that are no data, wherever they are."""
+    from imnn_lab.sources.collection import checked_simulation
+
+    read, total = 0, sum(math.prod(array.shape) for array in arrays.values())
+    for name, array in arrays.items():
+        rows = as_rows(name, array, ("seed",)) or Rows(array, array.shape, array.dtype)
+        for start, stop in rows.spans(max(1, READ_VALUES // math.prod(array.shape[1:]))):
+            block = np.asarray(rows.read(start, stop))
+            try:
+                checks.data(f"`{name}` from seed {start} on", block, "float32")
+            except ValueError:
+                for seed, values in enumerate(block, start):
+                    checked_simulation(f"`{name}` at seed {seed}", values, dtype="float32")
+                raise
+            read += (stop - start) * math.prod(array.shape[1:])
+            if not go_on(read / total):
+                return
 
 
 def _check_axes(own: OwnData) -> None:

@@ -39,6 +39,8 @@ class LaboratorySession:
         The files that the visitor sent: simulations, and results of another session.
     wanted : dict
         Settings that the address of the page asks for.
+    looked_at : float
+        Share of own data that is looked at before a network is built.
     training : TrainingState or None
         What is chosen on the page that was opened last.
     """
@@ -49,7 +51,7 @@ class LaboratorySession:
         self.sent, self.sent_results = Sent(most, TAKEN), Sent(most, (".npz",))
         self.wanted: dict[str, Any] = {}
         self.training: TrainingState | None = None
-        self.building = Work("building a network")
+        self.building, self.looked_at = Work("building a network"), 0.0
         self.built: Built | None = None
         self.network: PooledNetwork | None = None
         self.inference: Any = None
@@ -57,7 +59,11 @@ class LaboratorySession:
         self._kept_key: object = None
         pool.workers.add(self)
 
-    def build(self, make: Callable[[], Built], check: Callable[[], object] | None = None) -> None:
+    def build(
+        self,
+        make: Callable[[], Built],
+        check: Callable[[Callable[[float], bool]], object] | None = None,
+    ) -> None:
         """Stop all work, and make a network in a thread once the pool has a slot.
 
         Parameters
@@ -65,14 +71,23 @@ class LaboratorySession:
         make : callable
             Returns the network.
         check : callable, optional
-            Called in the thread, before anything is stopped; if it raises, all goes on.
+            Called in the thread, before anything is stopped; if it raises, all goes on. It is
+            given what to call with the share that it has looked at, and whether to go on returns.
         """
         if self.building.is_running:
             return
 
         def task(stop: threading.Event) -> str:
+            def go_on(share: float) -> bool:
+                self.looked_at = share
+                return not stop.is_set()
+
+            self.looked_at = 0.0
             if check is not None:
-                check()
+                check(go_on)
+                if stop.is_set():
+                    return "cancelled while looking at the simulations"
+            self.looked_at = 1.0
             self._stop_all_else()
             if stop.is_set() or not self.pool.enter(self, stop.is_set):
                 return "cancelled while queued"

@@ -104,6 +104,8 @@ class ProblemCard(View[LaboratorySession]):
             "running": "Simulating, and preparing the network …",
             "finished": f"{work.message}.",
         }.get(work.state, "")
+        if work.is_running and 0 < moment.looked_at < 1:
+            state = f"Looking through the simulations: {100 * moment.looked_at:.0f} % …"
         if position:
             state = f"This server is busy: you are number {position} in the queue."
         self._status.object = announced_html(state) + announced_html(failure, "alert")
@@ -142,7 +144,8 @@ class ProblemCard(View[LaboratorySession]):
             return stored.sent_data(sent.directory, given, sent.most_bytes)
 
         self._session.build(
-            lambda: build_from_data(own(), network, sizes, place), lambda: check_data(own())
+            lambda: build_from_data(own(), network, sizes, place),
+            lambda go_on: check_data(own(), go_on),
         )
 
     def _seed(self) -> int:

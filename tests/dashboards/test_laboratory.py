@@ -15,7 +15,7 @@ from dashboards.scripted import ScriptedNetwork
 from makers import gaussian_data, small_imnn
 from waiting import until
 
-from imnn_lab import IMNN, cli, problems
+from imnn_lab import IMNN, Files, cli, problems
 from imnn_lab.dashboards.host.panel_private import application_of
 from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.results.files import read_results
@@ -164,11 +164,24 @@ def test_bad_own_data_are_noticed_before_a_network_is_made(changed, words):
         check_data(own_data(**changed))
 
 
-def test_of_large_data_the_first_simulations_are_looked_at(monkeypatch):
-    monkeypatch.setattr(build, "LOOKED_AT", 1)
-    check_data(own_data(fiducial=altered(FIDUCIAL, (119, 2), np.nan)))
-    with pytest.raises(ValueError, match="finite"):
-        check_data(own_data(fiducial=altered(FIDUCIAL, (99, 2), np.nan)))
+def test_values_of_large_data_are_looked_at_in_parts_until_told_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LOOKED_AT", 1)  # the first 100
+    monkeypatch.setattr(build, "READ_VALUES", 50)  # five simulations, or one of the derivative
+    bad = altered(FIDUCIAL, (119, 2), np.nan)
+    np.save(tmp_path / "fiducial.npy", bad)
+    on_disk = Files(str(tmp_path / "fiducial.npy"))
+    for array in (bad, np.load(tmp_path / "fiducial.npy", mmap_mode="r"), on_disk):
+        with pytest.raises(ValueError, match=r"`fiducial` at seed 119 must contain finite"):
+            check_data(own_data(fiducial=array))
+    with pytest.raises(ValueError, match=r"`derivative` at seed 109 must contain finite"):
+        check_data(own_data(derivative=altered(DERIVATIVE, (109, 1, 0, 3), np.inf)))
+    told = []
+    check_data(own_data(), lambda share: told.append(share) is None)
+    assert told == sorted(told)
+    assert (len(told), told[-1]) == (24 + 110, 1)
+    told.clear()
+    check_data(own_data(fiducial=bad), lambda share: bool(told.append(share)))
+    assert len(told) == 1
 
 
 def test_a_fit_goes_on_when_other_data_are_refused_and_ends_when_they_are_not():
@@ -180,7 +193,7 @@ def test_a_fit_goes_on_when_other_data_are_refused_and_ends_when_they_are_not():
         assert fit.state == "running"
         session.build(
             lambda data=data: build_from_data(data, "linear", Sizes()),
-            lambda data=data: check_data(data),
+            lambda go_on, data=data: check_data(data, go_on),
         )
         assert session.building.wait(60)
         assert session.building.state == state, session.building.message
