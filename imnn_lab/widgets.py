@@ -27,6 +27,7 @@ from imnn_lab.dashboards.training.words import (
     sentence,
 )
 from imnn_lab.figures import training_curves
+from imnn_lab.figures.curves import AXES
 from imnn_lab.figures.live_curves import CurvesFigure
 from imnn_lab.history import History
 from imnn_lab.regularisation import EPSILON
@@ -43,17 +44,60 @@ class LiveCurves:
     """
 
     def __init__(self, state: TrainingState, known_det_fisher: float | None) -> None:
-        self.figure = CurvesFigure(training_curves(History(), known_det_fisher=known_det_fisher))
-        self.pump = CurvesPump(state, self.figure)
+        self._state, self._known = state, known_det_fisher
+        self._draw()
         self.widget = SentFigures(self.figure.layout)
+
+    def _draw(self) -> None:
+        """Make figures for the axis that is chosen."""
+        empty = training_curves(
+            History(), known_det_fisher=self._known, against=self._state.against
+        )
+        self.figure = CurvesFigure(empty)
+        self.pump = CurvesPump(self._state, self.figure)
 
     def refresh(self, moment: Moment) -> None:
         """Move what is new to the figures."""
-        if self.widget.was_drawn:
+        if self._state.against != self.figure.against:
+            self._draw()
+            self.pump.restart(moment)
+            self.widget.show(self.figure.layout)
+        elif self.widget.was_drawn:
             self.widget.was_drawn = False
             self.pump.restart(moment)
         else:
             self.pump.move(moment)
+
+
+class Choice:
+    """A list of what one setting of a state may be, which follows the state.
+
+    Parameters
+    ----------
+    state : TrainingState
+    name : str
+        Of the setting.
+    options : sequence of str
+    label : str
+    """
+
+    def __init__(self, state: TrainingState, name: str, options: Sequence[str], label: str) -> None:
+        self._state, self._name, self._followed = state, name, getattr(state, name)
+        self.widget = ipywidgets.Dropdown(
+            options=options, value=self._followed, description=label, layout={"width": "190px"}
+        )
+        self.widget.observe(self._chosen, "value")
+
+    def _chosen(self, change: dict) -> None:
+        setattr(self._state, self._name, change["new"])
+        self._followed = change["new"]
+
+    def refresh(self) -> None:
+        """Follow the state, where somebody else changed it."""
+        value = getattr(self._state, self._name)
+        if value != self._followed:
+            self._followed = value
+            self.widget.value = value
 
 
 class SettingSlider:
@@ -131,12 +175,11 @@ class Controls:
         }
         for name, count in self.counts.items():
             count.observe(self._counter(name), "value")
-        self.objective = ipywidgets.Dropdown(
-            options=OBJECTIVES, value=state.objective, description="objective",
-            layout={"width": "190px"},
-        )  # fmt: skip
-        self.objective.observe(self._chosen, "value")
-        self._followed = state.objective
+        self._choices = {
+            "objective": Choice(state, "objective", OBJECTIVES, "objective"),
+            "against": Choice(state, "against", list(AXES), "axis"),
+        }
+        self.objective, self.against = (choice.widget for choice in self._choices.values())
         self.buttons = {
             "Start": _button("Start", state.start, "primary"),
             "Pause": _button("Pause", state.pause),
@@ -155,10 +198,6 @@ class Controls:
 
         return changed
 
-    def _chosen(self, change: dict) -> None:
-        self.state.objective = change["new"]
-        self._followed = change["new"]
-
     def refresh(self, moment: Moment) -> None:
         """Let the sliders follow the state, and say which buttons can be pressed."""
         for slider in self._sliders.values():
@@ -166,9 +205,8 @@ class Controls:
         for name, disabled in disabled_buttons(self.state).items():
             self.buttons[name].disabled = disabled
         self.objective.disabled = self.state.is_running
-        if self.state.objective != self._followed:  # chosen elsewhere
-            self._followed = self.state.objective
-            self.objective.value = self.state.objective
+        for choice in self._choices.values():
+            choice.refresh()
         for name in ("log_lambda", "log_epsilon"):
             self.sliders[name].disabled = not self.state.has_pair
 
@@ -178,7 +216,7 @@ class Controls:
         return ipywidgets.VBox(
             [
                 ipywidgets.HBox(list(self.buttons.values()), layout=ROW),
-                ipywidgets.HBox([*self.counts.values(), self.objective], layout=ROW),
+                ipywidgets.HBox([*self.counts.values(), self.objective, self.against], layout=ROW),
                 *self.sliders.values(),
             ]
         )

@@ -114,8 +114,8 @@ def columns(page, source, name):
       if (window.Bokeh == null) return []
       const roots = Bokeh.index.roots.map(root => root.model.document)
       return [...new Set([...Bokeh.documents, ...roots])]
-        .map(document => document.get_model_by_name(source))
-        .filter(found => found != null).map(found => Array.from(found.data[name]))
+        .map(document => document?.get_model_by_name(source))
+        .filter(found => found != null).map(found => Array.from(found.data[name] ?? []))
     }"""
     return page.evaluate(code, [source, name])
 

@@ -134,6 +134,8 @@ def test_both_front_ends_steer_and_stop_a_fit_that_blocks_its_cell(lab, watched_
         until(page, lambda: not is_busy(page), 30)
     run_cell(page, 4)
     assert_both_say(page, "Finished: all 30 iterations are done")
+    page.locator(".widget-dropdown select").last.select_option("seconds")
+    until(page, lambda: any(columns(page, "training_curves", "det_F_seconds")))
 
 
 def test_without_a_browser_a_notebook_ends_and_shows_pictures(watched_page):

@@ -73,6 +73,35 @@ def test_the_objective_is_chosen_and_without_it_its_sliders_are_disabled(widget,
     assert "no effect" not in widget.words.lines.value
 
 
+def test_the_curves_are_shown_against_the_time_of_training(widget, network, monkeypatch):
+    network.start(40)
+    network.train(5)
+    widget.pump.tick()
+    sent = widget.curves.widget
+    before, was_sent = widget.curves.figure, sent.render_bundle
+    widget.controls.against.value = "seconds"
+    network.train(5)
+    widget.pump.tick()
+    figures = widget.curves.figure
+    assert figures.figures[-1].xaxis.axis_label == "time of training [s]"
+    np.testing.assert_array_equal(figures.source.data["det_F_seconds"], network.history["seconds"])
+    assert sent.render_bundle != was_sent, "a browser draws the new ones"
+    messages = []
+    monkeypatch.setattr(sent, "send", lambda *message: messages.append(message))
+    before.show_then(1)
+    assert not messages, "those that are no longer shown send nothing"
+    figures.show_then(1)
+    assert messages
+    sent._sync_model(None, dict(DRAWN), [])
+    network.train(5)
+    widget.pump.tick()
+    assert len(figures.source.data["det_F"]) == 15
+    widget.state.against = "iteration"  # elsewhere
+    widget.pump.tick()
+    assert widget.controls.against.value == "iteration"
+    assert len(widget.curves.figure.source.data["det_F_iteration"]) == 15
+
+
 def test_a_browser_that_comes_late_gets_everything(widget, network):
     network.start(40)
     network.train(5)

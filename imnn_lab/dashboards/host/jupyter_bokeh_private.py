@@ -37,7 +37,12 @@ class SentFigures(BokehModel):
 
     def __init__(self, model: LayoutDOM) -> None:
         super().__init__(model)
-        self.browser = Acknowledged(lambda n: model.update(tags=[n]))
+        self.browser = Acknowledged(lambda n: self._model.update(tags=[n]))
+
+    def show(self, model: LayoutDOM) -> None:
+        """Show other figures, which a browser draws in place of these."""
+        self._model.document.remove_on_change(self)
+        self.update_from_model(model)
 
     def _sync_model(self, _model: BokehModel, content: dict[str, Any], _buffers: list) -> None:
         if content.get("msg_data", {}).get("name") == "document_ready":
