@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
+from matplotlib.ticker import MaxNLocator
 
 from imnn_lab import checks
 from imnn_lab.figures.data import (
@@ -39,6 +40,7 @@ SINGULAR = {
 }
 LARGEST = 1000  # inches
 PRINT = 200  # dots per inch
+COUNTS = ("iteration", "epoch")  # labels of axes that have whole numbers only
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
 
 
@@ -157,6 +159,8 @@ def _set_axes(axes: Axes, panel: Panel, ranges: Mapping[str, tuple[float, float]
         xlim=ranges[panel.x_label],
         title=panel.title,
     )
+    if panel.x_label in COUNTS and not panel.x_log:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     if panel.has_free_height:
         axes.set_ylim(bottom=0)
     else:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imnn_lab import Parameter, problems
-from imnn_lab.figures import marginal_errors
+from imnn_lab.figures import draw, marginal_errors
 from imnn_lab.figures.curves import mark_labels, positions, thinned, training_curves
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.parameters import label_of
@@ -28,6 +28,13 @@ def test_description_holds_what_the_history_holds():
     assert names(regulariser) == ["Λ2, training", "r, training"]
     assert det_F.marks == ((4, "λ 10 → 5"),)
     assert len(training_curves(history(), regulariser=False).panels) == 2
+
+
+def test_ticks_of_iterations_are_whole_numbers():
+    axes = draw(training_curves(history(3))).axes[-1]
+    assert axes.get_xlabel() == "iteration"
+    assert set(axes.get_xticks()) >= {0, 1, 2}
+    assert (axes.get_xticks() % 1 == 0).all()
 
 
 def names(panel):
