@@ -58,12 +58,17 @@ def demo(name: str, output: str, seed: int) -> None:
 def trained(problem: Problem, sets: list[tuple[np.ndarray, np.ndarray]], seed: int) -> IMNN:
     """Return an IMNN trained on the first of two sets and validated on the second."""
     make = getattr(networks, problem.network)
-    n_s, n_d = len(sets[0][0]), len(sets[0][1])
+    (fiducial, derivative), (validation_fiducial, validation_derivative) = sets
+    values = zip(problem.θ_fid, problem.δθ, strict=True)
     imnn = IMNN(
-        n_s, n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
-        problem.input_shape, *sets[0], *sets[1],
-        model=make(problem.input_shape, problem.n_params, seed=seed), seed=seed,
-    )  # fmt: skip
+        parameters=dict(zip(problem.labels, values, strict=True)),
+        fiducial=fiducial,
+        derivative=derivative,
+        validation_fiducial=validation_fiducial,
+        validation_derivative=validation_derivative,
+        model=make(problem.input_shape, problem.n_params, seed=seed),
+        seed=seed,
+    )
     print(f"{problem.network} network, last layer in closed form: {imnn.validation}")
     run = imnn.fit(40, patience=20)
     print(f"Training ended after {run.iteration} iterations: {run.reason}.")

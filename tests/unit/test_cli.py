@@ -164,6 +164,8 @@ def test_demo_writes_all_that_it_says(tmp_path, problem):
     assert "oneDNN" not in done.stderr, "TensorFlow's start-up chatter is silenced"
     loaded = IMNN.load(place / "imnn")
     assert np.isfinite(loaded.F).all()
+    named = {"nile": ("mean", "φ", "innovation sd"), "gaussian": ("μ", "Σ")}
+    assert loaded.names == named[problem], "`imnn-lab check` has the names of the report"
     keras.models.load_model(place / "imnn" / "model.keras")
     with (place / "history.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
