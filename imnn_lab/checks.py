@@ -9,6 +9,7 @@ Arguments are checked once, where a user passes them (`Settings`, `as_source`, `
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import operator
 import os
@@ -152,6 +153,18 @@ def boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(wording(f"`{name}`", "be True or False", describe(value)))
     return bool(value)
+
+
+def package(module: str, name: str) -> Any:
+    """Return a module of a package that is needed only here, if it is installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise ModuleNotFoundError(
+            f"This hands over to {name}, which is not installed: `python -m pip install {name}`."
+        ) from None
 
 
 def text(name: str, value: Any, remedy: str = "") -> str:

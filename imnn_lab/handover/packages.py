@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +58,7 @@ def to_sbi(
     given = in_order(prior, names) if isinstance(prior, Mapping) else prior
     native = torch_of(given) is not None
     families = [] if native else families_of(given)
-    torch, utils = _package("torch", "sbi"), _package("sbi.utils", "sbi")
+    torch, utils = checks.package("torch", "sbi"), checks.package("sbi.utils", "sbi")
     θ, x = (torch.as_tensor(array, dtype=torch.float32) for array in (θ, x))
     if native:
         return given, θ, x
@@ -110,7 +109,7 @@ def to_bayesflow(
     if SUMMARIES in names:
         expected = f"not hold {SUMMARIES!r}, the name of the summaries"
         raise ValueError(checks.wording("`labels`", expected, list(names)))
-    adapter = _package("bayesflow", "bayesflow").Adapter().convert_dtype("float64", "float32")
+    adapter = checks.package("bayesflow", "bayesflow").Adapter().convert_dtype("float64", "float32")
     for name, bounds in zip(names, within.bounds.T, strict=True):
         ends = zip(("lower", "upper"), bounds, strict=True)
         known = {end: float(bound) for end, bound in ends if np.isfinite(bound)}
@@ -166,15 +165,3 @@ def _pair(pairs: Any, is_compressed: bool) -> tuple[Any, Any]:
         received = "weighted ones, from another density"
         raise ValueError(checks.wording("`pairs`", "be draws of the prior", received))
     return pairs.parameters, pairs.estimates
-
-
-def _package(module: str, name: str) -> Any:
-    """Import what is needed only here."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise ModuleNotFoundError(
-            f"This hands over to {name}, which is not installed: `python -m pip install {name}`."
-        ) from None

@@ -283,9 +283,13 @@ class Posterior:
             With a group `posterior` of variables named by the labels, in their order, and its
             attribute `effective_samples`: InferenceData before ArviZ 1.0, since then a DataTree,
             whose names have ∕ (U+2215) for each slash of a label.
-        """
-        import arviz
 
+        Raises
+        ------
+        ModuleNotFoundError
+            If ArviZ is not installed.
+        """
+        arviz = checks.package("arviz", "arviz")
         drawn = self._equally_weighted(rng) if n is None else self.sample(n, rng)
         named = {label: drawn[None, :, i] for i, label in enumerate(self.labels)}
         if "posterior" in inspect.signature(arviz.from_dict).parameters:  # ArviZ before 1.0
@@ -312,9 +316,13 @@ class Posterior:
 
         The labels are GetDist's labels, without dollar signs; the names are the labels with an
         underscore for what names cannot hold: ``$\Omega_m$`` is named ``Omega_m``.
-        """
-        import getdist
 
+        Raises
+        ------
+        ModuleNotFoundError
+            If GetDist is not installed.
+        """
+        getdist = checks.package("getdist", "getdist")
         self._refuse_none()
         sides = np.full((2, self.n_params), np.nan) if self.bounds is None else self.bounds
         limits = [[None if not np.isfinite(b) else float(b) for b in pair] for pair in sides.T]

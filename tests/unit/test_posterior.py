@@ -1,5 +1,7 @@
 """Weighted samples: moments, tables, other libraries' objects."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,13 @@ def test_arviz_is_told_of_no_more_samples_than_are_effective(copies):
     assert len(drawn) == round(effective)
     if len(set(copies)) == 1:
         np.testing.assert_array_equal(np.sort(drawn), np.sort(θ[:, 0]))
+
+
+@pytest.mark.parametrize("package", ["arviz", "getdist"])
+def test_a_package_that_is_missing_is_named(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModuleNotFoundError, match=f"pip install {package}"):
+        getattr(weighted(), f"to_{package}")()
 
 
 def test_arviz_keeps_the_order_of_parameters():
