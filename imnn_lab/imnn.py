@@ -1183,7 +1183,12 @@ class IMNN:
         return FlowRecord(self._layers(), checks.integer("every", every, 1))
 
     def report(
-        self, test: Any = None, *, labels: Sequence[str] | None = None, known_fisher: Any = None
+        self,
+        test: Any = None,
+        *,
+        labels: Sequence[str] | None = None,
+        known_fisher: Any = None,
+        progress: Callable[[float], Any] | None = None,
     ) -> Report:
         """Return one page on how far the results of this network can be trusted.
 
@@ -1198,6 +1203,9 @@ class IMNN:
             Names of the parameters.
         known_fisher : array-like, shape (n_params, n_params), optional
             The exact Fisher information, if known.
+        progress : callable, optional
+            Is told the share that is done, from 0 to 1, before each check and at the end; what it
+            raises ends it.
 
         Returns
         -------
@@ -1226,6 +1234,7 @@ class IMNN:
             labels=labels,
             known_fisher=known_fisher,
             network=f"network ({self.model.name}, {self.model.count_params():,} weights)",
+            progress=progress,
         )
 
     def plot(

@@ -14,6 +14,7 @@ from imnn_lab.diagnostics import HonestFisher, Light, SummarySet, Verdict
 from imnn_lab.diagnostics.gap import checked_fisher
 from imnn_lab.figures import diagnostics as figures
 from imnn_lab.parameters import shown
+from imnn_lab.progress import told
 from imnn_lab.report.page import Answer, Report
 from imnn_lab.results import FisherStatistics
 
@@ -29,6 +30,7 @@ def about_training(
     labels: Sequence[str] | None = None,
     known_fisher: Any = None,
     network: str = "network",
+    progress: Callable[[float], Any] | None = None,
 ) -> Report:
     """Return a report on the Fisher information of summaries, and on what it rests on.
 
@@ -45,6 +47,9 @@ def about_training(
         The exact Fisher information, if known.
     network : str
         What the network is called.
+    progress : callable, optional
+        Is told the share that is done, from 0 to 1, before each check and at the end; what it
+        raises ends it.
 
     Raises
     ------
@@ -52,12 +57,15 @@ def about_training(
         If an argument is not valid. What cannot be checked with these simulations is not known in
         the report.
     """
+    tell = told(progress)
     names = diagnostics.fisher.checked_labels(labels, summaries.n_params, summaries.names)
     if known_fisher is not None:
         known_fisher = checked_fisher("known_fisher", known_fisher, summaries.n_params)
     checks = dict(_checks(summaries, role, training, names, known_fisher))
-    answers, found = [], None
+    answers: list[Answer] = []
+    found = None
     for question, (check, draw) in checks.items():
+        tell(len(answers) / len(checks))
         try:
             result = check()
         except ValueError as error:
@@ -66,6 +74,7 @@ def about_training(
         found = result if isinstance(result, HonestFisher) else found
         details = str(result).removeprefix(str(result.verdict)).strip("\n")
         answers.append(Answer(question, result.verdict, details, draw and draw(result)))
+    tell(1.0)
     sentence = _sentence(summaries, role, training, network, found, answers)
     return Report("Can these results be trusted?", sentence, tuple(answers))
 

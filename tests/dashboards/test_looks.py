@@ -168,12 +168,12 @@ def test_states_of_networks_are_told_apart_and_are_the_same_after_a_restart():
 
 
 class Endless(ScriptedNetwork):
-    """A network whose bracket is never found."""
+    """A network whose bracket is never found, and whose report never ends."""
 
     names, optimiser, level = None, None, None
 
-    def report(self):
-        raise NotImplementedError
+    def report(self, *, labels, known_fisher, progress):
+        self.honest_fisher(labels=labels, progress=progress)
 
     def honest_fisher(self, *, labels, progress):
         while True:
@@ -181,14 +181,22 @@ class Endless(ScriptedNetwork):
             time.sleep(0.01)
 
 
-def test_the_search_for_the_bracket_is_cancelled():
-    page = TrainingDashboard(PooledNetwork(Endless(), Pool(1))).page_beside_trust()
-    view = page.trust.looks["det F"]
-    view.button.clicks += 1
-    until(lambda: view.refresh(None) or "25 %" in view._status.object)
-    view._stop.clicks += 1
-    assert view.work.wait(10)
-    assert view.work.message == "cancelled"
+def test_the_search_for_the_bracket_and_the_report_are_cancelled():
+    trust = TrainingDashboard(PooledNetwork(Endless(), Pool(1))).page_beside_trust().trust
+    for view, button in (
+        (trust.looks["det F"], trust.looks["det F"].button),
+        (trust.answers, trust.answers._button),
+    ):
+        assert not view._stop.visible
+        button.clicks += 1
+        until(lambda view=view: view.refresh(None) or "25 %" in view._status.object)
+        assert view._stop.visible
+        view._stop.clicks += 1
+        assert view.work.wait(10)
+        assert view.work.message == "cancelled"
+        view.refresh(None)
+        assert not view._stop.visible
+        assert not button.disabled
 
 
 class Chosen(ScriptedNetwork):

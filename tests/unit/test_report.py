@@ -78,6 +78,25 @@ def test_on_summaries_whose_information_is_known():
     assert all(answer.figure is not None for answer in report.answers)
 
 
+def test_it_tells_how_far_it_is_and_ends_between_checks():
+    simulations = PROBLEM.training_set(n_s=100, n_d=100, seed=1)
+    summaries = SummarySet(*map(known, simulations), PROBLEM.θ_fid, PROBLEM.δθ)
+    shares = []
+    n = len(about_training(summaries, progress=shares.append).answers)
+    np.testing.assert_allclose(shares, np.arange(n + 1) / n)
+
+    def enough(share):
+        if share > 0.3:
+            raise ValueError("enough")  # not taken for what a check raises
+
+    with pytest.raises(ValueError, match="enough"):
+        about_training(summaries, progress=enough)
+    with pytest.raises(TypeError, match="`progress` must"):
+        about_training(summaries, progress=3)
+    with pytest.raises(ValueError, match="enough"):
+        plain_imnn().report(progress=enough)
+
+
 def test_one_summary_of_one_parameter():
     x = np.random.default_rng(1).normal(size=(100, 1))
     derivative = x[:, None, None] + np.array([-0.05, 0.05])[:, None, None]

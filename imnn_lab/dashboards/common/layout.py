@@ -330,6 +330,13 @@ def announced_html(text: str, role: str = "status") -> str:
     return f'<div role="{role}" style="{edge}">{html.escape(text)}</div>' if text else ""
 
 
+def progress_html(name: str, share: float) -> str:
+    """Return a bar of work that goes on, and its share in percent once there is one."""
+    begun = f' value="{share:.2f}"' if share else ""
+    said = f"{100 * share:.0f} %" if begun else "at work"
+    return f'<progress max="1"{begun} aria-label="{html.escape(name)}"></progress> {said}'
+
+
 def scrolling(content: str, height: int = 280) -> str:
     """Return HTML that scrolls where it is wider than the page or higher than so many pixels."""
     # contain: the width comes from the page, not from the content

@@ -7,29 +7,34 @@ import io
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import panel as pn
+
 from imnn_lab.dashboards.common.downloads import download
 from imnn_lab.dashboards.common.layout import (
+    WIDE,
     View,
     action_button,
     announced_html,
     card,
-    flowing,
+    progress_html,
     words,
 )
-from imnn_lab.dashboards.common.questions import Question
+from imnn_lab.dashboards.common.questions import Question, Tell
 from imnn_lab.report import Answer, Report, light_html
 
 TITLE = "Can I trust it?"
 INVITATION = "Checks the numbers shown here against the simulations they come from."
+OUTDATED = "What is shown has changed since these checks."
 
 
 class TrustView(View[Any]):
-    """A button that checks what is shown, the answers, and the report as a file.
+    """A button that checks what is shown, one that cancels, the answers, the report as a file.
 
     Parameters
     ----------
     make : callable
-        Returns the report; it is called in a thread of its own.
+        ``make(tell)`` returns the report; it calls ``tell(share)``, which may raise, as it goes on.
+        It is called in a thread of its own.
     subject : callable
         Returns what the report is about; when it differs from that at the time of the last report,
         the card says so.
@@ -41,7 +46,7 @@ class TrustView(View[Any]):
 
     def __init__(
         self,
-        make: Callable[[], Report],
+        make: Callable[[Tell], Report],
         subject: Callable[[], Hashable],
         question: Question,
         started: Callable[[], object] | None = None,
@@ -50,10 +55,12 @@ class TrustView(View[Any]):
         self._make, self._subject, self._started = make, subject, started
         self.question, self.work = question, question.work
         self._button = action_button("Check", self._start, 90)
+        self._stop = action_button("Cancel", self.work.stop, 90, "outline")
+        self._stop.visible = False
         self._download = download("report.html", "Report (HTML)", self._file, width=140)
         self._download.disabled = True
         self._status, self._answers = words(), words(html.escape(INVITATION))
-        buttons = flowing((self._button, 100, 0), (self._download, 150, 1))
+        buttons = pn.FlexBox(self._button, self._stop, self._download, gap="0px", **WIDE)
         self.body = card(TITLE, buttons, self._status, self._answers)
 
     @property
@@ -69,22 +76,25 @@ class TrustView(View[Any]):
 
     def refresh(self, moment: Any) -> None:
         """Show the answers of the last report."""
-        reports = self.question.found
-        state = self.work.state, len(reports), bool(reports) and reports[-1][0] != self._subject()
-        if not self.changed(state):
+        work, reports, share = self.work, self.question.found, self.question.share
+        outdated = bool(reports) and reports[-1][0] != self._subject()
+        if not self.changed((work.state, len(reports), outdated, round(share, 2))):
             return
-        self._button.disabled = self.work.is_running
+        self._button.disabled = self._stop.visible = work.is_running
         self._download.disabled = not reports
-        outdated = "What is shown has changed since these checks." if state[2] else ""
-        texts = {"running": "Checking …", "failed": self.work.message}
-        text = texts.get(self.work.state, outdated)
-        role = "alert" if self.work.state == "failed" else "status"
-        self._status.object = announced_html(text, role)
+        self._status.object = self._state(outdated, share)
         if reports:
             self._answers.object = "".join(answer_html(x) for x in reports[-1][1].answers)
 
+    def _state(self, outdated: bool, share: float) -> str:
+        if self.work.is_running:
+            return progress_html("checks", share)
+        if self.work.state == "failed":
+            return announced_html(self.work.message, "alert")
+        return announced_html(OUTDATED if outdated else "")
+
     def _start(self) -> None:
-        self.question.ask(lambda tell: self._make(), self._subject)
+        self.question.ask(self._make, self._subject)
         if self._started is not None:
             self._started()
 

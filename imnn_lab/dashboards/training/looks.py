@@ -15,6 +15,7 @@ from imnn_lab.dashboards.common.layout import (
     announced_html,
     card,
     figure_rows,
+    progress_html,
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
@@ -98,9 +99,7 @@ class LookView(View[Any]):
 
     def _state(self, outdated: bool, share: float) -> str:
         if self.work.is_running:
-            begun = f' value="{share:.2f}"' if share else ""
-            words = f"{100 * share:.0f} %" if begun else "at work"
-            return f'<progress max="1"{begun} aria-label="{self.look.name}"></progress> {words}'
+            return progress_html(self.look.name, share)
         if self.work.state == "failed":
             return announced_html(self.work.message, "alert")
         return announced_html(OUTDATED if outdated else "")

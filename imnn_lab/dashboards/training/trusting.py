@@ -19,6 +19,7 @@ from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.diagnostics import HonestFisher, LearningCurve
 from imnn_lab.figures import diagnostics as figures
 from imnn_lab.figures.data import Panels
+from imnn_lab.report import Report
 
 RECORDED = (
     "The training that is shown was recorded. What is asked here is about the network before it "
@@ -46,7 +47,11 @@ class Trusting(View[Any]):
         def started() -> None:
             state.param.update(acts=state.acts + 1)
 
-        make = partial(state.imnn.report, labels=labels, known_fisher=known_fisher)  # type: ignore[attr-defined]
+        def make(tell: Tell) -> Report:
+            given = {"labels": labels, "known_fisher": known_fisher, "progress": tell}
+            report: Report = state.imnn.report(**given)  # type: ignore[attr-defined]
+            return report
+
         self.answers = TrustView(make, subject, state.questions.named("report"), started)
         looks = _looks(state.imnn, labels, known_fisher)
         self.looks = {
