@@ -100,7 +100,8 @@ def linear(
     """Linear compression, for data whose mean alone depends on the parameters.
 
     In closed form it is the score compression (MOPED; Heavens, Jimenez & Lahav 2000) with
-    shrinkage. It takes up to 1024 values.
+    shrinkage. It takes up to 1024 values. Values that are farther from the median of those at the
+    fiducial parameters than ten of their standard deviations grow as a logarithm.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def linear(
 
 def linear_features(inputs: Tensor, layers: Layers, present: Tensor | None = None) -> list[Tensor]:
     """Return the values as they are, and whitened if they are few."""
-    values = layers.bounded(layers.flat(inputs))
+    values = layers.compressed(layers.flat(inputs))
     groups = {"values": (1.0, [values])}
     if values.shape[-1] <= MOST_SQUARES:
         groups["white"] = 1.0, [layers.whitened(values)[0]]
@@ -149,7 +150,7 @@ def dense_features(
     present: Tensor | None = None,
 ) -> list[Tensor]:
     """Return groups of features of values that have each a meaning of its own."""
-    values = layers.bounded(layers.flat(inputs))
+    values = layers.compressed(layers.flat(inputs))
     width = values.shape[-1]
     white, groups = values, {"values": (1.0, [values] if width <= MOST_VALUES else [])}
     if width <= MOST_SQUARES:
@@ -264,7 +265,7 @@ def deep_set_features(
     if masks:
         inputs, present = layers.entries(inputs, masks)
     layers.where = present
-    values = layers.bounded(layers.new(keras.layers.Reshape, (inputs.shape[1], -1))(inputs))
+    values = layers.compressed(layers.new(keras.layers.Reshape, (inputs.shape[1], -1))(inputs))
     gaussian, units = layers.gaussian(values)
     pairs = min(values.shape[-1] * (values.shape[-1] + 1) // 2, 2 * UNITS)
     directions = layers.fitted(fit_directions, keras.layers.Dense, pairs, name="directions")
@@ -381,7 +382,7 @@ def convolutional_features(
     n_axes = len(shape) - 1
     size = kernel_size or min({1: 15, 2: 5, 3: 3}[n_axes], *shape[:-1])
     convolution = CONVOLUTION[n_axes]
-    values = layers.bounded(inputs)
+    values = layers.compressed(inputs)
     gaussian, units = layers.gaussian(values)
     n_first = min(size**n_axes * shape[-1], 32)
     x = layers.fitted(fit_patches, convolution, n_first, size, padding="same", name="patches")(
@@ -486,7 +487,7 @@ def recurrent_features(
     if masks:
         inputs, present = layers.entries(inputs, masks)
         layers.where = present
-    x = layers.bounded(inputs)
+    x = layers.compressed(inputs)
     layers.where = None
     x = layers.joined([layers.new(keras.layers.Multiply)([x, present]), present])
     values, learned = layers.channels(x, 0, x.shape[-1] - 1), []

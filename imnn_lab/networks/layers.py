@@ -14,7 +14,7 @@ from imnn_lab.networks import fitted_layers
 from imnn_lab.networks.masked_layers import Channels, Filled, SumOfPresent, fit_filled
 
 ACTIVATION = "gelu"
-BOUND = 10.0
+LINEAR = 10.0  # deviations up to which values are not compressed much
 UNITS = 8
 CELLS, BANDS, MOST_MODES = 64, 24, 256
 MOST_POSITIONS = 200
@@ -98,12 +98,11 @@ class Layers:
         """Return the values times a factor."""
         return self.new(keras.layers.Rescaling, factor)(x)
 
-    def bounded(self, x: Tensor) -> Tensor:
-        """Normalise by median and quartiles to z, and bound smoothly: BOUND tanh(z / BOUND)."""
+    def compressed(self, x: Tensor) -> Tensor:
+        """Normalise by median and quartiles to z, and compress: LINEAR arsinh(z / LINEAR)."""
         normalised = self.new(keras.layers.Normalization, axis=-1, name=f"{self._owner}robust")
         x = fitted_layers.mark(normalised, fitted_layers.fit_robust, self.where)(x)
-        x = self.new(keras.layers.Activation, "tanh")(self.scaled(x, 1 / BOUND))
-        return self.scaled(x, BOUND)
+        return self.scaled(keras.ops.arcsinh(self.scaled(x, 1 / LINEAR)), LINEAR)
 
     def standard(self, name: str, parts: Sequence[Tensor]) -> Tensor:
         """Concatenate, and bring each feature to mean 0 and variance 1."""
