@@ -66,6 +66,7 @@ class NeuralLikelihood(LearnedInference):
     """
 
     _name = "Neural likelihood"
+    _last: tuple[int, tuple[Any, ...], Particles] | None = None  # number, what they are of
 
     def train(
         self,
@@ -181,7 +182,7 @@ class NeuralLikelihood(LearnedInference):
             How many particles move.
         """
         n = checks.integer("n", n, PARTICLES[0], maximum=PARTICLES[1])
-        last = self._sampled(n, np.random.default_rng(np.random.SeedSequence(self._entropy)))
+        last = self._particles(n)
         about = {
             "simulations": self.num_draws,
             "failed": self.num_failed,
@@ -189,7 +190,7 @@ class NeuralLikelihood(LearnedInference):
             "effective_number": last.effective_number,
         }
         bounds, labels = self.prior.bounds, tuple(self.labels)
-        return [Posterior(last.parameters, np.ones(n), labels, bounds, about)]
+        return [Posterior(last.parameters.copy(), np.ones(n), labels, bounds, about)]
 
     def sample(self, n: int, rng: Any = None) -> np.ndarray:
         """Draw from the posterior of all targets together, shape (1, n, n_params).
@@ -205,6 +206,17 @@ class NeuralLikelihood(LearnedInference):
         n = checks.integer("n", n, PARTICLES[0], maximum=PARTICLES[1])
         generator = checks.generator("rng", self._next_seeds() if rng is None else rng)
         return self._sampled(n, generator).parameters[None]
+
+    def _particles(self, n: int) -> Particles:
+        """Return the particles of this object's seed, made once for the same targets and prior."""
+        of = self._trained(), self.target_estimates, self.prior
+        if self._last is not None:
+            number, of_last, particles = self._last
+            if number == n and all(a is b for a, b in zip(of, of_last, strict=True)):
+                return particles
+        rng = np.random.default_rng(np.random.SeedSequence(self._entropy))
+        self._last = n, of, self._sampled(n, rng)
+        return self._last[-1]
 
     def _sampled(self, n: int, rng: np.random.Generator) -> Particles:
         """Return particles of the posterior."""

@@ -60,6 +60,23 @@ def test_shapes_of_all_results(NL):
     assert NL.curves["held_out"].shape == (3, 2)
 
 
+def test_samples_are_made_once_for_the_same_targets_and_prior(NL, monkeypatch):
+    before = NL.samples(100)[0].parameters
+    before[:] = 7  # what a reader does with them changes nothing
+    made = []
+    sampled = type(NL)._sampled
+    monkeypatch.setattr(type(NL), "_sampled", lambda *a: made.append(a) or sampled(*a))
+    first = NL.samples(100)[0].parameters
+    assert not made
+    assert (first != 7).all()
+    others = [NL.at(TARGETS[:1]), NL.with_prior(Uniform([-1, -1], [1, 0.5]))]
+    again = [other.samples(100)[0].parameters for other in others]
+    assert len(made) == 2
+    assert all((each != first).any() for each in again)
+    NL.samples(200)
+    assert len(made) == 3
+
+
 def test_what_is_saved_is_loaded(tmp_path, NL):
     NL.save(tmp_path)
     loaded = make(targets=TARGETS[:1]).load(tmp_path)
