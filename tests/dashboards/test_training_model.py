@@ -199,10 +199,21 @@ def test_a_release_is_applied_and_an_invalid_pair_explained(network):
     assert "rate α = " in dashboard.controls.rate.object
 
 
-def with_throttle(slider, value):
+def with_throttle(slider, value, order=("value", "value_throttled")):
     """Do what a release of the slider does."""
     with param.edit_constant(slider):
-        slider.param.update(value=value, value_throttled=value)
+        slider.param.update(**dict.fromkeys(order, value))
+
+
+def test_a_release_that_comes_before_its_value_has_it(network):
+    # Panel tells changes in the order in which they were first written: the page may forget the
+    # last release, and make the next, before any of that is told.
+    dashboard = TrainingDashboard(network).page()
+    dashboard.state.start()
+    slider = dashboard.controls.sliders["λ"]
+    with_throttle(slider, 0.6, order=("value_throttled", "value"))
+    assert network.run.asked[-1]["λ"] == pytest.approx(10**0.6, rel=1e-5)
+    assert slider.value == 0.6
 
 
 def test_a_release_counts_though_it_repeats_the_last_one(network):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import panel as pn
+import param
 from bokeh.models import CustomJSTickFormatter
 
 from imnn_lab.dashboards.common.layout import SOLID, WIDE, LiveText, Select, View, stack, table
@@ -71,9 +72,14 @@ class Controls(View[Moment]):
             format=CustomJSTickFormatter(code=code), sizing_mode="stretch_width", margin=(4, 10),
         )  # fmt: skip
         slider.jscallback(value=FORGET)
-        slider.param.watch(
-            lambda event: math.isnan(event.new) or act(), "value_throttled", onlychanged=False
-        )
+
+        def release(event: param.parameterized.Event) -> None:
+            if not math.isnan(event.new):
+                # Where forgetting waits to be handled, the release comes before its value.
+                self.state.param.update({name: event.new})
+                act()
+
+        slider.param.watch(release, "value_throttled", onlychanged=False)
         return slider
 
     def refresh(self, moment: Moment) -> None:
