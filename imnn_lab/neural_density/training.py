@@ -124,9 +124,7 @@ def train(
     for part in (kept, held):
         weights[part] /= weights[part].mean() or 1.0
     regressions, whose = _regressions(features, values, weights, kept, held, members)
-    inputs = regressions[0].inputs(features)
-    residuals = [r.residuals(inputs, values[:, None])[:, 0] for r in regressions]
-    pairs = np.stack([np.column_stack([inputs, r]) for r in residuals]).astype(np.float32)
+    pairs = _whitened(regressions, features, values)
     pairs = pairs if len(pairs) == 1 else pairs[whose]
     size = int(np.clip(len(kept) // FEWEST_UPDATES, *BATCHES))
     steps = -(-len(kept) // size)
@@ -372,6 +370,15 @@ def _regressions(
         if is_certain(weights[held] * (each[1] - each[0])):
             return [linear, cubic], whose
     return [linear], np.zeros(members, int)
+
+
+def _whitened(
+    regressions: list[Standardisation], features: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Return features and residuals by each regression, (n_regressions, n, n_features + p)."""
+    inputs = regressions[0].inputs(features)  # the same for all
+    residuals = [r.residuals(inputs, values[:, None])[:, 0] for r in regressions]
+    return np.stack([np.column_stack([inputs, r]) for r in residuals]).astype(np.float32)
 
 
 def is_certain(gain: np.ndarray) -> np.ndarray:
