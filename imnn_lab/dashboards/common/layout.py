@@ -11,6 +11,7 @@ from bokeh.document import Document
 from bokeh.models import CustomJS, Div
 
 from imnn_lab import checks
+from imnn_lab.dashboards.common.questions import Question
 from imnn_lab.dashboards.host.panel_private import LiveColumn
 from imnn_lab.figures.bokeh import Drawing
 
@@ -330,8 +331,22 @@ def announced_html(text: str, role: str = "status") -> str:
     return f'<div role="{role}" style="{edge}">{html.escape(text)}</div>' if text else ""
 
 
-def progress_html(name: str, share: float) -> str:
-    """Return a bar of work that goes on, and its share in percent once there is one."""
+def asked_html(question: Question, name: str, outdated: str) -> str:
+    """Return how far the work on a question is, why it failed, or else what is outdated.
+
+    Parameters
+    ----------
+    question : Question
+    name : str
+        Of the bar of work that goes on, for screen readers.
+    outdated : str
+        Said when nothing else is.
+    """
+    if question.work.state == "failed":
+        return announced_html(question.work.message, "alert")
+    if not question.work.is_running:
+        return announced_html(outdated)
+    share = question.share
     begun = f' value="{share:.2f}"' if share else ""
     said = f"{100 * share:.0f} %" if begun else "at work"
     return f'<progress max="1"{begun} aria-label="{html.escape(name)}"></progress> {said}'

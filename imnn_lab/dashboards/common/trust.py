@@ -14,9 +14,8 @@ from imnn_lab.dashboards.common.layout import (
     WIDE,
     View,
     action_button,
-    announced_html,
+    asked_html,
     card,
-    progress_html,
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
@@ -82,16 +81,9 @@ class TrustView(View[Any]):
             return
         self._button.disabled = self._stop.visible = work.is_running
         self._download.disabled = not reports
-        self._status.object = self._state(outdated, share)
+        self._status.object = asked_html(self.question, "checks", OUTDATED if outdated else "")
         if reports:
             self._answers.object = "".join(answer_html(x) for x in reports[-1][1].answers)
-
-    def _state(self, outdated: bool, share: float) -> str:
-        if self.work.is_running:
-            return progress_html("checks", share)
-        if self.work.state == "failed":
-            return announced_html(self.work.message, "alert")
-        return announced_html(OUTDATED if outdated else "")
 
     def _start(self) -> None:
         self.question.ask(self._make, self._subject)

@@ -13,9 +13,9 @@ from imnn_lab.dashboards.common.layout import (
     View,
     action_button,
     announced_html,
+    asked_html,
     card,
     figure_rows,
-    progress_html,
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
@@ -92,17 +92,12 @@ class LookView(View[Any]):
         if not self.changed((work.state, len(found), outdated, round(share, 2))):
             return
         self.button.disabled = self._stop.visible = work.is_running
-        self._status.object = self._state(outdated, share)
+        self._status.object = asked_html(
+            self.question, self.look.name, OUTDATED if outdated else ""
+        )
         if len(found) > self._drawn:
             self._drawn = len(found)
             self._show(found[-1][1])
-
-    def _state(self, outdated: bool, share: float) -> str:
-        if self.work.is_running:
-            return progress_html(self.look.name, share)
-        if self.work.state == "failed":
-            return announced_html(self.work.message, "alert")
-        return announced_html(OUTDATED if outdated else "")
 
     def _show(self, result: Any) -> None:
         described = self.look.describe(result)
