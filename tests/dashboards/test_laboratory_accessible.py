@@ -138,7 +138,7 @@ def fill(page):
 def test_every_stage_is_for_everybody(watched_page, serve):
     page = watched_page(1280, 800, reduced_motion="reduce")
     page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
-    until(page, lambda: (column(page, "det_F_iteration") or [0])[-1] == ITERATIONS)
+    until(page, lambda: len(column(page, "det_F") or []) == ITERATIONS + 1)
     fill(page)
     for stage in STAGES:
         follows_what_is_seen(page, stage)

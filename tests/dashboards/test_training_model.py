@@ -1,6 +1,7 @@
 """What the training dashboard puts into its models, tick by tick, without a browser."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import param
@@ -73,6 +74,22 @@ def test_ticks_stream_what_is_new(network):
     assert streamed == [7, 30], "the first points replace; then one stream a tick that has news"
     np.testing.assert_array_equal(curves.data["det_F"], np.arange(1, 39))
     np.testing.assert_array_equal(curves.data["det_F_iteration"], np.arange(38))
+
+
+@pytest.mark.parametrize("change", [{"scale": "logarithmic"}, {"smoothing": 0.9}])
+def test_rows_that_come_during_a_tick_are_shown_once(network, change):
+    network.train(5)
+    page = TrainingDashboard(network).page()
+    root = rooted(page)
+    page.pump.views = (SimpleNamespace(refresh=lambda moment: network.train(3)), *page.pump.views)
+    page.state.param.update(**change)
+    page.pump.tick()
+    for name in ["training_curves"] + ["smoothed_curves"] * ("smoothing" in change):
+        shown = source(root, name).data["det_F_iteration"]
+        assert list(shown) == list(range(5)), "what came since belongs to the next tick"
+    page.pump.tick()
+    for name in ["training_curves"] + ["smoothed_curves"] * ("smoothing" in change):
+        assert list(source(root, name).data["det_F_iteration"]) == list(range(8))
 
 
 def test_curves_and_errors_are_shown_against_the_time_of_training(network):

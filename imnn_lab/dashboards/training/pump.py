@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +43,8 @@ class Moment:
     marks : tuple of SteeringMark
     is_new : bool
         Whether this is another history than that of the last tick.
+    length : int
+        How many rows the history had; by now it may have grown.
     """
 
     history: History
@@ -50,11 +52,17 @@ class Moment:
     latest: dict[str, float]
     marks: tuple[SteeringMark, ...]
     is_new: bool
+    length: int
 
     @property
     def has_rows(self) -> bool:
         """Whether rows came since the last tick."""
         return bool(len(self.columns.get("iteration", ())))
+
+    @property
+    def all_columns(self) -> dict[str, np.ndarray]:
+        """All rows up to this moment; those that came since belong to the next."""
+        return {name: values[: self.length] for name, values in self.history.read()[0].items()}
 
 
 class Refreshed(Protocol):
@@ -133,7 +141,7 @@ class Pump:
         columns, self._cursor = history.read(self._cursor)
         if len(columns.get("iteration", ())):
             self._latest = {name: float(values[-1]) for name, values in columns.items()}
-        return Moment(history, columns, self._latest, tuple(history.marks), is_new)
+        return Moment(history, columns, self._latest, tuple(history.marks), is_new, self._cursor)
 
 
 class CurvesPump:
@@ -176,10 +184,8 @@ class CurvesPump:
 
     def restart(self, moment: Moment) -> None:
         """Fill an empty figure with the whole history."""
-        columns, _ = moment.history.read()
-        whole = Moment(moment.history, columns, moment.latest, moment.marks, True)
         self._ranges = []
-        self.move(whole)
+        self.move(replace(moment, columns=moment.all_columns, is_new=True))
 
     def _positions(self, moment: Moment, iterations: list[int]) -> list[float]:
         """Return where iterations lie on the horizontal axis."""
@@ -200,7 +206,7 @@ class CurvesPump:
             self._smoothing = Smoothing(weight, len(self.figure.names))
             self._smooth.clear()
             self.figure.show_smoothed(weight > 0)
-            columns = moment.history.read()[0] if weight else {}
+            columns = moment.all_columns if weight else {}
             if "iteration" in columns:
                 x, y = self._records(columns)
                 self._smooth.extend(x, self._smoothing.extend(y))

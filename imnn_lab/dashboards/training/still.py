@@ -44,7 +44,7 @@ def training_picture(
     history = state.imnn.history
     columns, _ = history.read()
     latest = {name: float(values[-1]) for name, values in columns.items()}
-    moment = Moment(history, columns, latest, tuple(history.marks), False)
+    moment = Moment(history, columns, latest, tuple(history.marks), False, len(history))
     curves = training_curves(history, known_det_fisher=known_det_fisher)
     lines = [sentence(state), numbers(state, moment, 0.0), f"Last iteration: {_settings(latest)}"]
     said = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
