@@ -1,7 +1,7 @@
 """What of a run is on disk, so that it survives a restart of its server.
 
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
-is, objective and start of its fits, and the fit that goes on or waits. The state is that of
+is, objective and start of its fits, what was asked for, and the fit that goes on or waits. The state is that of
 `IMNN.save`, with checkpoints while it trains; simulations of problems are made anew from their
 seed, own data, the inference and what was found on Trust are beside it.
 """
@@ -127,10 +127,18 @@ class Kept:
         place = self.place
         return ({}, []) if place is None else kept_answers.read(place)
 
-    def wait(self, fit: Mapping[str, Any]) -> None:
-        """Note a fit that waits in a queue, to which a restarted server sends it again."""
+    def wait(self, fit: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        """Note a fit that waits in a queue, to which a restarted server sends it again.
+
+        Parameters
+        ----------
+        fit : mapping
+            Its arguments.
+        asked : mapping
+            Iterations and patience that its visitor asked for.
+        """
         if self.is_there:
-            self._write(self.read() | {"queued": dict(fit)})
+            self._write(self.read() | {"queued": dict(fit), "asked": dict(asked)})
 
     def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
         """Note a fit, which a restarted server goes on with.
@@ -162,13 +170,17 @@ class Kept:
             record.pop(name, None)
         self._write(record)
 
-    def go_on(self, network: Any) -> None:
-        """Say what was chosen, and start the rest of a fit that had not ended, or begun."""
+    def recall(self, network: Any) -> None:
+        """Say what was chosen and asked for."""
         record = self.read() if self.is_there else {}
-        network.chosen = dict(record.get("chosen", {}))
+        network.chosen, network.asked = (dict(record.get(x, {})) for x in ("chosen", "asked"))
+
+    def go_on(self, network: Any) -> None:
+        """Start the rest of a fit that had not ended, or begun."""
+        record = self.read() if self.is_there else {}
         fit, queued = record.get("fit"), record.get("queued")
         if queued is not None:
-            network.start(**queued)
+            network.start(**queued, asked=network.asked)
             return
         if fit is None:
             return
@@ -177,7 +189,7 @@ class Kept:
             fit |= {name: float(history[name][-1]) for name in ("λ", "ε")}
         rest = None if last is None else last - max(0, len(history) - 1)
         if rest is None or rest > 0:
-            network.start(rest, **fit)
+            network.start(rest, network.asked, **fit)
 
     def _write(self, record: Mapping[str, Any]) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -39,8 +39,8 @@ class Worker(Protocol):
 class Keeper(Protocol):
     """What keeps fits, and answers about a network, on disk."""
 
-    def wait(self, fit: Mapping[str, Any]) -> None:
-        """Note a fit that waits in the queue: arguments of `start`."""
+    def wait(self, fit: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        """Note a fit that waits in the queue: arguments of `start`, and what was asked for."""
 
     def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
         """Note a fit that goes on, and objective and start of all since the beginning."""
@@ -167,6 +167,8 @@ class PooledNetwork:
     ----------
     chosen : dict
         Arguments of the fits since the last start from the beginning: objective and start.
+    asked : dict
+        Iterations and patience that a visitor asked for last.
     questions : Questions
         What was asked about it, on any page.
     """
@@ -175,6 +177,7 @@ class PooledNetwork:
         self.imnn, self.pool, self.kept = imnn, pool, kept
         self.pooled: PooledRun | None = None
         self.chosen: dict[str, Any] = {}
+        self.asked: dict[str, int | None] = {}
         self.questions = Questions(None if kept is None else kept.keep_answer)
 
     @property
@@ -248,15 +251,27 @@ class PooledNetwork:
         finally:
             self.pool.leave()
 
-    def start(self, n_iterations: int | None = None, **settings: Any) -> PooledRun:
-        """Train when the pool has room; arguments are those of `IMNN.start`."""
+    def start(
+        self,
+        n_iterations: int | None = None,
+        asked: Mapping[str, int | None] | None = None,
+        **settings: Any,
+    ) -> PooledRun:
+        """Train when the pool has room; arguments are those of `IMNN.start`.
+
+        What was `asked` for is another number of iterations if this is the rest of a fit.
+        """
         if self.pooled is not None and not self.pooled.has_ended:
             raise RuntimeError("A fit is running or queued. Stop it first.")
         before = {} if settings.get("reset") else self.chosen
         given = {name: settings[name] for name in CHOSEN if name in settings}
         self.chosen = before | {n: x for n, x in given.items() if (n, x) != ("reset", False)}
+        if asked is not None:
+            self.asked = dict(asked)
+        elif n_iterations != 0:  # a reset trains nothing
+            self.asked = {"n_iterations": n_iterations, "patience": settings.get("patience")}
         self.pooled = PooledRun(
-            self.imnn, self.pool, n_iterations, settings, self.kept, self.chosen
+            self.imnn, self.pool, n_iterations, settings, self.kept, self.chosen, self.asked
         )
         return self.pooled
 
@@ -275,8 +290,10 @@ class PooledRun:
         settings: dict[str, Any],
         kept: Keeper | None = None,
         chosen: Mapping[str, Any] | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> None:
         self._imnn, self._pool, self._kept, self._chosen = imnn, pool, kept, chosen or {}
+        self._asked = asked or {}
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
         self._patience: int | None = settings.get("patience")
         self.objective: str = settings.get("objective", "imnn")
@@ -378,7 +395,7 @@ class PooledRun:
 
     def _train(self, n_iterations: int | None, settings: dict[str, Any]) -> None:
         if self._kept is not None:
-            self._kept.wait({"n_iterations": n_iterations} | _plain(settings))
+            self._kept.wait({"n_iterations": n_iterations} | _plain(settings), self._asked)
         if not self._pool.enter(self, self._stopped.is_set):
             self._outcome = "stopped"
             if self._kept is not None and not self._pool.is_closed:

@@ -100,6 +100,7 @@ class LaboratorySession:
             self.inference, lost = self._kept_inference(built)
             network = PooledNetwork(built.imnn, self.pool, self.kept)
             if self.kept is not None:
+                self.kept.recall(network)
                 found, reasons = self.kept.answers()
                 network.questions.restore(found)
                 lost += "".join(f" ({reason})" for reason in reasons)

@@ -216,7 +216,7 @@ class TrainingStage(View[LaboratorySession]):
         if built is None or network is None or not self.changed(built):
             return False
         dashboard = TrainingDashboard(network, built.known_fisher, built.labels)
-        if not built.is_ready:
+        if not built.is_ready and network.run is None:
             dashboard.state.message, dashboard.state.n_iterations = NOTICE, ITERATIONS
             dashboard.state.log_learning_rate = float(np.log10(SCRATCH_RATE))
         link.follow(session, dashboard.state)

@@ -279,6 +279,10 @@ def test_a_pooled_fit_says_how_far_it_is_and_when_it_ends():
     state.stop()
     assert state.run.wait(10)
     assert state.word == "stopped"
+    state.reset()
+    state.run.stop()
+    another = TrainingState(state.imnn)
+    assert (another.n_iterations, another.patience) == (40, 30), "a page shows what was asked for"
 
 
 def test_a_fit_ends_at_the_limits_of_its_server_and_the_next_has_its_turn():

@@ -214,6 +214,7 @@ def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path,
     before = len(again.history)
     assert before > 1
     assert again.run.last == 100_000
+    assert TrainingState(again).n_iterations == 100_000, "what was asked for, not the rest"
     assert again.run.regularisation.λ == 5
     until(lambda: len(again.history) > before + 10)
     np.testing.assert_allclose(
@@ -225,6 +226,7 @@ def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path,
     assert ended.session.building.wait(120)
     assert ended.session.network.run is None, "what was stopped does not go on"
     assert len(ended.session.network.history) > before
+    assert TrainingState(ended.session.network).n_iterations == 100_000
 
 
 def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
@@ -235,7 +237,7 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     assert session.building.wait(120)
     assert runs.pool.enter("somebody else", lambda: False)
     start = {"reset": True, "warm_start": False, "whiten": True, "seed": 5}
-    session.network.start(50, λ=5.0, ε=0.1, patience=None, **start)
+    session.network.start(50, λ=5.0, ε=0.1, patience=40, **start)
     record = tmp_path / run.name / "run.json"
     until(lambda: "queued" in json.loads(record.read_text()))
     killed = tmp_path.parent / "queued"
@@ -250,8 +252,10 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     assert fit is not None, again.building.message
     assert fit.wait(60)
     assert (fit.state, fit.last, fit.regularisation.λ) == ("finished", 50, 5)
+    page = TrainingState(again.network)
+    assert (page.n_iterations, page.patience) == (50, 40)
     assert json.loads((killed / run.name / "run.json").read_text()).keys() == {
-        "place", "title", "recipe", "chosen"
+        "place", "title", "recipe", "chosen", "asked"
     }  # fmt: skip
     again.network.start(5, λ=5.0, ε=0.1, objective="projected")
     assert again.network.pooled.wait(60)

@@ -119,6 +119,11 @@ def level_of(imnn: Any) -> float | None:
     return getattr(imnn, "level", None)
 
 
+def asked_of(imnn: Any) -> dict[str, int | None]:
+    """Return iterations and patience that the last fit was asked for, as far as they are known."""
+    return dict(getattr(imnn, "asked", {}))
+
+
 def state_of(imnn: Any) -> str:
     """Return what tells the state of a network from its others, empty if it was never trained.
 

@@ -17,6 +17,7 @@ from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.protocols import (
     Trained,
     TrainingRun,
+    asked_of,
     learning_rate_of,
     level_of,
     objective_of,
@@ -143,6 +144,7 @@ class TrainingState(param.Parameterized):
             self.objective = objective_of(run)
         elif len(history):
             self.choose(float(history["λ"][-1]), float(history["ε"][-1]))
+        self.param.update(**asked_of(self.imnn))
         level = level_of(self.imnn)
         if level is not None:
             self.level = level
