@@ -356,7 +356,7 @@ class IMNN:
         self._trainer: Trainer | None = None
         if archive is not None:
             _check_same(archive.settings, settings)
-            archive = replace(archive, settings=archive.settings.labelled_as(settings))
+            archive = archive.labelled_as(settings)
             self.settings = settings.labelled_as(archive.settings)
             where = path or Path()  # copies have none, but a model
             network = setup.checked_network(archive.model(where, model), archive.settings)

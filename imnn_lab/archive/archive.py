@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,14 @@ class Archive:
     fingerprint: str
     ridge: np.ndarray | None = None
     summaries: tuple[np.ndarray, np.ndarray] | None = None
+
+    def labelled_as(self, other: Settings) -> Archive:
+        """Return this with the names of the parameters of other settings, if it has none."""
+        settings = self.settings.labelled_as(other)
+        named = {
+            name: replace(found, names=settings.labels) for name, found in self.statistics.items()
+        }
+        return replace(self, settings=settings, statistics=named)
 
     def write(
         self, directory: Path, model: keras.Model, estimator: Estimator, weight_file: str

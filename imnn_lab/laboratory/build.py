@@ -105,10 +105,11 @@ def build_problem(name: str, network: str, sizes: Sizes, place: Path | None = No
     model, optimiser = made(name_of_network, problem.input_shape, problem.n_params, sizes.seed)
     model = None if saved.get("load") else model
     sets = [problem.training_set(sizes.n_s, sizes.n_d, 2 * sizes.seed + i) for i in range(2)]
+    values = zip(problem.θ_fid, problem.δθ, strict=True)
     imnn = imnn_class(
-        sizes.n_s, sizes.n_d, problem.n_params, problem.n_params, problem.θ_fid, problem.δθ,
-        problem.input_shape, *sets[0], *sets[1], model=model, optimiser=optimiser,
-        seed=sizes.seed, verbose=False, **saved,
+        sizes.n_s, sizes.n_d, None, problem.n_params, None, None, problem.input_shape, *sets[0],
+        *sets[1], parameters=dict(zip(problem.labels, values, strict=True)), model=model,
+        optimiser=optimiser, seed=sizes.seed, verbose=False, **saved,
     )  # fmt: skip
     described = described_problem(name, sizes)
     title = f"{case.words}, {imnn.model.name} network"

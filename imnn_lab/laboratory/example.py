@@ -46,7 +46,7 @@ class RecordedNetwork:
         self._began = 0.0
         self._is_whole = False
         self._network: Any = None
-        self.θ_fid, self.names = described.imnn.θ_fid, None
+        self.θ_fid, self.names = described.imnn.θ_fid, described.labels
         self.optimiser = self.level = None
         self.candidates: tuple[Any, ...] = ()  # it is not chosen among several
 

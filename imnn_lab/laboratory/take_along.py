@@ -127,7 +127,8 @@ def _problem_lines(recipe: Mapping[str, Any]) -> list[str]:
         "problem, prior = case.make(), case.prior",
         f"training = problem.training_set({n_s}, {n_d}, {2 * seed})",
         f"validation = problem.training_set({n_s}, {n_d}, {2 * seed + 1})",
-        "θ_fid, δθ, input_shape = problem.θ_fid, problem.δθ, problem.input_shape",
+        "θ_fid, input_shape = problem.θ_fid, problem.input_shape",
+        "parameters = dict(zip(problem.labels, zip(θ_fid, problem.δθ)))",
     ]
 
 
@@ -156,11 +157,15 @@ def _network_lines(recipe: Mapping[str, Any]) -> list[str]:
         model = "model=model, optimiser=optimiser"
     elif network:
         model = f"model=networks.{network}(input_shape, len(θ_fid), seed={seed})"
+    of_parameters = ("None", "len(θ_fid)", "None", "None")
+    named = "parameters=parameters, "
+    if "problem" not in recipe:
+        of_parameters, named = ("len(θ_fid)", "len(θ_fid)", "θ_fid", "δθ"), ""
     return [
         *lines,
         "imnn = IMNN(",
-        "    len(training[0]), len(training[1]), len(θ_fid), len(θ_fid), θ_fid, δθ, input_shape,",
-        f"    *training, *validation, {model},",
+        f"    len(training[0]), len(training[1]), {', '.join(of_parameters)}, input_shape,",
+        f"    *training, *validation, {named}{model},",
         f"    {_held_out_counts(recipe)}seed={seed},",
         ")",
     ]

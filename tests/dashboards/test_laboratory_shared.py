@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from waiting import until
 
-from imnn_lab import cli, problems
+from imnn_lab import IMNN, cli, problems
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import kept, kept_inference, link, take_along
-from imnn_lab.laboratory.build import NETWORKS, SCRATCH, Sizes, build_from_data, build_problem
+from imnn_lab.laboratory.build import NETWORKS, SCRATCH, Sizes, build_from_data, build_problem, made
 from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool
@@ -120,6 +120,20 @@ def test_the_notebook_repeats_the_session(trained):
     np.testing.assert_allclose(again["det_F"][:5], imnn.history["det_F"][:5], rtol=1e-3)
     assert (again["λ"][1], again["λ"][-1], len(again)) == (8, 4, len(imnn.history))
     np.testing.assert_array_equal(known["observed"], trained.built.target)
+    assert known["imnn"].names == trained.built.imnn.names == problems.gaussian().labels
+    assert trained.built.imnn.validation.names == problems.gaussian().labels
+
+
+def test_a_network_that_was_kept_without_names_has_those_of_its_problem(tmp_path):
+    problem, (model, _) = problems.gaussian(), made("linear", problems.gaussian().input_shape, 2, 3)
+    sets = problem.training_set(40, 40, 6), problem.training_set(40, 40, 7)
+    IMNN(
+        40, 40, 2, 2, problem.θ_fid, problem.δθ, problem.input_shape, *sets[0], *sets[1],
+        model=model, directory=tmp_path, filename="imnn", save=True, verbose=False,
+    ).save()  # fmt: skip
+    built = build_problem("gaussian", "linear", SMALL, tmp_path)
+    assert built.imnn.names == built.imnn.validation.names == problem.labels
+    assert problem.labels[1] in str(built.imnn.forecast())
 
 
 def test_the_notebook_of_own_data_reads_the_files_that_were_sent(tmp_path, monkeypatch):
