@@ -420,7 +420,13 @@ def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
     ended = SimpleNamespace(
         port=5006, prefix="", run_until_shutdown=lambda: closed.append("served")
     )
-    monkeypatch.setattr(server, "_server", lambda page, options: page() or ended)
+    said_before = []
+
+    def made_server(page, options):
+        said_before.extend(capsys.readouterr())
+        return page() or ended
+
+    monkeypatch.setattr(server, "_server", made_server)
     monkeypatch.setattr(server, "shared_runs", lambda: made)
     monkeypatch.setattr(page, "laboratory_page", lambda: None)
     monkeypatch.setattr(shared, "close", closed.append)  # returns None: not all has ended
@@ -428,6 +434,9 @@ def test_a_server_that_ends_stops_its_work_first(monkeypatch, capsys):
     assert server.serve(cli._parser().parse_args(["serve", "--keep", "7", "--max-runs", "3"])) == 0
     assert (made.keep, made.most) == (420.0, 3)
     assert closed == ["served", server.PATIENCE, "kept"]
+    out, err = said_before
+    assert out == "", "the first line of it is the address"
+    assert err.startswith("Starting the laboratory")
     assert "Some work has not ended within 8 s." in capsys.readouterr().err
 
 
