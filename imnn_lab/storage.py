@@ -76,6 +76,29 @@ def check_writable(directory: Path, name: str = "directory") -> None:
         raise ValueError(checks.wording(f"`{name}`", expected, received, remedy)) from error
 
 
+def check_holds(directory: Path, file: str, what: str, remedy: str) -> None:
+    """Refuse a directory without a file that is to be read.
+
+    Parameters
+    ----------
+    directory : Path
+    file : str
+    what : str
+        What the file is, with its article.
+    remedy : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not there.
+    """
+    if not (directory / file).is_file():
+        lack = f"which has no file {file}" if directory.is_dir() else "which is no directory"
+        received = f"{str(directory)!r}, {lack}"
+        message = checks.wording("`directory`", f"hold {what}", received, remedy)
+        raise FileNotFoundError(message)
+
+
 def _is_there(path: Path) -> bool:
     try:
         os.lstat(path)

@@ -95,11 +95,9 @@ def state_arrays(directory: Path) -> dict[str, np.ndarray]:
     ValueError
         If the file is damaged.
     """
-    path = directory / STATE
-    if not path.is_file():
-        message = f"There is no saved IMNN in {str(directory)!r}: {path.name} is missing."
-        raise FileNotFoundError(f"{message} Check `directory` and `filename`.")
-    return storage.read_npz(path)
+    remedy = "An IMNN is saved in directory/filename: check both."
+    storage.check_holds(directory, STATE, "a saved IMNN", remedy)
+    return storage.read_npz(directory / STATE)
 
 
 def saved_fingerprint(arrays: Mapping[str, np.ndarray]) -> str:

@@ -417,10 +417,17 @@ class Posterior:
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
             If the file is damaged, or is another one.
         """
         path = checks.path("path", path)
+        if not path.is_file():
+            lack = "a directory" if path.is_dir() else "which is not there"
+            received, remedy = f"{str(path)!r}, {lack}", "Pass what `to_npz` was given."
+            message = checks.wording("`path`", "be a file", received, remedy)
+            raise FileNotFoundError(message)
         with storage.whole(path):
             return Posterior.from_arrays(storage.read_npz(path))
 

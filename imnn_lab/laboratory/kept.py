@@ -1,9 +1,9 @@
 """What of a run is on disk, so that it survives a restart of its server.
 
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
-is, objective and start of its fits, what was asked for, and the fit that goes on or waits. The state is that of
-`IMNN.save`, with checkpoints while it trains; simulations of problems are made anew from their
-seed, own data, the inference and what was found on Trust are beside it.
+is, objective and start of its fits, what was asked for, and the fit that goes on or waits. The
+state is that of `IMNN.save`, with checkpoints while it trains; simulations of problems are made
+anew from their seed, own data, the inference and what was found on Trust are beside it.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def serve(options: argparse.Namespace) -> int:
         words = "--data must be left out with --locked, whose visitors build from no other data"
         print(f"imnn-lab serve: error: {words}", file=sys.stderr)
         return 2
-    print("Starting the laboratory; importing Panel takes some seconds.", file=sys.stderr, flush=True)
+    words = "Starting the laboratory; importing Panel takes some seconds."
+    print(words, file=sys.stderr, flush=True)
     # A fit that takes all processors leaves pages none; TensorFlow reads this where it is imported.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     from imnn_lab.laboratory.page import laboratory_page

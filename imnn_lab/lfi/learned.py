@@ -237,6 +237,8 @@ class LearnedInference(SimulatedInference):
             was trained for another target, in several rounds.
         """
         path = checks.path("directory", directory) / FILE
+        what, remedy = f"what a {type(self).__name__} saved", "Pass what `save` was given."
+        storage.check_holds(path.parent, FILE, what, remedy)
         arrays = storage.read_npz(path)
         with storage.whole(path):
             about = storage.unpack(arrays.pop("about"))

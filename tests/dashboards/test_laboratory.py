@@ -397,8 +397,10 @@ def test_saved_results_are_shown_without_tensorflow(tmp_path):
 
 
 def test_files_without_results_are_rejected(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no results"):
-        read_results(tmp_path)
+    for path, lack in ((tmp_path, "without them"), ("nothing", "which is not there")):
+        words = f"`path` must hold results: .* Received .*, {lack}. Check"
+        with pytest.raises(FileNotFoundError, match=words):
+            read_results(path)
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match=r"be a state\.npz .* Received one with x"):
         read_results(tmp_path / "other.npz")

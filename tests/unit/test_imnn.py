@@ -280,8 +280,10 @@ def test_a_save_stays_in_its_directory(imnn, tmp_path):
 
 
 def test_loading_from_an_empty_directory_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no saved IMNN"):
-        IMNN.load(tmp_path)
+    words = "`directory` must hold a saved IMNN. Received {}, which {}. An IMNN is saved in"
+    for place, lack in ((tmp_path, "has no file state.npz"), ("nothing", "is no directory")):
+        with pytest.raises(FileNotFoundError, match=words.format(f".*{place}.*", lack)):
+            IMNN.load(place)
 
 
 def test_an_unregistered_subclass_loads_with_its_code(tmp_path):

@@ -507,8 +507,10 @@ def test_what_is_saved_is_loaded(tmp_path, NP, weights):
 
 
 def test_what_is_not_there_damaged_or_of_another_inference_is_refused(tmp_path, NP):
-    with pytest.raises(FileNotFoundError):
-        make().load(tmp_path)
+    for place, lack in ((tmp_path, r"has no file learned\.npz"), ("nothing", "is no directory")):
+        words = f"must hold what a NeuralPosterior saved. Received .*, which {lack}. Pass what"
+        with pytest.raises(FileNotFoundError, match=words):
+            make().load(place)
     with pytest.raises(RuntimeError, match="Nothing is trained yet"):
         make().save(tmp_path)
     NP.save(tmp_path)

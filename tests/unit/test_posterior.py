@@ -151,6 +151,9 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
     with pytest.raises(ValueError, match=r"posterior\.npz must be a whole file"):
         Posterior.from_npz(path)
+    for lost, what in ((tmp_path, "a directory"), ("nothing", "which is not there")):
+        with pytest.raises(FileNotFoundError, match=f"`path` must be a file. Received .*, {what}."):
+            Posterior.from_npz(lost)
 
 
 def test_labels_choose_the_order_of_named_draws():

@@ -54,8 +54,10 @@ def read_results(path: Path | str) -> Results:
     for file in sorted(path.glob("posterior*.npz")):
         results = results.joined(results_of(file.stem, storage.read_npz(file)))
     if not (results.trainings or results.posteriors):
-        message = f"There are no results in {str(path)!r}: neither state.npz nor posterior*.npz."
-        raise FileNotFoundError(f"{message} Check the path.")
+        expected = "hold results: state.npz or posterior*.npz"
+        received = f"{str(path)!r}, {'without them' if path.is_dir() else 'which is not there'}"
+        message = checks.wording("`path`", expected, received, "Check the path.")
+        raise FileNotFoundError(message)
     return results
 
 
