@@ -9,10 +9,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from imnn_lab import checks
 from imnn_lab.figures.data import (
@@ -40,6 +41,7 @@ SINGULAR = {
 }
 LARGEST = 1000  # inches
 PRINT = 200  # dots per inch
+SHORT = 4  # ratio of the ends of a logarithmic axis that is labelled as a linear one
 COUNTS = ("iteration", "epoch")  # labels of axes that have whole numbers only
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
 
@@ -165,9 +167,21 @@ def _set_axes(axes: Axes, panel: Panel, ranges: Mapping[str, tuple[float, float]
         axes.set_ylim(bottom=0)
     else:
         axes.set_ylim(ranges[panel.y_label])
+    for axis, is_log in ((axes.xaxis, panel.x_log), (axes.yaxis, panel.y_log)):
+        if is_log:
+            _label_short(axis)
     if panel.y_names:
         heights, names = zip(*panel.y_names, strict=True)
         axes.set_yticks(heights, labels=[in_mathtext(name) for name in names])
+
+
+def _label_short(axis: Axis) -> None:
+    """Label a short logarithmic axis, of which Matplotlib may label one value, as a linear one."""
+    low, high = sorted(axis.get_view_interval())
+    if high < SHORT * low:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        axis.set_minor_locator(NullLocator())
 
 
 def in_mathtext(label: str) -> str:

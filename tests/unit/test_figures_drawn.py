@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from imnn_lab.figures import Panels, corner, draw, fisher, scatter, training_curves
 from imnn_lab.figures.bokeh import Brush, Drawing
 from imnn_lab.figures.clouds import Cloud
-from imnn_lab.figures.data import Panel, Points
+from imnn_lab.figures.data import Curve, Panel, Points
 from imnn_lab.figures.live_curves import CurvesFigure
 from imnn_lab.figures.regulariser import regulariser
 from imnn_lab.history import History, SteeringMark
@@ -96,6 +96,22 @@ def test_ranges_on_logarithmic_axes_have_their_margin_in_decades():
     ranges = Panels((Panel(0, 0, "x", "y", (points,), x_log=True),)).ranges()
     assert ranges["x"] == pytest.approx((10**-0.1, 10**2.1)), "5 % of two decades"
     assert ranges["y"] == pytest.approx((-1.1, 1.1))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.00686, 0.0179), (1, 1.003), (0.97, 1.04), (6.1, 18), (2, 7.9), (0.8, 30)]
+)
+def test_logarithmic_axes_of_any_length_have_two_labels(low, high):
+    x = np.geomspace(low, high, 9)
+    panels = [Panel(row, 0, "x", str(row), (Curve(0, x, x),), y_log=True) for row in range(3)]
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    draw(Panels(tuple(panels)), figure=figure)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        bottom, top = axes.get_ylim()
+        ticks = axes.yaxis.get_major_ticks() + axes.yaxis.get_minor_ticks()
+        labels = [t.label1.get_text() for t in ticks if bottom <= t.get_loc() <= top]
+        assert len([label for label in labels if label]) >= 2
 
 
 def test_the_brush_holds_the_described_points():
