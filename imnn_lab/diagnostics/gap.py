@@ -21,6 +21,7 @@ from imnn_lab.diagnostics.verdict import Light, Verdict
 from imnn_lab.results import inverse
 
 MISSING, MUCH_MISSING = 1.1, 1.5  # a marginal error over that of all information
+OTHER_NETWORKS = "or try other networks: `model=None`."
 ALL = "network and known summaries"
 
 
@@ -73,7 +74,7 @@ class InformationGap:
         if least < MISSING:
             return Verdict(Light.GREEN, " ".join(words))
         light = Light.AMBER if least < MUCH_MISSING else Light.RED
-        remedy = "Train longer, on more simulations, or try other networks: `model=None`."
+        remedy = f"Train longer, on more simulations, {OTHER_NETWORKS}"
         return Verdict(light, " ".join(words), remedy)
 
     def __str__(self) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 from imnn_lab import checks
 from imnn_lab.dashboards.common.questions import Found, Questions
 from imnn_lab.dashboards.training.protocols import TrainingRun
+from imnn_lab.diagnostics.fisher import TEST
+from imnn_lab.diagnostics.gap import OTHER_NETWORKS
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
@@ -23,6 +25,11 @@ from imnn_lab.results import FisherStatistics
 PLAIN = (bool, int, float, str, type(None))  # that JSON can hold
 CHOSEN = ("objective", "reset", "warm_start", "whiten", "seed")  # arguments of a fit
 KEPT = ("λ", "ε", "patience", "objective")  # of the arguments of a fit
+REMEDIES = {  # that only Python has, and what a visitor of the page can do instead
+    TEST: "Here, build on more simulations, with a validation set (Problem); in Python, what "
+    "Results downloads can be tested on others: `imnn.report(test=...)`.",
+    OTHER_NETWORKS: "or try another network (Problem).",
+}
 MOST_ITERATIONS, MOST_SECONDS = 1_000_000, 1800.0  # of a fit, unless a server says otherwise
 
 
@@ -171,7 +178,11 @@ class PooledNetwork:
         Iterations and patience that a visitor asked for last.
     questions : Questions
         What was asked about it, on any page.
+    remedies : dict
+        What a visitor can do instead of what reports say.
     """
+
+    remedies = REMEDIES
 
     def __init__(self, imnn: Any, pool: Pool, kept: Keeper | None = None) -> None:
         self.imnn, self.pool, self.kept = imnn, pool, kept

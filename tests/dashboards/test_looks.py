@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from waiting import until
 
 from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.common.questions import Question
+from imnn_lab.dashboards.common.trust import TrustView
 from imnn_lab.dashboards.training.looks import OUTDATED, Look, LookView
 from imnn_lab.dashboards.training.protocols import state_of
 from imnn_lab.dashboards.training.trusting import RECORDED
-from imnn_lab.diagnostics import FisherFlow
+from imnn_lab.diagnostics import FisherFlow, Light, Verdict
+from imnn_lab.diagnostics.fisher import TEST
+from imnn_lab.diagnostics.gap import OTHER_NETWORKS
 from imnn_lab.figures import diagnostics as figures
 from imnn_lab.history import History
 from imnn_lab.laboratory.build import Sizes, build_problem
@@ -22,6 +26,7 @@ from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.stages import TrainingStage
 from imnn_lab.networks.choice import Candidate
+from imnn_lab.report import Answer
 from imnn_lab.results import FisherStatistics
 
 FLOW = FisherFlow(("a", "b"), (3, 2), np.array([0, 9]), np.log([[2.0, 1.0], [4.0, 3.0]]))
@@ -147,6 +152,21 @@ def test_what_was_asked_belongs_to_the_network_of_a_session_and_ends_with_it():
     session.build(lambda: build_problem("gaussian", "linear", Sizes(100, 100, 2)))
     assert session.building.wait(120)
     assert opened()[0].trust_word(session) == "not checked"
+
+
+def test_a_served_page_says_what_its_visitor_can_do():
+    given = "Here, build on more simulations, with a validation set (Problem);"
+    remedy = f"First this. {TEST} Train longer, {OTHER_NETWORKS}"
+    answers = (Answer("How much?", Verdict(Light.AMBER, "So much.", remedy)),)
+    found = SimpleNamespace(answers=answers, light=Light.AMBER)
+    for remedies, is_served in ((PooledNetwork.remedies, True), ({}, False)):
+        question = Question("report", found=((None, found),))
+        view = TrustView(lambda tell: found, lambda: None, question, remedies=remedies)
+        view.refresh(None)
+        said = view._answers.object
+        assert ("test=(" not in said, "model=None" not in said) == (is_served, is_served)
+        assert (given in said, "or try another network (Problem)." in said) == (is_served,) * 2
+        assert "So much. First this." in said
 
 
 def test_states_of_networks_are_told_apart_and_are_the_same_after_a_restart():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import panel as pn
@@ -19,6 +20,7 @@ from imnn_lab.dashboards.common.layout import (
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
+from imnn_lab.diagnostics import Verdict
 from imnn_lab.report import Answer, Report, light_html
 
 TITLE = "Can I trust it?"
@@ -41,6 +43,8 @@ class TrustView(View[Any]):
         The reports so far, made here or on another page.
     started : callable, optional
         Called when the reader asks for a report, to have the page refreshed.
+    remedies : mapping, optional
+        See `on_page`.
     """
 
     def __init__(
@@ -49,9 +53,11 @@ class TrustView(View[Any]):
         subject: Callable[[], Hashable],
         question: Question,
         started: Callable[[], object] | None = None,
+        remedies: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._make, self._subject, self._started = make, subject, started
+        self._remedies = remedies or {}
         self.question, self.work = question, question.work
         self._button = action_button("Check", self._start, 90)
         self._stop = action_button("Cancel", self.work.stop, 90, "outline")
@@ -83,7 +89,11 @@ class TrustView(View[Any]):
         self._download.disabled = not reports
         self._status.object = asked_html(self.question, "checks", OUTDATED if outdated else "")
         if reports:
-            self._answers.object = "".join(answer_html(x) for x in reports[-1][1].answers)
+            answers = (
+                replace(each, verdict=on_page(each.verdict, self._remedies))
+                for each in reports[-1][1].answers
+            )
+            self._answers.object = "".join(map(answer_html, answers))
 
     def _start(self) -> None:
         self.question.ask(self._make, self._subject)
@@ -92,6 +102,21 @@ class TrustView(View[Any]):
 
     def _file(self) -> io.BytesIO:
         return io.BytesIO(self.question.found[-1][1].to_html().encode())
+
+
+def on_page(verdict: Verdict, remedies: Mapping[str, str]) -> Verdict:
+    """Return a verdict with what readers of a page can do.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    remedies : mapping from str to str
+        What is said in other words, and these words.
+    """
+    remedy = verdict.remedy
+    for said, instead in remedies.items():
+        remedy = remedy.replace(said, instead)
+    return replace(verdict, remedy=remedy)
 
 
 def answer_html(answer: Answer) -> str:

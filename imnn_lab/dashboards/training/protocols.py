@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -122,6 +122,11 @@ def level_of(imnn: Any) -> float | None:
 def asked_of(imnn: Any) -> dict[str, int | None]:
     """Return iterations and patience that the last fit was asked for, as far as they are known."""
     return dict(getattr(imnn, "asked", {}))
+
+
+def remedies_of(imnn: Any) -> Mapping[str, str]:
+    """Return what readers of a page do instead of what reports say, nothing where they can."""
+    return getattr(imnn, "remedies", {})
 
 
 def state_of(imnn: Any) -> str:

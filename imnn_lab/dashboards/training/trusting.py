@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 from imnn_lab.dashboards.common.layout import View, announced_html, side_by_side, stack, words
 from imnn_lab.dashboards.common.questions import Tell
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
-from imnn_lab.dashboards.common.trust import TrustView
+from imnn_lab.dashboards.common.trust import TrustView, on_page
 from imnn_lab.dashboards.training.looks import Look, LookView
-from imnn_lab.dashboards.training.protocols import state_of
+from imnn_lab.dashboards.training.protocols import remedies_of, state_of
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.diagnostics import HonestFisher, LearningCurve
 from imnn_lab.figures import diagnostics as figures
@@ -52,7 +52,8 @@ class Trusting(View[Any]):
             report: Report = state.imnn.report(**given)  # type: ignore[attr-defined]
             return report
 
-        self.answers = TrustView(make, subject, state.questions.named("report"), started)
+        question, remedies = state.questions.named("report"), remedies_of(state.imnn)
+        self.answers = TrustView(make, subject, question, started, remedies)
         looks = _looks(state.imnn, labels, known_fisher)
         self.looks = {
             look.name: LookView(look, subject, started, state.questions.named(look.name))
@@ -109,7 +110,7 @@ def _looks(imnn: Any, labels: Sequence[str], known_fisher: np.ndarray | None) ->
             "det F over training, with the bracket in which more simulations would find it.",
             partial(_bracketed, imnn, labels, known_fisher),
             lambda found: found[0],
-            lambda found: _bracket(found[1]),
+            lambda found: _bracket(found[1], remedies_of(imnn)),
         )
     if hasattr(imnn, "learning_curve"):
         yield Look(
@@ -142,11 +143,11 @@ def _bracketed(
     return figures.det_fisher(imnn.history, found, known_fisher), found
 
 
-def _bracket(report: HonestFisher) -> str:
+def _bracket(report: HonestFisher, remedies: Mapping[str, str]) -> str:
     """Return whether F can be quoted, and the brackets of the errors below."""
-    verdict = str(report.verdict)
-    details = str(report).removeprefix(verdict).strip("\n")
-    return f"<p>{html.escape(verdict)}</p>{_as_written(details)}"
+    verdict = report.verdict
+    details = str(report).removeprefix(str(verdict)).strip("\n")
+    return f"<p>{html.escape(str(on_page(verdict, remedies)))}</p>{_as_written(details)}"
 
 
 def _gain(curve: LearningCurve) -> str:
