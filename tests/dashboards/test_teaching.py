@@ -138,6 +138,29 @@ def test_earlier_runs_are_kept_drawn_renamed_and_deleted():
     assert not state.ghosts.rename("random", " ")
 
 
+@pytest.mark.parametrize("scale", ["linear", "logarithmic"])
+def test_earlier_runs_are_in_sight_where_the_present_one_is(scale):
+    network = Recorded()
+    page = TrainingDashboard(network).page()
+    page.state.scale = scale
+    page.state.begin_anew()
+    network.train(100)
+    page.pump.tick()
+    network.run = None
+    page.state.begin_anew()
+    columns = ("det_F", "val_det_F", "det_C", "val_det_C", "det_Cinv", "val_det_Cinv")
+    network.train(30, **{name: np.full(30, 2.0) for name in columns})
+    page.pump.tick()
+    _, *ends = page.curves.figure.view.data["end"]
+    _, *starts = page.curves.figure.view.data["start"]
+    for row in range(2):  # det F, det C
+        assert starts[row] < 2 < ends[row]
+        assert 29 < ends[row] < 40, "as far as the earlier one was at the present iteration"
+    page.state.ghosts.show([])
+    page.pump.tick()
+    assert page.curves.figure.view.data["end"][1] < 3, "the control"
+
+
 def test_no_more_than_twenty_runs_and_few_points_are_kept():
     ghosts = Ghosts()
     for _ in range(23):

@@ -15,6 +15,7 @@ import numpy as np
 
 from imnn_lab.dashboards.training.state import WINDOWS, TrainingState
 from imnn_lab.figures.curves import mark_labels, positions
+from imnn_lab.figures.data import Panel
 from imnn_lab.figures.decimation import (
     Addition,
     GrowingCurves,
@@ -22,7 +23,7 @@ from imnn_lab.figures.decimation import (
     robust_range,
     stacked,
 )
-from imnn_lab.figures.live_curves import CurvesFigure, columns_of
+from imnn_lab.figures.live_curves import GHOSTLY, CurvesFigure, columns_of
 from imnn_lab.history import History, SteeringMark
 
 SHARE = 0.02  # of the time, for ticks, so that training is not held up
@@ -199,6 +200,14 @@ class CurvesPump:
         x, y = found[:, 0], found[:, 1:]
         return x, np.where(np.isfinite(y), y, np.nan)
 
+    def _earlier(self, panel: Panel, start: float, last: float) -> list[np.ndarray]:
+        """Return what is shown of earlier runs where the present one is."""
+        name, data = GHOSTLY.get(panel.y_label), self.figure.ghosts.data
+        if name is None:
+            return []
+        curves = zip(data[self.figure.against], data[name], strict=True)
+        return [y[(x >= start) & (x <= last)] for x, y in curves]
+
     def _smooth_on(self, moment: Moment) -> None:
         weight = self.state.smoothing
         columns = moment.columns
@@ -239,7 +248,7 @@ class CurvesPump:
         shown = dict(zip(self.figure.names, _in_window(x, y, start), strict=True))
         return [(start - margin, last + margin)] + [
             robust_range(
-                [shown[name] for name in columns_of(panel)],
+                [shown[name] for name in columns_of(panel)] + self._earlier(panel, start, last),
                 panel.y_log,
                 self.state.fit_all,
                 [value for _, value in panel.references],

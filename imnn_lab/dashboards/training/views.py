@@ -72,13 +72,13 @@ class Curves(View[Moment]):
     def refresh(self, moment: Moment) -> None:
         """Move what is new to the figures."""
         self._draw_if_changed()
+        self.figure.show_ghosts(ghost_curves(self.state.ghosts))
         if self._is_empty:
             self._is_empty = False
             self.pump.restart(moment)
         else:
             self.pump.move(moment)
         self.pump.show_then(moment)
-        self.figure.show_ghosts(ghost_curves(self.state.ghosts))
 
     def _draw_if_changed(self) -> None:
         """Make new figures for other axes: Bokeh cannot change the kind of an axis."""
