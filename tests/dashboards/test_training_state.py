@@ -147,6 +147,16 @@ def test_a_start_that_fails_says_why(state, network):
     assert state.message == "Another fit of this IMNN is running."
 
 
+def test_a_second_click_on_start_is_not_taken_for_another_fit(state, network):
+    def refuse(*_, **__):
+        raise RuntimeError("A fit is running or queued. Stop it first.")
+
+    state.start()
+    network.start = refuse
+    state.start()
+    assert (state.message, state.word) == ("", "running")
+
+
 def test_a_scheduled_learning_rate_is_unknown():
     class Scheduled(ScriptedNetwork):
         optimiser = type("Optimiser", (), {"learning_rate": object()})()

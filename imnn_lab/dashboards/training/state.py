@@ -260,7 +260,10 @@ class TrainingState(param.Parameterized):
         self.param.watch(lambda *_: act(), list(self.param))
 
     def _begin(self, n_iterations: int | None, reset: bool) -> None:
+        """Start a fit, unless one runs: a second click may come before Start is disabled."""
         self.acts += 1
+        if self.is_running:
+            return
         with self._lock:
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied

@@ -13,7 +13,7 @@ from imnn_lab.history import SteeringMark
 from imnn_lab.regularisation import EPSILON
 
 WORDS = {
-    "ready": "Ready. Press Start to train, or call imnn.fit() elsewhere.",
+    "ready": "Ready. Press Start to train.",
     "queued": "Waiting to start.",
     "compiling": "Compiling the training step; this takes a few seconds.",
     "running": "Running.",
