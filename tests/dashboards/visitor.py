@@ -109,6 +109,8 @@ def steer(page):
 def pause_resume_and_stop(page):
     button(page, "Pause").click()
     words(page, "Paused. Press Resume to continue.")
+    ends = [button(page, name).bounding_box() for name in ("Resume", "Stop")]
+    assert ends[0]["x"] + ends[0]["width"] <= ends[1]["x"], "neither covers the other"
     held = until(page, lambda: _at_rest(page))
     button(page, "Resume").click()
     until(page, lambda: column(page, "det_F_iteration")[-1] > held)

@@ -33,7 +33,9 @@ POWER = "return Number((10 ** tick).toPrecision(3)).toString()"
 # Forgetting and the release that follows may reach Python in one message, as no change: so a
 # release counts whatever it changes.
 FORGET = "if (source.value_throttled !== source.value) source.value_throttled = NaN"
-BUTTON = ".bk-btn { padding-left: 2px; padding-right: 2px; font-size: 0.95em }"
+BUTTON = """
+.bk-btn { padding: 6px 2px !important; min-width: 0 !important; font-size: 0.95em }
+"""
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
