@@ -272,7 +272,7 @@ def _check_axes(own: OwnData) -> None:
     """Refuse data without simulations of both kinds."""
     for name in NAMES[:2]:
         if name not in own.arrays:
-            received = f"files with {', '.join(own.arrays) or 'nothing'}"
+            received = ", ".join(own.arrays) or "no array of these names"
             remedy = f"Name files or members of an .npz {', '.join(NAMES)}."
             raise ValueError(checks.wording("The data", f"have `{name}`", received, remedy))
         if own.arrays[name].ndim < 2:
