@@ -15,6 +15,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.dashboards.common.questions import Found, Questions
+from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.diagnostics.gap import OTHER_NETWORKS
@@ -178,6 +179,8 @@ class PooledNetwork:
         Iterations and patience that a visitor asked for last.
     questions : Questions
         What was asked about it, on any page.
+    ghosts : Ghosts
+        Its earlier runs, on all pages.
     remedies : dict
         What a visitor can do instead of what reports say.
     """
@@ -190,6 +193,7 @@ class PooledNetwork:
         self.chosen: dict[str, Any] = {}
         self.asked: dict[str, int | None] = {}
         self.questions = Questions(None if kept is None else kept.keep_answer)
+        self.ghosts = Ghosts()
 
     @property
     def run(self) -> TrainingRun | None:

@@ -12,6 +12,7 @@ from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.lesson import Progress, lesson
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.history import History
+from imnn_lab.laboratory.pool import Pool, PooledNetwork
 
 N = 200
 
@@ -136,6 +137,22 @@ def test_earlier_runs_are_kept_drawn_renamed_and_deleted():
     assert [ghost.name for ghost in state.ghosts.all] == ["random"]
     assert list(source.data["name"]) == ["random"]
     assert not state.ghosts.rename("random", " ")
+
+
+def test_pages_of_a_served_network_share_its_earlier_runs():
+    network = Recorded()
+    shared = PooledNetwork(network, Pool(1))
+    first, second = (TrainingState(shared) for _ in range(2))
+    first.start_from, shared.start = "from scratch", network.start
+    for begin in (first.begin_anew, second.begin_anew):
+        begin()
+        network.train(5)
+        network.run.finish("all is done")
+        for page in (second, first):
+            page.follow_run(())
+    (kept,) = second.ghosts.all
+    assert kept.settings["start"] == "from scratch, seed 1", "as it was begun on another page"
+    assert TrainingState(shared).ghosts.all == (kept,), "a page that is opened later has it too"
 
 
 @pytest.mark.parametrize("scale", ["linear", "logarithmic"])

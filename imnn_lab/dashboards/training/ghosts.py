@@ -41,9 +41,16 @@ class Ghost:
 
 
 class Ghosts:
-    """The runs that a page keeps, the last ones, in order. Any thread may call it."""
+    """The runs that are kept of a network, the last ones, in order. Any thread may call it.
+
+    Attributes
+    ----------
+    begun : str
+        How the present training began, in words, if that was chosen on a page.
+    """
 
     def __init__(self) -> None:
+        self.begun = ""
         self._kept: tuple[Ghost, ...] = ()
         self._history: History | None = None
         self._start = ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.dashboards.common.questions import Questions
+from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
@@ -148,6 +149,12 @@ def questions_of(imnn: Any) -> Questions:
     """Return what was asked about a network: what it keeps of that, or nothing so far."""
     kept = getattr(imnn, "questions", None)
     return kept if isinstance(kept, Questions) else Questions()
+
+
+def ghosts_of(imnn: Any) -> Ghosts:
+    """Return the earlier runs of a network: those that it keeps for all its pages, or none yet."""
+    kept = getattr(imnn, "ghosts", None)
+    return kept if isinstance(kept, Ghosts) else Ghosts()
 
 
 def learning_rate_of(imnn: Any) -> float | None:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import param
 
-from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.protocols import (
     Trained,
     TrainingRun,
     asked_of,
+    ghosts_of,
     learning_rate_of,
     level_of,
     objective_of,
@@ -69,7 +69,7 @@ class TrainingState(param.Parameterized):
     def __init__(self, imnn: Trained, **settings: Any) -> None:
         super().__init__(**settings)
         self.imnn = imnn
-        self.ghosts, self._begun = Ghosts(), STARTS[0]
+        self.ghosts = ghosts_of(imnn)
         self.questions = questions_of(imnn)
         self.message = ""
         self._lock = threading.Lock()
@@ -174,7 +174,7 @@ class TrainingState(param.Parameterized):
             All of the present history.
         """
         run = self.run
-        self.ghosts.see(self.imnn.history, self._begun)
+        self.ghosts.see(self.imnn.history, self.ghosts.begun or STARTS[0])
         if run is None:
             return
         if run is not self._followed:
@@ -260,10 +260,7 @@ class TrainingState(param.Parameterized):
         self.param.watch(lambda *_: act(), list(self.param))
 
     def _begin(self, n_iterations: int | None, reset: bool) -> None:
-        """Start a fit, unless one runs: a second click may come before Start is disabled."""
         self.acts += 1
-        if self.is_running:
-            return
         with self._lock:
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
@@ -272,10 +269,12 @@ class TrainingState(param.Parameterized):
                     n_iterations, λ=λ, ε=ε, patience=self.patience, reset=reset, **another
                 )
             except Exception as error:
-                self.message = str(error)
+                # A second click may come before Start is disabled, which the first did.
+                self.message = "" if self.is_running else str(error)
                 return
             self.applied = (λ, ε)
-            self._begun = self.start_words if reset else self._begun
+            if reset:
+                self.ghosts.begun = self.start_words
             kept = f"λ = {λ:.4g} and {EPSILON} = {ε:.4g} are used instead."
             self.message = f"Not applied. {self.refusal} {kept}" if self.refusal else ""
         if self._asks_for_rate and not reset:
