@@ -9,6 +9,7 @@ import numpy as np
 from bokeh.core.properties import value
 from bokeh.events import LegendItemClick
 from bokeh.models import (
+    BasicTicker,
     BoxSelectTool,
     CDSView,
     ColumnDataSource,
@@ -37,6 +38,7 @@ from imnn_lab.figures.data import (
     Points,
     mass_label,
 )
+from imnn_lab.figures.log_ticks import with_log_ticks
 from imnn_lab.figures.style import style
 from imnn_lab.parameters import Label, shown
 
@@ -266,7 +268,9 @@ class PanelFigure:
             min_width=100,
         )
         empty.axis.major_label_text_font_size = "11px"
-        empty.xaxis.ticker.desired_num_ticks = empty.yaxis.ticker.desired_num_ticks = 4
+        for axis in empty.axis:
+            if isinstance(axis.ticker, BasicTicker):
+                axis.ticker.desired_num_ticks = 4
         if panel.y_names:
             empty.yaxis.ticker = [height for height, _ in panel.y_names]
             empty.yaxis.major_label_overrides = {
@@ -351,7 +355,7 @@ def new_figure(x_label: str | None, y_label: str | None, **options: Any) -> figu
     empty = figure(x_axis_label=x_label, y_axis_label=y_label, **(settings | options))
     empty.toolbar.logo = None
     empty.toolbar.autohide = True
-    return empty
+    return with_log_ticks(empty)
 
 
 def line_look(series: int, width: float = 1.6) -> dict[str, Any]:
