@@ -140,7 +140,9 @@ class Kept:
         if self.is_there:
             self._write(self.read() | {"queued": dict(fit), "asked": dict(asked)})
 
-    def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+    def begin(
+        self, fit: Mapping[str, Any], chosen: Mapping[str, Any], asked: Mapping[str, Any]
+    ) -> None:
         """Note a fit, which a restarted server goes on with.
 
         Parameters
@@ -149,9 +151,12 @@ class Kept:
             Its arguments.
         chosen : mapping
             Objective and start of all fits since the beginning, which stay when it has ended.
+        asked : mapping
+            See `wait`, before which a network may not have been made.
         """
         self._due = time.monotonic() + PERIOD
-        record = self.read() | {"fit": dict(fit), "chosen": dict(chosen)}
+        named = {"fit": dict(fit), "chosen": dict(chosen), "asked": dict(asked)}
+        record = self.read() | named
         record.pop("queued", None)
         self._write(record)
 

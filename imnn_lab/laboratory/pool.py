@@ -50,8 +50,10 @@ class Keeper(Protocol):
     def wait(self, fit: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         """Note a fit that waits in the queue: arguments of `start`, and what was asked for."""
 
-    def begin(self, fit: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
-        """Note a fit that goes on, and objective and start of all since the beginning."""
+    def begin(
+        self, fit: Mapping[str, Any], chosen: Mapping[str, Any], asked: Mapping[str, Any]
+    ) -> None:
+        """Note a fit that goes on, objective and start of all since the beginning, and the like."""
 
     def checkpoint(self, run: Any) -> None:
         """Save where it stands, if it is time."""
@@ -425,7 +427,8 @@ class PooledRun:
                 run.steer(learning_rate=self._rate)
             if self._kept is not None:
                 kept = {name: settings[name] for name in KEPT if name in settings}
-                self._kept.begin(kept | {"last": run.last}, _plain(self._chosen))
+                chosen = _plain(self._chosen)
+                self._kept.begin(kept | {"last": run.last}, chosen, self._asked)
             if self._stopped.is_set():
                 run.stop()
             self._end_in_time(run)

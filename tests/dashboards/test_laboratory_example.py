@@ -12,6 +12,7 @@ from waiting import until as wait_until
 
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import example
+from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.page import Laboratory
 from imnn_lab.laboratory.pool import Pool
 from imnn_lab.laboratory.runs import Runs
@@ -79,9 +80,9 @@ def test_the_record_does_not_play_for_who_wants_nothing_to_move(monkeypatch):
     assert len(run.session.network.history) == example.ITERATIONS + 1
 
 
-def test_start_makes_the_network_and_trains_it():
-    session = LaboratorySession(Pool(1))
-    session.show(example.example())
+def test_start_makes_the_network_and_trains_it(tmp_path):
+    session = LaboratorySession(Pool(1), kept=Kept(tmp_path))
+    session.show(example.example(session.kept))
     assert not session.is_used
     recorded = session.network.history
     run = session.network.start(2)
@@ -93,6 +94,7 @@ def test_start_makes_the_network_and_trains_it():
     assert len(session.network.history) == 3
     session.prepare()
     assert session.building.state == "idle", "there is nothing to prepare"
+    assert session.kept.read()["asked"] == {"n_iterations": 2, "patience": None}
 
 
 def test_a_learning_rate_that_was_chosen_before_start_is_used():
