@@ -14,6 +14,10 @@ particles have moved; so there are few of them, and evaluating all stays cheap.
 With distance="mad" the units of the estimates are taken anew from the simulations of each round,
 near or not: those of one mixture, and first those of the prior (Prangle 2017). The particles are
 then the nearest of everything simulated so far, so that the weights stay right.
+
+A regression adjustment makes up for a larger ε, so that it moves three times as many draws as there
+are particles: the nearest of all, but no more than a tenth of these, or the particles themselves.
+Their weights are less uneven, too.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from imnn_lab.inference.proposal import Proposal, kernel_mixture
 
 BUDGET_SCALE, BUDGET_POWER = 0.7, 0.7  # particles are 0.7 · budget^0.7
 PRIOR_PART = 0.2  # of a budget is drawn from the prior
+ADJUSTED, MOST_ADJUSTED = 3, 0.1  # times the particles are adjusted, at most that part of all draws
 RENEWAL = 0.2  # of the particles must have moved before a new proposal is worth its cost
 
 
@@ -134,9 +139,10 @@ class Population:
         labels : tuple of str
             A name for each parameter.
         prior : Prior, optional
-            Supplies the bounds.
+            Supplies the bounds; without it only the particles are adjusted.
         adjust : bool, "linear" or "quadratic"
-            Apply the regression adjustment, True a linear one; it needs `target`.
+            Apply the regression adjustment, True a linear one, to the nearest of all draws (see
+            above); it needs `target`.
         target : Target, optional
             To which the particles have moved.
 
@@ -145,23 +151,27 @@ class Population:
         TypeError, ValueError
             If `adjust` is not one of these, or has no target.
         """
-        parameters, weights = self.parameters.copy(), self.weights
+        chosen, parameters, weights = self, self.parameters.copy(), self.weights
         if order := as_order(adjust):
             if target is None:
                 expected, received = "come with a `target`", f"adjust={adjust!r} and target=None"
                 remedy = "Pass the target of the particles: its estimates are what they move to."
                 raise ValueError(checks.wording("`adjust`", expected, received, remedy))
+            if prior is not None and self.made:
+                most = int(MOST_ADJUSTED * sum(len(draws.parameters) for draws in self.made))
+                keep = max(len(self.parameters), min(ADJUSTED * self.size, most))
+                chosen = _nearest_draws(self, target, prior, keep)
             parameters, weights = regression_adjusted(
-                parameters,
-                target.differences(self.estimates),
-                self.distances,
-                float(self.distances.max()),
-                weights=weights,
+                chosen.parameters,
+                target.differences(chosen.estimates),
+                chosen.distances,
+                float(chosen.distances.max()),
+                weights=chosen.weights,
                 prior=prior,
                 order=order,
             )
         properties = {
-            "ε": self.ε,
+            "ε": chosen.ε,
             "acceptance": self.acceptance,
             "iterations": self.iteration,
             "simulations": self.simulations,
@@ -369,16 +379,22 @@ def _remeasured(population: Population, target: Target, prior: Prior) -> tuple[P
     simulated = Draws.joined(population.made[population.round_start :])
     with contextlib.suppress(ValueError):
         target = target.measured(simulated.estimates)
+    nearest = _nearest_draws(population, target, prior, population.size)
+    return replace(nearest, scales=target.scales), target
+
+
+def _nearest_draws(population: Population, target: Target, prior: Prior, keep: int) -> Population:
+    """Return a population of the nearest of all draws that it was made from, weighted anew."""
     everything = Draws.joined(population.made)
     distances = target.distances(everything.estimates)
-    nearest = _nearest(distances, population.size)
+    nearest = _nearest(distances, keep)
     columns = {
         "parameters": everything.parameters[nearest],
         "estimates": everything.estimates[nearest],
         "distances": distances[nearest],
         **_weighed(population, everything.parameters[nearest], prior),
     }
-    return replace(population, scales=target.scales, **columns), target
+    return replace(population, size=keep, **columns)
 
 
 def _weighed(population: Population, parameters: np.ndarray, prior: Prior) -> dict[str, np.ndarray]:

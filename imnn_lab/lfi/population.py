@@ -349,7 +349,8 @@ class PopulationMonteCarlo(ComparingInference):
         Parameters
         ----------
         adjust : bool, "linear" or "quadratic", keyword only
-            Apply a regression adjustment (see `imnn_lab.inference.adjustment`); True a linear one.
+            Apply a regression adjustment (see `imnn_lab.inference.adjustment`), True a linear one,
+            to the nearest of all draws, up to three times as many as there are particles.
         """
         pairs = zip(self.populations, self.targets, strict=True)
         return [p.posterior(self.labels, self.prior, adjust, target) for p, target in pairs]

@@ -389,6 +389,29 @@ def test_adjusted_particles():
         assert not np.array_equal(adjusted.parameters, plain.parameters)
         assert (np.abs(adjusted.parameters) <= 4).all()
     assert PMC.posterior(bins=8, adjust="quadratic").shape == (2, 8, 8)
+
+
+def test_the_nearest_of_all_draws_are_adjusted():
+    PMC = make(targets=((0.3, -0.2),))
+    PMC(100, 400, 0.0, max_simulations=4000)
+    everything = PMC.draws  # weighted in another way
+    distances = PMC.targets[0].distances(everything.estimates)
+    keep = min(3 * 100, len(distances) // 10)
+    nearest = np.argsort(distances)[:keep]
+    ε = distances[nearest].max()
+    expected = everything.weights[nearest] * (1 - (distances[nearest] / ε) ** 2)
+    adjusted = PMC.samples(adjust=True)[0]
+    assert adjusted.properties["ε"] == ε > PMC.ε[0]
+    np.testing.assert_allclose(np.sort(adjusted.weights), np.sort(expected / expected.sum()))
+    assert keep > 200
+    assert adjusted.effective_samples > 1.5 * PMC.effective_samples[0]
+    PMC(100, 200, 1.0)  # its particles are most of all draws
+    assert len(PMC.samples(adjust=True)[0].parameters) == 100
+
+
+def test_no_other_adjustments():
+    PMC = make()
+    PMC(200, 400, 0.3)
     with pytest.raises(ValueError, match="`adjust` must"):
         PMC.samples(adjust="cubic")
     with pytest.raises(ValueError, match=r"`adjust` must come with .*adjust=True and target=None"):
