@@ -3,7 +3,7 @@
 import time
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=120):
     """Wait until a condition holds; return what it gave."""
     end = time.monotonic() + seconds
     while not (result := condition()):
