@@ -1,9 +1,12 @@
 """What the training dashboard knows and decides, without a page."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 
+from imnn_lab.dashboards.training import pump
 from imnn_lab.dashboards.training.protocols import learning_rate_of, objective_of
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
@@ -78,21 +81,47 @@ def test_a_release_steers_the_run(state, network):
 
 def test_a_mark_of_ones_own_leaves_what_was_chosen_since(state, network):
     state.start()
-    pump = Pump(state, [])
-    pump.tick()
+    shown = Pump(state, [])
+    shown.tick()
     state.log_lambda, state.log_learning_rate = 0.9, -2.5
     assert state.apply_pair()
     assert state.apply_learning_rate()
     network.run.apply_all()
     state.log_lambda, state.log_learning_rate = 0.7, -2.0
     network.train(10)
-    pump.tick()
+    shown.tick()
     assert (state.log_lambda, state.log_learning_rate) == (0.7, -2.0)
 
     network.run.steer(λ=4.0, ε=0.1)
     network.run.apply_all()
-    pump.tick()
+    shown.tick()
     assert state.λ == 4.0, "what somebody else asked for is shown"
+
+
+def test_what_is_slow_to_draw_is_drawn_soon_after_an_act(state, network, monkeypatch):
+    clock, drawn = [100.0], []
+
+    def refresh(moment):
+        drawn.append(clock[0])
+        clock[0] += 0.05
+
+    monkeypatch.setattr(pump, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    slow = Pump(state, [SimpleNamespace(refresh=refresh)])
+
+    def drawn_in(seconds):
+        drawn.clear()
+        started = clock[0]
+        while clock[0] < started + seconds:
+            slow.tick_if_due()
+            clock[0] += 0.25
+        return len(drawn)
+
+    state.start()
+    drawn_in(3)
+    assert drawn_in(10) in (8, 9, 10), "at most one a second"
+    state.apply_pair()
+    assert drawn_in(1) >= 3, "every time there is a chance"
+    assert drawn_in(10) in (8, 9, 10)
 
 
 def test_an_invalid_pair_is_refused_with_the_reason(state, network):

@@ -94,9 +94,11 @@ class Controls(View[Moment]):
             if lines
             else ""
         )
-        for name, disabled in disabled_buttons(state).items():
-            self.buttons[name].disabled = disabled
-        is_paused = state.word == "paused"
+        disabled, is_paused = disabled_buttons(state), state.word == "paused"
+        if not self.changed((*disabled.values(), is_paused, state.is_running, state.has_pair)):
+            return
+        for name, is_disabled in disabled.items():
+            self.buttons[name].disabled = is_disabled
         self.buttons["Pause"].visible, self.buttons["Resume"].visible = not is_paused, is_paused
         self.objective.disabled = state.is_running
         for name in ("λ", EPSILON):

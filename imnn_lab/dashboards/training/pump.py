@@ -28,6 +28,7 @@ from imnn_lab.history import History, SteeringMark
 
 SHARE = 0.02  # of the time, for ticks, so that training is not held up
 LONGEST_WAIT = 1.0  # seconds from tick to tick, however long a tick takes
+HURRY = 1.0  # seconds after an act of the reader's in which ticks do not wait for their share
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Pump:
         self._latest: dict[str, float] = {}
         self._has_news = False
         self._browser, self._due = browser, 0.0
+        self._acts, self._hurries_until = state.acts, 0.0
 
     def tick(self) -> Moment:
         """Read what is new and refresh the views."""
@@ -117,7 +119,7 @@ class Pump:
         return moment
 
     def tick_if_due(self) -> bool:
-        """Tick if training and the browser have room for it.
+        """Tick if training and the browser have room for it, and soon after an act of the reader's.
 
         Returns
         -------
@@ -126,7 +128,10 @@ class Pump:
         """
         started = time.monotonic()
         browser = self._browser
-        if started >= self._due and not (browser is not None and browser.is_awaited):
+        if self.state.acts != self._acts:
+            self._acts, self._hurries_until = self.state.acts, started + HURRY
+        is_due = started >= self._due or started < self._hurries_until
+        if is_due and not (browser is not None and browser.is_awaited):
             self.tick()
             now = time.monotonic()
             self._due = now + min((now - started) / SHARE, LONGEST_WAIT)
