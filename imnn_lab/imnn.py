@@ -309,7 +309,9 @@ class IMNN:
                 "Files go to directory/filename/."
             )
         self._overwrites = checks.boolean("overwrite", overwrite)
-        weights_file = _weights_file(path, weights)
+        weights_file = (
+            None if path is None or weights is None else storage.weights_file(path, weights)
+        )
         archive = Archive.read(path) if loads and path is not None else None
         if archive is not None and derivative is None and settings.δθ is None:
             settings = replace(settings, stencils=archive.settings.stencils)
@@ -1673,12 +1675,3 @@ def _encoded(settings: Settings, data: dict[str, Any], archive: Archive | None) 
     if saved is None or not saved.is_like(declared):
         return settings
     return replace(settings, encoding=saved, input_shape=archive.settings.input_shape)
-
-
-def _weights_file(path: Path | None, name: Any) -> Path | None:
-    if path is None or name is None:
-        return None
-    file = storage.weights_path(path, checks.file_name("weights", name))
-    if not file.is_file():
-        raise FileNotFoundError(f"`weights`: there is no file {file.name!r} in {str(path)!r}.")
-    return file

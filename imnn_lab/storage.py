@@ -303,6 +303,24 @@ def weights_path(directory: Path, name: str) -> Path:
     return directory / f"{name.removesuffix(WEIGHTS_SUFFIX)}{WEIGHTS_SUFFIX}"
 
 
+def weights_file(directory: Path, name: str) -> Path:
+    """Return the path of a file of weights that is to be read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message lists those that there are.
+    """
+    path = weights_path(directory, checks.file_name("weights", name))
+    if not path.is_file():
+        there = sorted(file.name for file in directory.glob(f"*{WEIGHTS_SUFFIX}"))
+        received = f"{name!r}, and {str(directory)!r} has no {path.name}"
+        remedy = f"It has {', '.join(there) or 'none'}."
+        message = checks.wording("`weights`", "name a file of weights", received, remedy)
+        raise FileNotFoundError(message)
+    return path
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
