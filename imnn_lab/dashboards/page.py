@@ -17,15 +17,27 @@ TEMPLATE = """{% extends "base.html" %}
 {% block loader_css %}{{ super() }}
 #loader { background: none; justify-content: flex-end; padding-bottom: 24px; pointer-events: none }
 @media (prefers-reduced-motion: reduce) { .spinner { animation: none } }
+{% if theme_name == "dark" %}
+html { --mui-palette-background-default: #121212 }
+#imnn-first img { filter: invert(0.93) hue-rotate(180deg) }
+{% endif %}
 {% endblock %}
 {% block js_resources %}{% if not first %}{{ super() }}{% endif %}{% endblock %}
 {% block inner_body %}{% if first %}{{ first | safe }}{{ bokeh_js }}{% endif %}{{ super() }}
 {% endblock %}
 """
+# The browser tells the server of the theme with each request: pages are dark from the first.
+THEME = "imnn_lab_theme"  # cookie
+KEEP_THEME = f"""
+const theme = source.dark_theme ? "dark" : "light"
+document.cookie = `{THEME}=${{theme}}; max-age=31536000; SameSite=Lax`
+"""
 
 
 def page(title: str, *body: Any, first: str = "") -> Page:
     """Return a page for ``panel serve``; its switch between light and dark keeps what runs.
+
+    The browser remembers which of them was chosen.
 
     Parameters
     ----------
@@ -45,5 +57,10 @@ def page(title: str, *body: Any, first: str = "") -> Page:
     take_styles_from_here()
     if pn.state.curdoc is not None:
         pn.state.curdoc.template_variables["first"] = first
-    whole = Page(title=title, main=list(body), busy_indicator=None, template=TEMPLATE)
+    chosen = pn.state.cookies.get(THEME, pn.config.theme)
+    whole = Page(
+        title=title, main=list(body), busy_indicator=None, template=TEMPLATE,
+        dark_theme=chosen == "dark",
+    )  # fmt: skip
+    whole.jscallback(dark_theme=KEEP_THEME)
     return without_busy_link(whole)

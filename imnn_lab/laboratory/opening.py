@@ -11,24 +11,31 @@ from bokeh.server.session import ServerSession
 from panel.io.server import DocHandler
 from tornado.web import Application
 
+from imnn_lab.dashboards.page import THEME
+
 REMOVE = '<script>document.querySelector("#imnn-first").remove()</script>'
 
 
 class OpeningHandler(DocHandler):
     """Answers as Panel does, but sends the beginning of the page before the rest is built.
 
-    The beginning is what the last page had: before the first of them there is none. A page with a
-    query is sent as a whole, since it may show something else.
+    The beginning is what the last page of the same theme had: before the first of them there is
+    none. A page with a query is sent as a whole, since it may show something else.
     """
 
-    def initialize(self, first: str, openings: dict[str, str], **options: Any) -> None:
-        """Keep what is shown first, and the beginnings of pages by their paths."""
+    def initialize(self, first: str, openings: dict[tuple[str, bool], str], **options: Any) -> None:
+        """Keep what is shown first, and the beginnings of pages by their paths and themes."""
         self._first, self._openings, self._sent = first, openings, ""
+
+    @property
+    def _kind(self) -> tuple[str, bool]:
+        """Path of the page, and whether it is dark."""
+        return self.request.path, self.get_cookie(THEME) == "dark"
 
     async def get_session(self) -> ServerSession:
         """Send the beginning, now that the visitor may see the page, and build the rest."""
         is_plain = not self.request.query and self.request.version == "HTTP/1.1"
-        self._sent = self._openings.get(self.request.path, "") if is_plain else ""
+        self._sent = self._openings.get(self._kind, "") if is_plain else ""
         if self._sent:
             super().write(self._sent)
             self.flush()
@@ -39,7 +46,7 @@ class OpeningHandler(DocHandler):
         page = str(chunk)
         head, first, _ = page.partition(self._first)
         if first and not self.request.query:
-            self._openings[self.request.path] = head + first
+            self._openings[self._kind] = head + first
         if self._sent:
             begins_so = page.startswith(self._sent)
             chunk = page.removeprefix(self._sent) if begins_so else REMOVE + page

@@ -21,7 +21,6 @@ TABS = {
     "Infer": ("Draws", "Checks", "Data", "Export", "Posterior", "PMC", "Neural", "Target", "ABC"),
 }
 SERIOUS = ("serious", "critical")
-DARK = "() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 18, 18)'"
 # Shows what all tabs hold, and returns how many it showed: axe-core takes long to look through all
 # shadow roots, so it does it once for all stages.
 SHOW_ALL = """() => {
@@ -155,5 +154,5 @@ def test_every_stage_is_for_everybody(watched_page, serve):
     only_the_control_is_found(page)
     assert page.evaluate(CUT) == []
     button(page, "Toggle theme").click()
-    until(page, lambda: page.evaluate(DARK))
+    until(page, lambda: page.evaluate(visitor.DARK))
     only_the_control_is_found(page)

@@ -11,7 +11,7 @@ import pytest
 from dashboards.serving import answer, free_port
 
 from imnn_lab.dashboards.host.panel_private import application_of
-from imnn_lab.dashboards.page import page
+from imnn_lab.dashboards.page import THEME, page
 from imnn_lab.laboratory.opening import REMOVE, open_at_once
 
 FIRST = '<div id="imnn-first">a picture</div>'
@@ -104,6 +104,17 @@ def test_a_page_without_the_picture_takes_it_away(served):
     assert text.count(FIRST) == text.count(REMOVE) == 1
     assert text.index(FIRST) < text.index(REMOVE) < text.index("data-root-id")
     assert REMOVE not in answer(address, "/?a=b").text
+
+
+def test_a_page_begins_in_the_theme_that_its_browser_remembers(served):
+    """The first of each theme is sent as a whole, the second begins like it."""
+    _, address = served
+    dark = [answer(address, Cookie=f"{THEME}=dark").text for _ in range(2)]
+    light = [answer(address, Cookie=f"{THEME}={chosen}").text for chosen in ("light", "odd")]
+    heads = [text.partition(FIRST)[0] for text in (*dark, *light)]
+    assert ["background-color: #121212" in head for head in heads] == [True, True, False, False]
+    assert all(text.count("<body>") == text.count("</html>") == 1 for text in (*dark, *light))
+    assert REMOVE not in "".join((*dark, *light))
 
 
 def test_a_page_that_cannot_be_built_takes_the_picture_away(served):

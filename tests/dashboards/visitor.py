@@ -12,6 +12,7 @@ from imnn_lab.inference import Posterior
 
 DRAWS, PARTICLES = 10_000, 500
 FINISHED = r"finished: ([\d,]+) simulations"
+DARK = "() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 18, 18)'"
 
 
 def button(page, name):
