@@ -8,6 +8,7 @@ Arguments are checked once, where a user passes them (`Settings`, `as_source`, `
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib
 import inspect
@@ -62,6 +63,21 @@ def describe(value: Any) -> str:
 def first_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of what it says."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says: of one that this package raises the message, which is for readers.
+
+    Of any other error its kind as well, also of one that a library raises in a call of ours.
+    """
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is not None and _is_of_package(at.tb_frame.f_globals) and str(error):
+        last_step = at.tb_frame.f_code.co_code[at.tb_lasti]
+        if last_step == dis.opmap["RAISE_VARARGS"]:
+            return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def integer(

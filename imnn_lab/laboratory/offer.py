@@ -43,3 +43,12 @@ class Offer:
             return (self.problem,)
         first = self.problem or FIRST
         return tuple(sorted(PROBLEMS, key=lambda name: name != first))
+
+
+def size_words(n_bytes: float) -> str:
+    """Return a size in the unit that suits it, with four digits at most."""
+    size, units = float(n_bytes), ["GB", "MB", "kB", "B"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1024
+        units.pop()
+    return f"{size:,.4g} {units[-1]}"

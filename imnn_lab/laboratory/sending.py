@@ -7,13 +7,22 @@ from typing import Any, ClassVar
 import param
 from panel.custom import JSComponent
 
+from imnn_lab import checks
 from imnn_lab.dashboards.common.layout import WIDE
 from imnn_lab.dashboards.host.sessions import end_with_session
 from imnn_lab.laboratory.sent import PIECE, Incoming, Sent
 
 RENDER = """
 const PATIENCE = 60000  // milliseconds
-const megabytes = bytes => (bytes / 2**20).toPrecision(3)
+const sized = bytes => {
+  const units = ["B", "kB", "MB", "GB"]
+  while (bytes >= 1000 && units.length > 1) {
+    bytes /= 1024
+    units.shift()
+  }
+  return `${Number(bytes.toPrecision(4))} ${units[0]}`
+}
+class End extends Error { }  // after which no other file is tried
 
 export function render({model}) {
   const make = (kind, values) => Object.assign(document.createElement(kind), values)
@@ -35,7 +44,7 @@ export function render({model}) {
   const ask = message => new Promise((resolve, reject) => {
     const id = ++number
     const lost = "The server does not answer: choose the files again once it does."
-    const timer = setTimeout(() => reject(new Error(lost)), PATIENCE)
+    const timer = setTimeout(() => reject(new End(lost)), PATIENCE)
     const answer = given => {
       clearTimeout(timer)
       given.refused ? reject(new Error(given.refused)) : resolve()
@@ -54,29 +63,31 @@ export function render({model}) {
   const send = async (file, before, total) => {
     await ask({do: "begin", name: file.name, size: file.size})
     for (let at = 0; at < file.size; at += model.piece) {
-      if (is_cancelled) throw new Error("Cancelled.")
+      if (is_cancelled) throw new End("Cancelled.")
       const piece = await file.slice(at, at + model.piece).arrayBuffer()
       await ask({do: "piece", at, piece})
       const come = before + at + piece.byteLength
       bar.value = come / total
-      tell(`${file.name}: ${megabytes(come)} of ${megabytes(total)} MB`)
+      tell(`${file.name}: ${sized(come)} of ${sized(total)}`)
     }
     await ask({do: "end"})
   }
   const send_all = async files => {
-    const total = files.reduce((sum, file) => sum + file.size, 0)
-    if (total > model.most_bytes) {
-      const most = megabytes(model.most_bytes)
-      throw new Error(`The files must have at most ${most} MB together. Received ` +
-        `${megabytes(total)} MB. Send fewer simulations; who runs the server can allow more ` +
-        "(--max-upload).")
-    }
+    const total = files.reduce((sum, file) => sum + file.size, 0), refused = []
     let before = 0
     for (const file of files) {
-      await send(file, before, total)
+      try {
+        await send(file, before, total)
+      } catch (error) {
+        if (error instanceof End) throw error
+        await ask({do: "cancel"})  // what the browser could not read to its end
+        refused.push(`${file.name} is not taken. ${error.message}`)
+      }
       before += file.size
     }
-    tell("All is sent.")
+    if (!refused.length) return tell("All is sent.")
+    if (refused.length < files.length) refused.push("All others are sent.")
+    tell(refused.join("\\n"), "alert")
   }
   input.addEventListener("change", async () => {
     const files = [...input.files]
@@ -108,7 +119,7 @@ STYLE = """
 .sender > div:empty, .sender > [hidden] { display: none }
 .sender input, .sender button { font: inherit; color: inherit; max-width: 100% }
 .sender button { background: none; border: 1px solid; border-radius: 4px; padding: 3px 10px }
-.sender [role=alert] { border-left: 4px solid #c00; padding: 4px 8px }
+.sender [role=alert] { border-left: 4px solid #c00; padding: 4px 8px; white-space: pre-line }
 """
 
 
@@ -124,17 +135,13 @@ class FileSender(JSComponent):
 
     label = param.String()
     accept = param.String()
-    most_bytes = param.Integer()
     piece = param.Integer(PIECE)
     held = param.String(doc="What is there.")
     _esm = RENDER
     _stylesheets: ClassVar[list[str]] = [STYLE]
 
     def __init__(self, sent: Sent, label: str) -> None:
-        super().__init__(
-            label=label, accept=",".join(sent.suffixes), most_bytes=sent.most_bytes,
-            held=sent.words(), **WIDE,
-        )  # fmt: skip
+        super().__init__(label=label, accept=",".join(sent.suffixes), held=sent.words(), **WIDE)
         self._files = sent
         self._coming: Incoming | None = None
         end_with_session(self.cancel)
@@ -152,7 +159,7 @@ class FileSender(JSComponent):
             self._take(data)
         except (KeyError, OSError, TypeError, ValueError) as error:
             self.cancel()
-            answer["refused"] = str(error) or type(error).__name__
+            answer["refused"] = checks.words_of(error)
         self.held = self._files.words()
         self._send_msg(answer | {"id": data.get("id") if isinstance(data, dict) else None})
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from imnn_lab import checks
-from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.offer import MEGABYTE, size_words
 
 PIECE = MEGABYTE
 REMEDY = "Send fewer simulations; who runs the server can allow more (--max-upload)."
@@ -66,13 +66,12 @@ class Sent:
             raise ValueError(checks.wording("A file", "have a plain name", repr(name[:200])))
         if not name.lower().endswith(self.suffixes):
             expected = f"end in {', '.join(self.suffixes)}"
-            raise ValueError(checks.wording(f"`{name}`", expected, "another end"))
+            raise ValueError(checks.wording("A file", expected, repr(name)))
         others = [path for path in self.paths if path.name != name]
         together = size + sum(path.stat().st_size for path in others) + sum(self._coming.values())
         if together > self.most_bytes:
-            expected = f"have at most {self.most_bytes / MEGABYTE:.4g} MB together"
-            received = f"{together / MEGABYTE:.4g} MB"
-            raise ValueError(checks.wording("The files", expected, received, REMEDY))
+            expected = f"have at most {size_words(self.most_bytes)} together"
+            raise ValueError(checks.wording("The files", expected, size_words(together), REMEDY))
         if len(others) + len(self._coming) >= MOST_FILES:
             received = f"one more than {MOST_FILES}"
             raise ValueError(checks.wording("The files", f"be at most {MOST_FILES}", received))
@@ -100,8 +99,7 @@ class Sent:
 
     def words(self) -> str:
         """Return names and sizes of the whole files."""
-        sizes = {path.name: path.stat().st_size / MEGABYTE for path in self.paths}
-        return ", ".join(f"{name} ({size:.3g} MB)" for name, size in sizes.items())
+        return ", ".join(f"{path.name} ({size_words(path.stat().st_size)})" for path in self.paths)
 
 
 class Incoming:

@@ -50,7 +50,7 @@ from imnn_lab.laboratory.build import (
     check_data,
 )
 from imnn_lab.laboratory.example import ITERATIONS, NOTICE
-from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.offer import size_words
 from imnn_lab.laboratory.sending import FileSender
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.sharing import ShareCard
@@ -157,7 +157,7 @@ class ProblemCard(View[LaboratorySession]):
         about = (
             "Files fiducial.npy and derivative.npy (validation_fiducial, validation_derivative and "
             "target may follow; NumPy, HDF5 or FITS), or an .npz or HDF5 file with these names; "
-            f"{self._session.offer.most_bytes / MEGABYTE:,.4g} MB at most."
+            f"{size_words(self._session.offer.most_bytes)} at most."
         )
         served = [] if self._session.offer.data is None else [self.stored, self._found]
         own = card("or your own simulations", words(about), self.files, *served, self.θ_fid,

@@ -21,7 +21,7 @@ from imnn_lab import checks
 from imnn_lab.files.formats import SUFFIXES, format_of, imported, whole
 from imnn_lab.files.inspection import Found, found_in
 from imnn_lab.laboratory.build import NAMES, NUMBERS, OwnData
-from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.offer import size_words
 from imnn_lab.laboratory.uploads import check_unpacked
 
 KNOWN = (*NAMES, *NUMBERS)
@@ -150,8 +150,8 @@ def sent_data(place: Path, numbers: dict[str, np.ndarray], most_bytes: float = m
     found = _arrays(place, paths)
     size = sum(math.prod(each.shape) * each.dtype.itemsize for each in found.values())
     if size > most_bytes:
-        expected = f"hold at most {most_bytes / MEGABYTE:.4g} MB"
-        raise ValueError(checks.wording("The files", expected, f"{size / MEGABYTE:.4g} MB"))
+        expected = f"hold at most {size_words(most_bytes)}"
+        raise ValueError(checks.wording("The files", expected, size_words(size)))
     return replace(_own(place, found, numbers), place=place)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imnn_lab import checks, storage
-from imnn_lab.laboratory.offer import MEGABYTE
+from imnn_lab.laboratory.offer import size_words
 
 REMEDY = "Save arrays of numbers with numpy.savez."
 
@@ -24,8 +24,8 @@ def check_unpacked(path: Path, most_bytes: float) -> None:
     with storage.whole(f"`{path.name}`", REMEDY), zipfile.ZipFile(path) as file:
         size = storage.unpacked_size(file)
     if size > most_bytes:
-        expected = f"have at most {most_bytes / MEGABYTE:.4g} MB"
-        received = f"{size / MEGABYTE:.4g} MB when unpacked"
+        expected = f"have at most {size_words(most_bytes)}"
+        received = f"{size_words(size)} when unpacked"
         raise ValueError(checks.wording(f"`{path.name}`", expected, received))
 
 

@@ -1,10 +1,15 @@
 """The work that a page starts and may stop."""
 
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from imnn_lab import checks, storage
 from imnn_lab.dashboards.common.background import Record, Work
+
+HERE = Path(__file__).parent
 
 
 class LockThatStops:
@@ -55,6 +60,28 @@ def test_one_task_runs_at_a_time_and_says_how_it_ended():
     assert work.wait(30)
     assert (work.state, work.message) == ("failed", "RuntimeError: too bad")
     assert record.read() == ("first",)
+
+
+def broken(number):
+    return number + "one"
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (lambda stop: checks.integer("seed", 1.5), "`seed` must be an integer. Received"),
+        (lambda stop: storage.check_holds(HERE, "a.npz", "a state", ""), "`directory` must hold"),
+        (lambda stop: storage.read_members(None), "AttributeError: "),
+        (lambda stop: broken(1), "TypeError: unsupported operand"),
+        (lambda stop: np.zeros(2).reshape(3), "ValueError: cannot reshape"),
+    ],
+)
+def test_what_was_written_for_readers_is_shown_without_its_kind(task, words):
+    """Mistakes of the package's own code and what others raise are controls."""
+    work = Work("test")
+    work.start(task)
+    assert work.wait(30)
+    assert work.message.startswith(words)
 
 
 @pytest.mark.parametrize("entries", [(), (1, 2)])

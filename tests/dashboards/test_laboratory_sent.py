@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imnn_lab.laboratory.offer import size_words
 from imnn_lab.laboratory.sending import FileSender
 from imnn_lab.laboratory.sent import MOST_FILES, PIECE, Sent
 
@@ -106,3 +107,9 @@ def test_files_of_two_visitors_stay_apart():
         send(do="piece", at=1, piece=content)
         assert send(do="end") == ""
     assert [sent.paths[0].read_bytes() for sent in both] == [b"aa", b"bb"]
+
+
+def test_sizes_have_the_unit_that_suits_them():
+    sizes = {0: "0 B", 11: "11 B", 999: "999 B", 1000: "0.9766 kB", 2**20: "1 MB",
+             5 * 2**19: "2.5 MB", 3 * 2**40: "3,072 GB"}  # fmt: skip
+    assert {n: size_words(n) for n in sizes} == sizes

@@ -148,7 +148,7 @@ def test_own_simulations_are_sent_in_pieces_or_chosen_on_the_server(
     large = tmp_path / "derivative.npy"
     np.save(large, np.zeros(5 * 2**17))
     box.set_input_files(large)
-    expect(alert).to_contain_text("must have at most 4.00 MB together. Received 5.00 MB")
+    expect(alert).to_contain_text("must have at most 4 MB together. Received 5 MB")
     np.save(large, np.zeros(2**18))
     page.locator(".sender button", has_text="Cancel").first.evaluate(CLICK_ONCE_SHOWN)
     box.set_input_files(large)
@@ -169,9 +169,13 @@ def test_own_simulations_are_sent_in_pieces_or_chosen_on_the_server(
     fiducial, derivative = problems.gaussian().training_set(20_000, 5_000, 1)
     np.save(pickled, fiducial.astype(np.float32))
     np.savez(tmp_path / "all.npz", derivative=derivative[:2000])
-    box.set_input_files([pickled, tmp_path / "all.npz"])
-    expect(status).to_be_visible()
-    visitor.words(page, "Here: all.npz (0.611 MB), fiducial.npy (0.763 MB)")
+    (tmp_path / "notes.txt").write_text("how they were made")
+    box.set_input_files([pickled, tmp_path / "notes.txt", tmp_path / "all.npz"])
+    others = re.compile(
+        r"notes\.txt is not taken. A file must end in .npy.*\nAll others are sent\."
+    )
+    visitor.words(page, others)
+    visitor.words(page, re.compile(r"Here: all\.npz \(625\.\d kB\), fiducial\.npy \(781\.4 kB\)"))
     page.get_by_label("network").select_option("linear")
     button(page, "Build from own data").click()
     expect(visitor.tab(page, "Problem")).to_contain_text("built", timeout=240_000)

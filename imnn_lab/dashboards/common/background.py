@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from imnn_lab import at_exit
+from imnn_lab import at_exit, checks
 
 Entry = TypeVar("Entry")
 
@@ -91,7 +91,7 @@ class Work:
         try:
             self.message = task(self._stop)
         except Exception as error:
-            self.message, self._outcome = f"{type(error).__name__}: {error}", "failed"
+            self.message, self._outcome = checks.words_of(error), "failed"
         else:
             self._outcome = "stopped" if self._stop.is_set() else "finished"
         finally:

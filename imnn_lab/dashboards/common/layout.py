@@ -151,10 +151,8 @@ class View(pn.viewable.Viewer, Generic[Moment]):
         self.failure = ""
         try:
             act()
-        except (RuntimeError, TypeError, ValueError) as error:
-            self.failure = str(error) or type(error).__name__
         except Exception as error:
-            self.failure = checks.first_line(error)
+            self.failure = checks.words_of(error)
         return not self.failure
 
     def __panel__(self) -> Any:

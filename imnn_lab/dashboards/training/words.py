@@ -30,7 +30,7 @@ def sentence(state: TrainingState) -> str:
     words, run = WORDS.get(state.word, state.word), state.run
     if run is not None and not state.is_running:
         if run.error is not None:
-            words += f": {type(run.error).__name__}: {run.error}"
+            words += f": {checks.words_of(run.error)}"
         elif state.word == "stopped":
             words = run.reason.capitalize() or words
         elif run.reason:
