@@ -154,10 +154,11 @@ def check_names(argument: str, names: Sequence[str]) -> None:
     """Refuse names of which two are the same in another spelling."""
     spelt: dict[str, str] = {}
     for name in names:
-        other = spelt.setdefault(checks.normalise(name), name)
-        if other is not name:
+        other = spelt.get(checks.normalise(name))
+        if other is not None:
             received = f"{name!r} twice" if other == name else f"{other!r} and {name!r}"
             raise ValueError(checks.wording(f"`{argument}`", "hold different names", received))
+        spelt[checks.normalise(name)] = name
 
 
 def spelt_as(names: Sequence[str], known: Sequence[str]) -> list[str]:

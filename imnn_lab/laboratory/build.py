@@ -148,6 +148,8 @@ class OwnData:
         Python code that opens the arrays.
     place : Path, optional
         Directory of the files that were sent.
+    names : tuple of str
+        Of the parameters; empty for θ₁, θ₂ and so on.
     """
 
     arrays: Mapping[str, Any] = field(default_factory=dict)
@@ -156,6 +158,12 @@ class OwnData:
     name: str = ""
     calls: Mapping[str, str] = field(default_factory=dict)
     place: Path | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the parameters as they are shown."""
+        return self.names or checks.default_labels(len(self.θ_fid))
 
 
 def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None = None) -> Built:
@@ -176,7 +184,7 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
     TypeError, ValueError
         If arrays are missing, or do not fit one another.
     """
-    _check_axes(own)
+    _check_own(own)
     imnn_class, _ = _tensorflow()
     fiducial, derivative = own.arrays["fiducial"], own.arrays["derivative"]
     n_params, shape = len(own.θ_fid), fiducial.shape[1:]
@@ -186,21 +194,22 @@ def build_from_data(own: OwnData, network: str, sizes: Sizes, place: Path | None
     saved = _saved(place)
     model, optimiser = made(name, shape, n_params, sizes.seed)
     model = None if saved.get("load") else model
+    values = zip(own.θ_fid, own.δθ, strict=True)
     imnn = imnn_class(
-        len(fiducial), len(derivative), n_params, n_params, own.θ_fid, own.δθ, shape, fiducial,
-        derivative, *held_out, model=model, optimiser=optimiser, seed=sizes.seed, verbose=False,
-        validation_n_s=n_s, validation_n_d=n_d, **saved,
+        len(fiducial), len(derivative), None, n_params, None, None, shape, fiducial, derivative,
+        *held_out, parameters=dict(zip(own.labels, values, strict=True)), model=model,
+        optimiser=optimiser, seed=sizes.seed, verbose=False, validation_n_s=n_s,
+        validation_n_d=n_d, **saved,
     )  # fmt: skip
     if place is not None and not saved["load"] and own.place is not None:
         _keep(own.place, place / OWN)
-    labels = checks.default_labels(n_params)
     target = own.arrays.get("target", fiducial[:1])
     target = target[None] if target.shape == shape else target
     title = f"{own.name or 'own data'}, {len(fiducial):,} fiducial simulations"
     recipe: dict[str, Any] = {"network": network, "arrays": list(own.arrays)} | asdict(sizes)
     recipe |= {"θ_fid": own.θ_fid.tolist(), "δθ": own.δθ.tolist()}
-    recipe |= {"name": own.name, "calls": dict(own.calls)}
-    return Built(imnn, title, labels, target, recipe=recipe, place=place)
+    recipe |= {"names": list(own.names), "name": own.name, "calls": dict(own.calls)}
+    return Built(imnn, title, own.labels, target, recipe=recipe, place=place)
 
 
 def check_data(own: OwnData, go_on: Callable[[float], bool] = lambda share: True) -> None:
@@ -220,7 +229,7 @@ def check_data(own: OwnData, go_on: Callable[[float], bool] = lambda share: True
     TypeError, ValueError
         If arrays are missing, do not fit one another, are not finite or do not differ.
     """
-    _check_axes(own)
+    _check_own(own)
     tensorflow_import.import_tensorflow()
     from imnn_lab.settings import Settings
     from imnn_lab.sources import sources
@@ -268,8 +277,8 @@ def _look_through(arrays: Mapping[str, Any], go_on: Callable[[float], bool]) -> 
                 return
 
 
-def _check_axes(own: OwnData) -> None:
-    """Refuse data without simulations of both kinds."""
+def _check_own(own: OwnData) -> None:
+    """Refuse data without simulations of both kinds, and names of other parameters."""
     for name in NAMES[:2]:
         if name not in own.arrays:
             received = ", ".join(own.arrays) or "no array of these names"
@@ -279,6 +288,10 @@ def _check_axes(own: OwnData) -> None:
             expected = "have one row for each simulation, of one value at least"
             received = checks.describe(own.arrays[name])
             raise ValueError(checks.wording(f"`{name}`", expected, received))
+    if len(own.labels) != len(own.θ_fid):
+        expected = f"be one for each of the {len(own.θ_fid)} values of θ_fid, or none"
+        received = f"{len(own.names)}: {', '.join(own.names)}"
+        raise ValueError(checks.wording("`names`", expected, received))
 
 
 def _first(array: Any) -> np.ndarray:
@@ -300,7 +313,8 @@ def build_again(recipe: Mapping[str, Any], place: Path, own: OwnData | None = No
     sizes = Sizes(**{name: recipe[name] for name in asdict(Sizes())})
     if "problem" in recipe:
         return build_problem(recipe["problem"], recipe["network"], sizes, place)
-    return build_from_data(own or OwnData(), recipe["network"], sizes, place)
+    own = replace(own or OwnData(), names=tuple(recipe.get("names", ())))
+    return build_from_data(own, recipe["network"], sizes, place)
 
 
 def _keep(sent: Path, place: Path) -> None:

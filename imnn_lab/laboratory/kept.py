@@ -175,14 +175,15 @@ class Kept:
             record.pop(name, None)
         self._write(record)
 
-    def recall(self, network: Any) -> None:
-        """Say what was chosen and asked for."""
+    def recall(self, network: Any) -> dict[str, Any]:
+        """Say what was chosen and asked for; return the record, with which a fit can go on."""
         record = self.read() if self.is_there else {}
         network.chosen, network.asked = (dict(record.get(x, {})) for x in ("chosen", "asked"))
+        return record
 
-    def go_on(self, network: Any) -> None:
-        """Start the rest of a fit that had not ended, or begun."""
-        record = self.read() if self.is_there else {}
+    @staticmethod
+    def go_on(network: Any, record: Mapping[str, Any]) -> None:
+        """Start the rest of a fit that had not ended, or begun, by the record of its run."""
         fit, queued = record.get("fit"), record.get("queued")
         if queued is not None:
             network.start(**queued, asked=network.asked)

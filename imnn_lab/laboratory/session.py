@@ -98,15 +98,14 @@ class LaboratorySession:
             if self.kept is not None:
                 self.kept.keep(built)
             self.inference, lost = self._kept_inference(built)
-            network = PooledNetwork(built.imnn, self.pool, self.kept)
+            network, record = PooledNetwork(built.imnn, self.pool, self.kept), {}
             if self.kept is not None:
-                self.kept.recall(network)
+                record = self.kept.recall(network)
                 found, reasons = self.kept.answers()
                 network.questions.restore(found)
                 lost += "".join(f" ({reason})" for reason in reasons)
             self.network, self.built = network, built
-            if self.kept is not None:
-                self.kept.go_on(self.network)
+            Kept.go_on(network, record)
             return f"{built.title} is ready{lost}"
 
         self.building.start(task)

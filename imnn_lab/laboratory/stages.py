@@ -7,6 +7,7 @@ import html
 import io
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ from imnn_lab.laboratory.offer import size_words
 from imnn_lab.laboratory.sending import FileSender
 from imnn_lab.laboratory.session import LaboratorySession
 from imnn_lab.laboratory.sharing import ShareCard
-from imnn_lab.laboratory.uploads import numbers, read_upload
+from imnn_lab.laboratory.uploads import names, numbers, read_upload
 
 TO_BUILD = "Choose a problem, or send own simulations, in Problem."
 NOTHING_TRAINED = f"The network trains here: det F, det C and the regulariser. {TO_BUILD}"
@@ -87,12 +88,14 @@ class ProblemCard(View[LaboratorySession]):
         self._looking, self._found = Work("looking at simulations"), words()
         self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
         self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
+        self.names = pn.widgets.TextInput(label="names", placeholder="μ, Σ (optional)", **WIDE)
         self.build_own = action_button(
             "Build from own data", lambda: self.attempt(self._from_data), 170, "outline"
         )
         self._status, self._candidates = words(), words()
         self.body = self._cards(offer.is_locked)
         link.choose(self, session.wanted)
+        self._show_recipe(session.built)
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Show the progress of the build."""
@@ -114,6 +117,18 @@ class ProblemCard(View[LaboratorySession]):
         built = moment.built
         tried = () if built is None else built.imnn.candidates
         self._candidates.object = candidates_html(tried)
+        self._show_recipe(built)
+
+    def _show_recipe(self, built: Built | None) -> None:
+        """Choose what a network was built from, here or on another page, once it is there."""
+        if built is None or not built.is_ready or not self.changed(built):
+            return
+        recipe = dict(built.recipe)
+        link.choose(self, recipe)
+        if (name := recipe.get("name")) in self.stored.options.values():
+            self.stored.value = name
+        for name in {"θ_fid", "δθ", "names"} & recipe.keys():
+            getattr(self, name).value = ", ".join(map(str, recipe[name]))
 
     def _from_problem(self) -> None:
         boxes = (("n_s", self.n_s), ("n_d", self.n_d))
@@ -135,13 +150,15 @@ class ProblemCard(View[LaboratorySession]):
         place = self._session.new_place()
         boxes = {"θ_fid": self.θ_fid.value, "δθ": self.δθ.value}
         given = {name: numbers(name, text) for name, text in boxes.items() if text}
+        named = names(self.names.value)
         root, chosen, sent = self._session.offer.data, self.stored.value, self._session.sent
 
         @functools.cache
         def own() -> OwnData:
             if root is not None and chosen:
-                return stored.own_data(root, chosen, given)
-            return stored.sent_data(sent.directory, given, sent.most_bytes)
+                return replace(stored.own_data(root, chosen, given), names=named)
+            found = stored.sent_data(sent.directory, given, sent.most_bytes)
+            return replace(found, names=named)
 
         self._session.build(
             lambda: build_from_data(own(), network, sizes, place),
@@ -159,9 +176,10 @@ class ProblemCard(View[LaboratorySession]):
             "target may follow; NumPy, HDF5 or FITS), or an .npz or HDF5 file with these names; "
             f"{size_words(self._session.offer.most_bytes)} at most."
         )
+        parameters = side_by_side(*((box, 150, 1) for box in (self.θ_fid, self.δθ, self.names)))
         served = [] if self._session.offer.data is None else [self.stored, self._found]
-        own = card("or your own simulations", words(about), self.files, *served, self.θ_fid,
-                   self.δθ, self.build_own)  # fmt: skip
+        own = card("or your own simulations", words(about), self.files, *served, parameters,
+                   self.build_own)  # fmt: skip
         sides = (problem,) if is_locked else (problem, own)
         choices = side_by_side(*((side, 320, 1) for side in sides))
         return pn.Column(

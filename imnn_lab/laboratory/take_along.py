@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from imnn_lab import checks
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.downloads import figure_file
 from imnn_lab.dashboards.inference.views import summary_table
@@ -135,6 +136,7 @@ def _problem_lines(recipe: Mapping[str, Any]) -> list[str]:
 def _own_lines(recipe: Mapping[str, Any]) -> list[str]:
     """Return code that opens own data."""
     own = {name: _opened(name, recipe) for name in recipe["arrays"]}
+    names = recipe["names"] or list(checks.default_labels(len(recipe["θ_fid"])))
     held_out = [own.get(f"validation_{name}") for name in NAMES[:2]]
     return [
         "from imnn_lab.inference import Uniform",
@@ -143,6 +145,7 @@ def _own_lines(recipe: Mapping[str, Any]) -> list[str]:
         f"validation = {held_out[0]}, {held_out[1]}",
         f"θ_fid, δθ = np.array({recipe['θ_fid']}), np.array({recipe['δθ']})",
         "input_shape = training[0].shape[1:]",
+        f"parameters = dict(zip({names}, zip(θ_fid, δθ)))",
     ]
 
 
@@ -157,15 +160,11 @@ def _network_lines(recipe: Mapping[str, Any]) -> list[str]:
         model = "model=model, optimiser=optimiser"
     elif network:
         model = f"model=networks.{network}(input_shape, len(θ_fid), seed={seed})"
-    of_parameters = ("None", "len(θ_fid)", "None", "None")
-    named = "parameters=parameters, "
-    if "problem" not in recipe:
-        of_parameters, named = ("len(θ_fid)", "len(θ_fid)", "θ_fid", "δθ"), ""
     return [
         *lines,
         "imnn = IMNN(",
-        f"    len(training[0]), len(training[1]), {', '.join(of_parameters)}, input_shape,",
-        f"    *training, *validation, {named}{model},",
+        "    len(training[0]), len(training[1]), None, len(θ_fid), None, None, input_shape,",
+        f"    *training, *validation, parameters=parameters, {model},",
         f"    {_held_out_counts(recipe)}seed={seed},",
         ")",
     ]

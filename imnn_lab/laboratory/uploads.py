@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from imnn_lab import checks, storage
 from imnn_lab.laboratory.offer import size_words
+from imnn_lab.parameters import LONGEST, check_names
 
+COMMA = re.compile(r",(?=[^$]*(?:\$[^$]*\$[^$]*)*$)")  # an even number of dollar signs follows
 REMEDY = "Save arrays of numbers with numpy.savez."
 
 
@@ -46,6 +49,24 @@ def read_upload(path: Path, most_bytes: float) -> dict[str, np.ndarray]:
     check_unpacked(path, most_bytes)
     with storage.whole(f"`{path.name}`", REMEDY), zipfile.ZipFile(path) as file:
         return storage.read_members(file)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return names separated by commas, but for commas between dollar signs; () without any.
+
+    Raises
+    ------
+    ValueError
+        If one is empty, too long or there twice.
+    """
+    if not text.strip():
+        return ()
+    found = tuple(part.strip() for part in COMMA.split(text))
+    if not all(0 < len(name) <= LONGEST and name.isprintable() for name in found):
+        expected = f"be names of at most {LONGEST} letters, separated by commas"
+        raise ValueError(checks.wording("`names`", expected, repr(text)))
+    check_names("names", found)
+    return found
 
 
 def numbers(name: str, text: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from imnn_lab.dashboards.training.words import numbers as progress
 from imnn_lab.dashboards.training.words import sentence
 from imnn_lab.history import History
 from imnn_lab.inference import Posterior
-from imnn_lab.laboratory import build, page, server
+from imnn_lab.laboratory import build, page, server, uploads
 from imnn_lab.laboratory.build import NAMES, NETWORKS, OwnData, Sizes, build_from_data, check_data
 from imnn_lab.laboratory.login import MOST_ADDRESSES, Attempts, PasswordLogin
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
@@ -224,6 +224,16 @@ def test_networks_that_one_was_chosen_from_are_in_a_table():
     session.built = named
     card.refresh(session)
     assert card._candidates.object == ""
+
+
+def test_names_of_parameters_are_separated_by_commas_outside_of_latex():
+    assert uploads.names("  ") == ()
+    assert uploads.names(r"Ω_m,  σ8 ,$\theta_{1,2}$") == ("Ω_m", "σ8", r"$\theta_{1,2}$")
+    for text in ("a,", ",", "a\nb", "a" * 41):
+        with pytest.raises(ValueError, match="`names` must be names of at most 40 letters"):
+            uploads.names(text)
+    with pytest.raises(ValueError, match="`names` must hold different names"):
+        uploads.names("a, b, a")
 
 
 @pytest.mark.parametrize("box", ["n_s", "n_d", "seed"])

@@ -261,7 +261,16 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     until(lambda: "queued" not in json.loads(record.read_text()))
 
     again = kept_runs(killed).enter(run.name).session
+    card = ProblemCard(again)  # of a page that is opened while the network is being made again
     assert again.building.wait(120)
+    card.refresh(again)
+    for shown in (card, ProblemCard(again)):
+        assert {name: getattr(shown, name).value for name in session.built.recipe} == {
+            "problem": "gaussian", "network": "linear", "n_s": 40, "n_d": 40, "seed": 3
+        }  # fmt: skip
+    card.n_s.value = 50
+    card.refresh(again)
+    assert card.n_s.value == 50, "what is chosen next stays"
     fit = again.network.pooled
     assert fit is not None, again.building.message
     assert fit.wait(60)

@@ -90,12 +90,23 @@ def test_a_network_is_built_from_the_servers_data_and_found_again(root, tmp_path
     card.θ_fid.value, card.δθ.value = (
         ", ".join(map(str, NUMBERS[name].tolist())) for name in NUMBERS
     )
+    card.names.value = "μ"
+    card.build_own.param.trigger("clicks")
+    assert session.building.wait(120)
+    assert session.building.message.startswith("`names` must be one for each of the 2 values")
+    card.names.value = r"μ, $\sigma_{1,2}$"
     card.build_own.param.trigger("clicks")
     assert session.building.wait(120)
     built = session.built
     assert built is not None, card.failure + session.building.message
     assert built.title == "a/b, 30 fiducial simulations"
+    assert built.labels == built.imnn.names == ("μ", r"$\sigma_{1,2}$")
+    other = ProblemCard(session)  # of another page of this run
+    boxes = ("network", "stored", "θ_fid", "δθ", "names")
+    for name in boxes:
+        assert getattr(other, name).value == getattr(card, name).value, name
     again = Kept(tmp_path / "run").rebuilt(root)
+    assert again.labels == again.imnn.names == built.labels
     np.testing.assert_allclose(again.imnn.F, built.imnn.F, rtol=1e-6)
     with pytest.raises(ValueError, match="offers none now"):
         Kept(tmp_path / "run").rebuilt()
@@ -103,6 +114,7 @@ def test_a_network_is_built_from_the_servers_data_and_found_again(root, tmp_path
     known = {}
     exec(take_along._build_code(built), known)
     np.testing.assert_allclose(known["imnn"].F, built.imnn.F, rtol=1e-4)
+    assert known["imnn"].names == built.labels
 
 
 def test_a_target_of_the_server_is_read(root):

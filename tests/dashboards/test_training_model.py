@@ -154,6 +154,7 @@ def test_a_new_history_replaces_the_old(network):
     dashboard.pump.tick()
     assert not len(source(root, "training_curves").data["det_F"])
     assert "No iterations yet" in dashboard.status.progress.object
+    assert controls.NO_NUMBERS in dashboard.status.table.object
     network.train(3)
     dashboard.pump.tick()
     assert len(source(root, "training_curves").data["det_F"]) == 3

@@ -11,7 +11,16 @@ import panel as pn
 import param
 from bokeh.models import CustomJSTickFormatter
 
-from imnn_lab.dashboards.common.layout import SOLID, WIDE, LiveText, Select, View, stack, table
+from imnn_lab.dashboards.common.layout import (
+    SOLID,
+    WIDE,
+    LiveText,
+    Select,
+    View,
+    announced_html,
+    stack,
+    table,
+)
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
@@ -36,6 +45,7 @@ FORGET = "if (source.value_throttled !== source.value) source.value_throttled = 
 BUTTON = """
 .bk-btn { padding: 6px 2px !important; min-width: 0 !important; font-size: 0.95em }
 """
+NO_NUMBERS = "The latest det F, det C and regulariser come here, of training and validation."
 REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
 
 
@@ -143,7 +153,7 @@ class Status(View[Moment]):
 
     def _table(self, moment: Moment) -> str:
         if not moment.latest:
-            return ""
+            return announced_html(NO_NUMBERS)
         rows = []
         for label, name in ROWS.items():
             known = "" if self._known is None else _known_value(label, self._known)
