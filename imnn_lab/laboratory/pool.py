@@ -373,10 +373,10 @@ class PooledRun:
         return self._pool.position(self)
 
     def stop(self) -> None:
-        """End it, or leave the queue."""
+        """End it, or leave the queue; where a kept one stood when the pool was closed is saved."""
         self._stopped.set()
         if self._real is not None:
-            self._real.stop()
+            self._real.stop(checkpoint=self._goes_on_later)
 
     def pause(self) -> None:
         """Pause it, once it runs."""
@@ -430,14 +430,19 @@ class PooledRun:
                 chosen = _plain(self._chosen)
                 self._kept.begin(kept | {"last": run.last}, chosen, self._asked)
             if self._stopped.is_set():
-                run.stop()
+                run.stop(checkpoint=self._goes_on_later)
             self._end_in_time(run)
-            if self._kept is not None and not self._pool.is_closed:  # or it goes on later
+            if self._kept is not None and not self._goes_on_later:
                 self._kept.end()
         except Exception as error:
             self._error, self._outcome = error, "failed"
         finally:
             self._pool.leave()
+
+    @property
+    def _goes_on_later(self) -> bool:
+        """Whether a server that is started again goes on with it."""
+        return self._kept is not None and self._pool.is_closed
 
     def _bounded(self, n_iterations: int | None) -> int | None:
         """Return for how many iterations to train; the network refuses what never ends."""

@@ -153,6 +153,8 @@ class Run:
         Why the run ended, in words.
     last : int or None
         Number of the iteration at which the run ends, None if only patience ends it.
+    is_left : bool
+        Whether it was stopped to go on from its checkpoint, which nothing is saved over.
     """
 
     def __init__(
@@ -180,6 +182,7 @@ class Run:
         self._going, self._ended = threading.Event(), threading.Event()
         self._going.set()
         self._stop, self._interrupted = False, False
+        self._leaves, self.is_left = False, False
         self._seconds = float(history["seconds"][-1]) if len(history) else 0.0
         self._thread: threading.Thread | None = None
 
@@ -301,8 +304,16 @@ class Run:
         """Continue a paused run."""
         self._going.set()
 
-    def stop(self) -> None:
-        """End the run after the current graph call; the best weights are kept."""
+    def stop(self, checkpoint: bool = False) -> None:
+        """End the run after the current graph call; the best weights are kept.
+
+        Parameters
+        ----------
+        checkpoint : bool
+            Whether what is saved is where training stands, if there is a directory, so that a
+            network that is loaded from there goes on as if the run had not been stopped.
+        """
+        self._leaves = checkpoint
         self._stop = True
         if self.state not in ENDED:
             self.state = "stopping"
@@ -433,8 +444,9 @@ class Run:
                 if self.plan.checkpoint and self.iteration % self.plan.checkpoint == 0:
                     self._checkpoint(self)
         self.reason = "stopped by the user"
-        if at_exit.is_exiting() and self.plan.checkpoint:
+        if self._leaves or (at_exit.is_exiting() and self.plan.checkpoint):
             self._checkpoint(self)
+            self.is_left = True
         self._close()
 
     def _latest_numbers(self) -> dict[str, str]:

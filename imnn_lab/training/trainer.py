@@ -320,7 +320,7 @@ class Trainer:
         if run.error is None or is_not_finite:  # other errors are those of one worker
             self.replicas.share(self.network.model.variables)
         self.recompute()
-        if self.saves and self.path is not None:
+        if self.saves and self.path is not None and not run.is_left:
             self._write(self.archive(), self.path, run)
 
     def _write(self, archive: Archive, path: Path, run: Run) -> None:

@@ -243,6 +243,30 @@ def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path,
     assert TrainingState(ended.session.network).n_iterations == 100_000
 
 
+def test_a_run_goes_on_as_if_its_server_had_not_been_terminated(tmp_path):
+    runs = kept_runs(tmp_path)
+    session = (run := runs.enter()).session
+    place = session.new_place()
+    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
+    assert session.building.wait(120)
+    session.network.start(100_000, λ=5.0, ε=0.1)
+    until(lambda: len(session.network.history) > 50)
+    assert runs.pool.close(60)
+
+    later = kept_runs(tmp_path)
+    again = later.enter(run.name).session
+    assert again.building.wait(120)
+    before = len(again.network.history)
+    assert before > 50
+    until(lambda: len(again.network.history) > before + 20)
+    assert again.network.run.last == 100_000
+    assert later.pool.close(60)
+    whole = build_problem("gaussian", "linear", SMALL).imnn
+    whole.fit(before + 20, λ=5.0, ε=0.1)
+    found, expected = (of.history["det_F"][: before + 20] for of in (again.network, whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     runs = kept_runs(tmp_path)
     session = (run := runs.enter()).session

@@ -117,10 +117,11 @@ def test_data_that_are_read_ahead_when_python_exits_can_be_freed():
     assert errors.splitlines()[-1] == "1.0 True"
 
 
-def test_a_run_that_was_asked_for_checkpoints_goes_on_where_the_script_ended(tmp_path):
+@pytest.mark.parametrize("save", [False, True])
+def test_a_run_that_was_asked_for_checkpoints_goes_on_where_the_script_ended(tmp_path, save):
     status, errors = left(f"""
         from makers import plain_imnn
-        imnn = plain_imnn(directory={str(tmp_path)!r}, filename="model")
+        imnn = plain_imnn(directory={str(tmp_path)!r}, filename="model", save={save})
         run = imnn.start(10**7, checkpoint=10**6)
         while run.iteration < 20:
             time.sleep(0.01)

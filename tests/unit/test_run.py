@@ -10,6 +10,7 @@ from makers import gaussian_data, plain_imnn
 from valid_calls import NAMES
 from waiting import until
 
+from imnn_lab import IMNN
 from imnn_lab.training import run as module
 
 
@@ -95,6 +96,22 @@ def test_without_best_a_stopped_run_keeps_the_recorded_weights(imnn):
     run.stop()
     run.wait(30)
     assert imnn.validation.det_F == pytest.approx(imnn.history["val_det_F"][-1], rel=1e-3)
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_a_run_that_is_stopped_at_a_checkpoint_goes_on_as_if_it_had_not_been(tmp_path, checkpoint):
+    imnn = plain_imnn(directory=str(tmp_path), filename="model", save=True)
+    run = imnn.start(10**7)
+    until(lambda: run.iteration >= 20)
+    run.stop(checkpoint=checkpoint)
+    assert run.wait(60)
+    loaded = IMNN.load(tmp_path / "model", **dict(zip(NAMES, gaussian_data(), strict=True)))
+    at = len(loaded.history) - 1
+    loaded.fit(5)
+    whole = plain_imnn()
+    whole.fit(at + 5)
+    differences = loaded.history["loss"] / whole.history["loss"] - 1
+    assert (np.abs(differences).max() < 1e-6) == checkpoint, "otherwise from the best weights"
 
 
 def test_steering_is_applied_and_marked(imnn):
