@@ -3,7 +3,8 @@
 A directory with the name of the run holds ``run.json``: how its network was built, where its state
 is, objective and start of its fits, what was asked for, and the fit that goes on or waits. The
 state is that of `IMNN.save`, with checkpoints while it trains; simulations of problems are made
-anew from their seed, own data, the inference and what was found on Trust are beside it.
+anew from their seed, own data, the inference, earlier runs and what was found on Trust are beside
+it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ import numpy as np
 
 from imnn_lab import storage
 from imnn_lab.dashboards.common.questions import Found
+from imnn_lab.dashboards.training.ghosts import Ghost, Past
 from imnn_lab.laboratory import kept_answers, stored
 from imnn_lab.laboratory.build import NUMBERS, OWN, Built, build_again
+from imnn_lab.laboratory.packing import TREE, Packing, unpacked
 
 RECORD = "run.json"
-INFERENCE = "inference.npz"
+INFERENCE, GHOSTS = "inference.npz", "ghosts.npz"
+PAST = (Past, Ghost)  # kinds of what the second holds
 PERIOD = 20.0  # seconds from one checkpoint to the next
 
 
@@ -126,6 +130,29 @@ class Kept:
         """Return what was found about the network, by question, and why some of it is lost."""
         place = self.place
         return ({}, []) if place is None else kept_answers.read(place)
+
+    def keep_ghosts(self, past: Past) -> None:
+        """Write what is known of the earlier runs; what cannot be written stops no page."""
+        with contextlib.suppress(OSError, ValueError):
+            if (place := self.place) is not None:
+                packing = Packing(PAST)
+                packing.write(place / GHOSTS, packing.tree(past))
+
+    def past(self) -> Past:
+        """Return what was known of the earlier runs.
+
+        Raises
+        ------
+        DamagedFileError, OSError
+            If it is damaged or cannot be read.
+        """
+        place = self.place
+        if place is None or not (path := place / GHOSTS).is_file():
+            return Past()
+        arrays = storage.read_npz(path)
+        with storage.whole(path):
+            past: Past = unpacked(storage.unpack(arrays.pop(TREE)), arrays, PAST)
+            return past
 
     def wait(self, fit: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         """Note a fit that waits in a queue, to which a restarted server sends it again.

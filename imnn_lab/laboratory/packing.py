@@ -42,7 +42,7 @@ class Packing:
         Raises
         ------
         TypeError
-            If it is, or holds, anything but numbers, text, arrays, tuples and the kinds.
+            If it is, or holds, anything but numbers, text, arrays, tuples, dicts and the kinds.
         """
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
@@ -54,6 +54,8 @@ class Packing:
             return {"array": name}
         if isinstance(value, tuple):
             return [self.tree(each) for each in value]
+        if isinstance(value, dict):
+            return {"dict": {name: self.tree(each) for name, each in value.items()}}
         if type(value) in self._kinds:
             fields = {name: self.tree(each) for name, each in _fields(value).items()}
             return {"kind": type(value).__name__, "fields": fields}
@@ -73,6 +75,8 @@ def unpacked(tree: Any, arrays: Mapping[str, np.ndarray], kinds: Iterable[type])
             return tuple(value(each) for each in of)
         if not isinstance(of, dict):
             return of
+        if "dict" in of:
+            return {name: value(each) for name, each in of["dict"].items()}
         if "array" in of:
             return arrays[of["array"]]
         return named[of["kind"]](**{name: value(each) for name, each in of["fields"].items()})

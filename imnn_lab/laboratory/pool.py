@@ -15,7 +15,7 @@ import numpy as np
 
 from imnn_lab import checks
 from imnn_lab.dashboards.common.questions import Found, Questions
-from imnn_lab.dashboards.training.ghosts import Ghosts
+from imnn_lab.dashboards.training.ghosts import Ghosts, Past
 from imnn_lab.dashboards.training.protocols import TrainingRun
 from imnn_lab.diagnostics.fisher import TEST
 from imnn_lab.diagnostics.gap import OTHER_NETWORKS
@@ -63,6 +63,9 @@ class Keeper(Protocol):
 
     def keep_answer(self, name: str, found: Found) -> None:
         """Keep the last answer to the question of this name."""
+
+    def keep_ghosts(self, past: Past) -> None:
+        """Keep what is known of the earlier runs."""
 
 
 class Pool:
@@ -195,7 +198,7 @@ class PooledNetwork:
         self.chosen: dict[str, Any] = {}
         self.asked: dict[str, int | None] = {}
         self.questions = Questions(None if kept is None else kept.keep_answer)
-        self.ghosts = Ghosts()
+        self.ghosts = Ghosts(None if kept is None else kept.keep_ghosts)
 
     @property
     def run(self) -> TrainingRun | None:

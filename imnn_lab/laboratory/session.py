@@ -103,6 +103,10 @@ class LaboratorySession:
                 record = self.kept.recall(network)
                 found, reasons = self.kept.answers()
                 network.questions.restore(found)
+                try:
+                    network.ghosts.restore(self.kept.past())
+                except (OSError, ValueError) as error:
+                    reasons.append(str(error))
                 lost += "".join(f" ({reason})" for reason in reasons)
             self.network, self.built = network, built
             Kept.go_on(network, record)

@@ -313,6 +313,44 @@ def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
     assert "warm_start=False, whiten=True, seed=5, objective='projected'" in fit
 
 
+def trained_anew(state, session, **chosen):
+    """Train from a start, and let a page see it."""
+    state.param.update(n_iterations=5, **chosen)
+    state.begin_anew()
+    assert session.network.pooled.wait(120)
+    state.follow_run([])
+
+
+def test_earlier_runs_are_found_again_after_a_restart(tmp_path):
+    session = (run := kept_runs(tmp_path).enter()).session
+    place = session.new_place()
+    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
+    assert session.building.wait(120)
+    state = TrainingState(session.network)
+    trained_anew(state, session)
+    trained_anew(state, session, start_from="from scratch", start_seed=7)
+    assert state.ghosts.rename("run 1", "warm")
+    session.end()
+    found = kept_runs(tmp_path).enter(run.name).session
+    assert found.building.wait(120)
+    again = TrainingState(found.network)
+    again.follow_run([])
+    (before,), (after,) = state.ghosts.all, again.ghosts.all
+    assert (after.name, after.settings, after.is_shown) == ("warm", before.settings, True)
+    np.testing.assert_array_equal(after.det_F, before.det_F)
+    trained_anew(again, found)
+    assert [(ghost.name, ghost.settings["start"]) for ghost in again.ghosts.all] == [
+        ("warm", "closed form"), ("run 2", "from scratch, seed 7")
+    ]  # fmt: skip
+    found.end()
+    (file,) = tmp_path.glob(f"{run.name}/*/ghosts.npz")
+    file.write_bytes(file.read_bytes()[:100])
+    damaged = kept_runs(tmp_path).enter(run.name).session
+    assert damaged.building.wait(120)
+    assert "ghosts.npz must be a whole file" in damaged.building.message
+    assert damaged.network.ghosts.all == ()
+
+
 def test_an_inference_is_found_again_after_a_restart(tmp_path, monkeypatch):
     runs = kept_runs(tmp_path)
     session = (run := runs.enter()).session

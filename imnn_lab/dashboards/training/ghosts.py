@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,8 +40,31 @@ class Ghost:
     is_shown: bool = True
 
 
+@dataclass(frozen=True)
+class Past:
+    """All that is known of the runs of a network.
+
+    Attributes
+    ----------
+    begun : str
+        How the present training began, in words, if that was chosen on a page.
+    number : int
+        How many have become ghosts so far, deleted ones too.
+    ghosts : tuple of Ghost
+    """
+
+    begun: str = ""
+    number: int = 0
+    ghosts: tuple[Ghost, ...] = ()
+
+
 class Ghosts:
     """The runs that are kept of a network, the last ones, in order. Any thread may call it.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        ``keep(past)`` is called with each change.
 
     Attributes
     ----------
@@ -49,13 +72,18 @@ class Ghosts:
         How the present training began, in words, if that was chosen on a page.
     """
 
-    def __init__(self) -> None:
-        self.begun = ""
+    def __init__(self, keep: Callable[[Past], object] | None = None) -> None:
+        self.begun, self._keep = "", keep
         self._kept: tuple[Ghost, ...] = ()
         self._history: History | None = None
         self._start = ""
         self._number = 0
         self._lock = threading.Lock()
+
+    def restore(self, past: Past) -> None:
+        """Take over what was kept before a restart."""
+        with self._lock:
+            self.begun, self._number, self._kept = past.begun, past.number, past.ghosts
 
     @property
     def all(self) -> tuple[Ghost, ...]:
@@ -86,6 +114,8 @@ class Ghosts:
                 self._number += 1
                 ghost = ghost_of(before, f"run {self._number}", start_before)
                 self._kept = (*self._kept, ghost)[-MOST:]
+            if before is not None:
+                self._tell()
 
     def rename(self, name: str, new: str) -> bool:
         """Give a ghost another name, unless that is empty or taken; return whether it has it."""
@@ -96,17 +126,24 @@ class Ghosts:
                     replace(ghost, name=new.strip()) if ghost.name == name else ghost
                     for ghost in self._kept
                 )
+                self._tell()
         return is_free
 
     def delete(self, name: str) -> None:
         """Forget a ghost."""
         with self._lock:
             self._kept = tuple(ghost for ghost in self._kept if ghost.name != name)
+            self._tell()
 
     def show(self, names: Sequence[str]) -> None:
         """Draw these, and no others."""
         with self._lock:
             self._kept = tuple(replace(g, is_shown=g.name in names) for g in self._kept)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._keep is not None:
+            self._keep(Past(self.begun, self._number, self._kept))
 
 
 def ghost_of(history: History, name: str, start: str) -> Ghost:
