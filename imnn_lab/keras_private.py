@@ -39,15 +39,14 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 @contextlib.contextmanager
 def recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, tf.Tensor]]]:
-    """While tracing, list what layers and operations of a model give out, the inner ones first.
+    """List what layers and operations of a model give out when it is called, inner ones first.
 
-    Each has a name for readers. What is computed inside a loop or a branch is left out.
+    Each has a name for readers. What is computed inside a `tf.function` is left out.
     """
     parts: dict[int, Any] = {}
     for layer in model._flatten_layers():
         operations = getattr(layer, "operations", ())
         parts |= {id(part): part for part in (layer, *operations) if part is not model}
-    graph = tf.compat.v1.get_default_graph()
     recorded: list[tuple[str, tf.Tensor]] = []
 
     def recording(part: Any, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +57,7 @@ def recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, tf.Tensor]]
             recorded.extend(
                 (name, x)
                 for x in keras.tree.flatten(outputs)
-                if tf.is_tensor(x) and x.dtype.is_floating and x.graph is graph
+                if tf.is_tensor(x) and x.dtype.is_floating and not tf.is_symbolic_tensor(x)
             )
             return outputs
 

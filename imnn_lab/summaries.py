@@ -18,9 +18,10 @@ import tensorflow as tf
 from imnn_lab.fisher import Moments, fisher_statistics, moments
 from imnn_lab.keras_private import all_layers, statistics_over_first
 from imnn_lab.results import FisherStatistics
-from imnn_lab.sources.source import FIRST, Feed, Rows, Source, tangent
+from imnn_lab.sources.source import FIRST, ArraySource, Feed, Rows, Source, tangent
 
 COMFORTABLE_VALUES = 2**27
+SMALL_VALUES = 2**22  # of what layers give out in a pass
 NOT_ONCE = "A simulation was missing or repeated in this pass, though not in the first."
 
 
@@ -63,7 +64,11 @@ class Compressor:
 
         if rows.tangents is None:
             return network(rows.simulations)
-        return tangent(network, rows.simulations, rows.tangents)
+        # Where their number is known, TensorFlow repeats gradients of means in a slow way.
+        shape = (None, *rows.simulations.shape[1:])
+        x = tf.compat.v1.placeholder_with_default(rows.simulations, shape)
+        found = tangent(network, x, rows.tangents)
+        return tf.ensure_shape(found, (rows.simulations.shape[0], *found.shape[1:]))
 
     def width(self, source: Source) -> int:
         """Return the number of summaries, external ones included."""
@@ -88,12 +93,24 @@ class Compressor:
     def computed(
         self, function: Callable[[Compressor, Source], Iterable[tf.Tensor]], source: Source
     ) -> list[np.ndarray]:
-        """Return what ``function(self, source)`` returns, traced once while there is the source."""
+        """Return what ``function(self, source)`` returns.
+
+        A small pass takes less than tracing it; others are traced once while there is the source.
+        """
+        if self._is_small(source):
+            return [tensor.numpy() for tensor in function(self, source)]
         traced = self._traced.setdefault(source, {})
         if function not in traced:
             graph = tf.function(lambda: function(self, source), autograph=False)
             traced[function] = graph.get_concrete_function()
         return [tensor.numpy() for tensor in traced[function]()]
+
+    def _is_small(self, source: Source) -> bool:
+        is_whole = isinstance(source, ArraySource) and source.is_whole
+        if not is_whole or source.augmentation is not None:
+            return False
+        is_known = bool(getattr(self.model, "inputs", None))
+        return is_known and source.size * values_of(self.model) <= SMALL_VALUES
 
     def _separated(self, source: Source) -> tuple[tf.Tensor, tf.Tensor]:
         summaries = self.summaries(source, source.feed(FIRST), training=False)

@@ -1,9 +1,9 @@
-"""Whether TensorFlow's forward mode gives the derivatives of a network, layer by layer.
+"""Whether TensorFlow gives the derivatives of a network, layer by layer.
 
-It has no tangent for some operations (bilinear resizing), and drops what goes through them without
-a word. Seen from the summaries that may be little, whatever it does to F; seen from the layer that
-it happens in, it is all. So the tangent of the whole network is compared with finite differences at
-the output of each layer.
+It has none of some operations (bilinear resizing, twice), and drops what goes through others
+without a word. Seen from the summaries that may be little, whatever it does to F; seen from the
+layer that it happens in, it is all. So the tangent of the whole network is compared with finite
+differences at the output of each layer.
 
 Simulations, as they are and normalised to mean 0 and variance 1 (a `Normalization` layer may not be
 adapted yet), move along random directions of at most their spread, and at most their values, so
@@ -14,15 +14,13 @@ and by that of the moved x. A layer is refused if no step agrees for most of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from imnn_lab import checks
 from imnn_lab.keras_private import recorded_outputs
-from imnn_lab.sources.source import Source
+from imnn_lab.sources.source import Source, tangent
 
 ROWS = 4
 STEPS = (3e-2, 3e-3, 3e-4)
@@ -30,104 +28,117 @@ TOLERANCE, ROUNDING = 0.05, 100.0
 
 
 def check_tangents(model: keras.Model, training: Source) -> None:
-    """Refuse a model through which TensorFlow's forward mode gives no, or other, derivatives.
+    """Refuse a model of which TensorFlow gives no, or other, derivatives.
 
     Raises
     ------
     ValueError
         If it is one; the message names the layer.
     """
-    remedy = (
-        "Recurrent layers (LSTM, GRU, SimpleRNN, RNN) are differentiable with unroll=True; "
-        "otherwise use other layers, or δθ for central differences."
-    )
-    expected = "be differentiable in forward mode for exact derivatives (δθ=None)"
-    names: list[str] = []
-    graph = tf.function(lambda *given: _compared(model, names, *given), autograph=False)
-    specs = [tf.TensorSpec((2, *training.input_shape), training.dtype)] * 2
+    remedy = "Use other layers, or δθ for central differences."
+    expected = "be differentiable twice for exact derivatives (δθ=None)"
     try:
-        compare = graph.get_concrete_function(*specs, tf.TensorSpec((), training.dtype))
+        names, sizes = _compared(model, *_rows(training), training.dtype)
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise ValueError(checks.wording("`model`", expected, reason, remedy)) from error
-    sizes = np.array([_closest(compare, training, *both) for both in _rows(training)])
-    wrong = (sizes[..., 2] > sizes[..., 3]).mean(axis=0).max(axis=-1) > 1 / 2  # of each layer
+    is_wrong = sizes[..., 2] > sizes[..., 3]
+    wrong = is_wrong.mean(axis=1).max(axis=-1) > 1 / 2  # of each layer
     if wrong.any():
         first = int(np.argmax(wrong))
-        kind = int(np.argmax((sizes[:, first, :, 2] > sizes[:, first, :, 3]).mean(axis=0)))
-        forward, difference = np.median(sizes[:, first, kind, :2], axis=0)
+        kind = int(np.argmax(is_wrong[first].mean(axis=0)))
+        found, difference = np.median(sizes[first, :, kind, :2], axis=0)
         received = (
-            f"the derivative {forward:.6g}, and {difference:.6g} by finite differences, in "
+            f"the derivative {found:.6g}, and {difference:.6g} by finite differences, in "
             f"its layer {names[first]}"
         )
         raise ValueError(checks.wording("`model`", expected, received, remedy))
 
 
-def _rows(training: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield pairs of a simulation as it is and normalised, and their directions."""
+def _rows(training: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Return simulations, each as it is and then normalised, and their directions."""
     random, simulations = np.random.default_rng(0), training.fiducial(ROWS)
     scale = float(simulations.std()) or 1.0
+    rows, directions = [], []
     for i in range(ROWS):
         one = simulations[i % len(simulations)].astype(np.float64)
         both = np.stack([one, (one - simulations.mean()) / scale])
         size = np.stack([np.minimum(np.abs(both[0]), scale), np.minimum(np.abs(both[1]), 1)])
-        yield both, size * random.normal(size=both.shape)
-
-
-def _closest(
-    compare: Callable[..., tf.Tensor], training: Source, x: np.ndarray, direction: np.ndarray
-) -> np.ndarray:
-    """Return what `_compared` does, for each layer with the step that agrees best."""
-    best = np.array(np.inf)
-    for h in STEPS:
-        found = compare(*(tf.constant(value, training.dtype) for value in (x, direction, h)))
-        found = np.nan_to_num(found.numpy(), nan=0.0, posinf=0.0)  # where nothing can be compared
-        if not best.ndim:
-            best = found
-        is_better = found[..., 2] - found[..., 3] < best[..., 2] - best[..., 3]
-        best = np.where(is_better[..., None], found, best)
-        if (best[..., 2] <= best[..., 3]).all():
-            break
-    return best
+        rows.append(both)
+        directions.append(size * random.normal(size=both.shape))
+    return np.concatenate(rows), np.concatenate(directions)
 
 
 def _compared(
-    model: keras.Model, names: list[str], x: tf.Tensor, direction: tf.Tensor, h: tf.Tensor
-) -> tf.Tensor:
+    model: keras.Model, x: np.ndarray, direction: np.ndarray, dtype: str
+) -> tuple[list[str], np.ndarray]:
     """Compare tangents with finite differences at the output of each layer.
 
     Returns
     -------
-    tensor, shape (layers, 2, 4)
-        For the simulation as it is and normalised, the sizes of the tangent, of the difference, of
-        their disagreement, and of what is allowed of it.
+    list of str
+        Names of the layers.
+    ndarray, shape (layers, ROWS, 2, 4)
+        For each simulation as it is and normalised, with the step that agrees best, the sizes of
+        the tangent, of the difference, of their disagreement, and of what is allowed of it.
     """
-    with recorded_outputs(model) as forward:
-        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
-            forward.append(("at its end", model(x, training=False)))
-        zero = tf.UnconnectedGradients.ZERO
-        tangents = [accumulator.jvp(y, unconnected_gradients=zero) for _, y in forward]
-    with recorded_outputs(model) as moved:
-        batch = tf.concat([x, x + h * direction, x - h * direction], 0)
-        moved.append(("at its end", model(batch, training=False)))
-    ε = np.finfo(x.dtype.as_numpy_dtype).eps
-    flat = tf.reshape(x, (2, -1)), h * tf.reshape(direction, (2, -1))
-    length, step = (tf.cast(tf.norm(part, axis=1), tf.float64) for part in flat)
-    tolerance = TOLERANCE + ε * length / step
-    result = []
-    for (name, _), tangent, (_, y) in zip(forward, tangents, moved, strict=True):
-        rows = tangent.shape[0] if tangent.shape.rank else None
-        if not rows or rows % 2 or y.shape[0] != 3 * rows or not tangent.shape.num_elements():
-            continue  # not one output for each simulation
-        names.append(name)
-        here, on, back = tf.unstack(tf.reshape(y, (3, 2, -1)))
-        difference = (on - back) / (2 * tf.cast(h, y.dtype))
-        parts = (
-            tf.reshape(tangent, (2, -1)),
-            difference,
-            difference - tf.reshape(tangent, (2, -1)),
-        )
-        sizes = [tf.cast(tf.norm(part, axis=1), tf.float64) for part in (*parts, here)]
-        allowed = tolerance * sizes[1] + ROUNDING * ε * sizes[3] / tf.cast(h, tf.float64)
-        result.append(tf.stack([*sizes[:3], allowed], axis=1))
-    return tf.stack(result)
+    x, direction = (tf.constant(value, dtype) for value in (x, direction))
+    here, n, ε = _outputs(model, x), len(x), np.finfo(dtype).eps
+    kept = [i for i, (_, y) in enumerate(here) if _is_of_rows(y, n)]
+    tangents = _tangents(model, x, direction, kept)
+    best = np.zeros((len(kept), n, 4))
+    best[..., 2] = np.inf
+    for h in STEPS:
+        upper, lower = (_outputs(model, x + step * direction) for step in (h, -h))
+        with np.errstate(all="ignore"):  # where nothing can be compared
+            tolerance = TOLERANCE + ε * _sizes(x, n) / _sizes(h * direction, n)
+            for k, i in enumerate(kept):
+                difference = (upper[i][1] - lower[i][1]) / (2 * h)
+                parts = tangents[k], difference, difference - tangents[k], here[i][1]
+                *sizes, size = (_sizes(part, n) for part in parts)
+                allowed = tolerance * sizes[1] + ROUNDING * ε * size / h
+                found = np.stack([*sizes, allowed], axis=1)
+                found = np.nan_to_num(found, nan=0.0, posinf=0.0)
+                is_better = found[:, 2] - found[:, 3] < best[k, :, 2] - best[k, :, 3]
+                best[k] = np.where(is_better[:, None], found, best[k])
+        if (best[..., 2] <= best[..., 3]).all():
+            break
+    return [here[i][0] for i in kept], best.reshape(len(kept), ROWS, 2, 4)
+
+
+def _outputs(model: keras.Model, x: tf.Tensor) -> list[tuple[str, tf.Tensor]]:
+    """Return what layers give out, by their names for readers, and then the model."""
+    with recorded_outputs(model) as outputs:
+        outputs.append(("at its end", model(x, training=False)))
+    return outputs
+
+
+def _is_of_rows(y: tf.Tensor, n: int) -> bool:
+    """Whether there is an output for each of n simulations."""
+    rows = y.shape[0] if y.shape.rank else 0
+    return bool(rows) and rows % n == 0 and y.shape.num_elements() > 0
+
+
+def _sizes(x: tf.Tensor, n: int) -> np.ndarray:
+    """Return the norm of what is of each of n simulations."""
+    return np.linalg.norm(np.reshape(x, (n, -1)), axis=1).astype(np.float64)
+
+
+def _tangents(
+    model: keras.Model, x: tf.Tensor, direction: tf.Tensor, chosen: list[int]
+) -> list[tf.Tensor]:
+    """Return the derivatives of chosen outputs of layers; zero where TensorFlow has none."""
+
+    def of(some: list[int]) -> list[tf.Tensor]:
+        def outputs(x: tf.Tensor) -> list[tf.Tensor]:
+            every = _outputs(model, x)
+            return [every[i][1] for i in some]
+
+        return tangent(outputs, x, direction)
+
+    try:
+        return of(chosen)
+    except LookupError:  # of one of them
+        if len(chosen) == 1:
+            return [tf.zeros_like(_outputs(model, x)[chosen[0]][1])]
+        return [each for i in chosen for each in _tangents(model, x, direction, [i])]

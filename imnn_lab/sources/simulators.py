@@ -1,8 +1,8 @@
 """Matched simulations from a simulator: in the graph of training, or in a thread beside it.
 
-A simulator of TensorFlow code is part of the graph, and its derivatives are exact (forward-mode
-differentiation, or two reverse passes if the code has loops) or central differences with shared
-seeds. One of NumPy code is called in a thread, one iteration ahead of the network.
+A simulator of TensorFlow code is part of the graph, and its derivatives are exact (by automatic
+differentiation) or central differences with shared seeds. One of NumPy code is called in a thread,
+one iteration ahead of the network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from imnn_lab import checks
 from imnn_lab.settings import Settings
 from imnn_lab.sources.augmentation import step_seed
 from imnn_lab.sources.checking import check_tangents
-from imnn_lab.sources.source import Function, tangent
+from imnn_lab.sources.source import tangent
 from imnn_lab.tensorflow_import import called
 
 Simulator = Callable[[Any, Any], Any]
@@ -44,7 +44,6 @@ class TensorFlowSimulator:
         self.settings = settings
         self.failures: list[Exception] = []
         self._simulator = tf.function(simulator)
-        self.tangent = tangent
 
     def raw(self, parameters: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Return the simulator's output, unchecked."""
@@ -70,7 +69,7 @@ class TensorFlowSimulator:
         """Return the derivatives of n simulations, (n, n_params) + input_shape."""
         θ = tf.constant(_fiducial_parameters(self.settings, n))
         derivatives = [
-            self.tangent(lambda θ: self.simulate(θ, seed), θ, tf.constant(np.tile(unit, (n, 1))))
+            tangent(lambda θ: self.simulate(θ, seed), θ, tf.constant(np.tile(unit, (n, 1))))
             for unit in np.eye(self.settings.n_params, dtype=self.settings.dtype)
         ]
         return tf.stack(derivatives, axis=1)
@@ -159,7 +158,7 @@ def simulation_maker(simulator: Any, settings: Settings) -> SimulationMaker:
     in_graph = TensorFlowSimulator(simulator, settings)
     _check_follows_seed(in_graph)
     if settings.is_exact:
-        _choose_tangent(in_graph)
+        _check_differentiable(in_graph)
     return in_graph
 
 
@@ -225,35 +224,9 @@ def _check_shape(received: tuple[int, ...], expected: tuple[int, ...]) -> None:
         raise ValueError(checks.wording("`simulator`", words, f"shape {tuple(received)}"))
 
 
-def _choose_tangent(maker: TensorFlowSimulator) -> None:
-    """Choose the kind of differentiation that the simulator's code allows; refuse zeros."""
-    seed = tf.constant([7, 1], tf.int32)
-
-    def derivatives() -> np.ndarray:
-        graph = tf.function(lambda: maker.derivatives(PROBED, seed))
-        return graph.get_concrete_function()().numpy()
-
-    try:
-        values = derivatives()
-    except Exception:
-        values = np.zeros(())
-    if not values.any():
-        maker.tangent = reverse_tangent
-        values = derivatives()
-    check_tangents("simulator", values)
-
-
-def reverse_tangent(function: Function, x: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
-    """Return the same as `tangent` from two reverse passes, which differentiate loops as well."""
-    zero = tf.UnconnectedGradients.ZERO
-    with tf.GradientTape() as outer:
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            value = function(x)
-        weight = tf.ones_like(value)
-        outer.watch(weight)
-        gradient = inner.gradient(value, x, output_gradients=weight, unconnected_gradients=zero)
-    return outer.gradient(gradient, weight, output_gradients=direction, unconnected_gradients=zero)
+def _check_differentiable(maker: TensorFlowSimulator) -> None:
+    """Refuse a simulator without derivatives, or with zeros."""
+    check_tangents("simulator", maker.derivatives(PROBED, tf.constant([7, 1], tf.int32)).numpy())
 
 
 def _two_seeds(seed: tf.Tensor) -> list[tf.Tensor]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from imnn_lab.sources.repeats import Fingerprints
 
 FIRST = np.int64(0)
-Function = Callable[[tf.Tensor], tf.Tensor]
 SourceType = TypeVar("SourceType", bound="Source")
 
 
@@ -49,14 +48,22 @@ class Rows(NamedTuple):
         return Rows(*(None if x is None else x[start : start + at_once] for x in self))
 
 
-def tangent(function: Function, x: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
-    """Return the derivative of ``function(x)`` along `direction`, by forward-mode differentiation.
+def tangent(function: Callable[[tf.Tensor], Any], x: tf.Tensor, direction: tf.Tensor) -> Any:
+    """Return the derivative of ``function(x)``, one tensor or several, along `direction`.
 
-    Where the function is differentiated again, as in training, this is as well.
+    It comes from two reverse passes: the gradient of w · ``function(x)`` is linear in w, and its
+    own gradient by w is the derivative. That is traced faster than TensorFlow's forward mode, which
+    has none of loops. Where the function is differentiated again, as in training, this is as well.
     """
-    with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
-        value = function(x)
-    return accumulator.jvp(value, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    zero = tf.UnconnectedGradients.ZERO
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(x)
+            value = function(x)
+        weight = tf.nest.map_structure(tf.ones_like, value)
+        outer.watch(weight)
+        gradient = tf.convert_to_tensor(inner.gradient(value, x, weight, zero))
+    return outer.gradient(gradient, weight, direction, zero)
 
 
 State = Any

@@ -11,7 +11,6 @@ from makers import SIZE, gaussian_simulator, plain_network
 
 from imnn_lab import IMNN, problems
 from imnn_lab.sources import sources
-from imnn_lab.sources.simulators import reverse_tangent
 from imnn_lab.sources.source import tangent
 from imnn_lab.summaries import split
 
@@ -112,7 +111,7 @@ def test_exact_derivatives_are_those_of_the_simulator():
         np.testing.assert_allclose(tangents[:, 1], fiducial.simulations / 2, rtol=1e-5)
 
 
-def test_loops_are_differentiated_in_two_reverse_passes():
+def test_loops_are_differentiated():
     def looping(θ, seed):
         noise = tf.random.stateless_normal((10, tf.shape(θ)[0]), seed, dtype=θ.dtype)
         walk = tf.scan(lambda before, now: 0.5 * before + now, noise)
@@ -127,12 +126,34 @@ def test_loops_are_differentiated_in_two_reverse_passes():
     assert np.isfinite(imnn.history["det_F"]).all()
 
 
-def test_both_kinds_of_tangent_agree():
-    x = tf.constant(np.random.default_rng(1).normal(size=(3, 4)))
-    direction = tf.constant(np.random.default_rng(2).normal(size=(3, 4)))
-    for kind in (tangent, reverse_tangent):
-        found = kind(lambda x: tf.sin(x) * x, x, direction)
-        np.testing.assert_allclose(found, (np.cos(x) * x + np.sin(x)) * direction, rtol=1e-12)
+def test_the_tangent_is_that_of_forward_mode():
+    x, direction = (tf.constant(np.random.default_rng(i).normal(size=(3, 4))) for i in (1, 2))
+    for function in (lambda x: tf.sin(x) * x, lambda x: tf.gather(x, [2, 0, 0])):
+        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+            value = function(x)
+        found = tangent(function, x, direction)
+        np.testing.assert_allclose(found, accumulator.jvp(value), rtol=1e-12)
+    found = tangent(lambda x: tf.sin(x) * x, x, direction)
+    np.testing.assert_allclose(found, (np.cos(x) * x + np.sin(x)) * direction, rtol=1e-12)
+
+
+def clipped(θ, seed):
+    """A simulator with control flow of Python on tensors, which AutoGraph converts."""
+    noise = tf.random.stateless_normal((tf.shape(θ)[0], 10), seed, dtype=θ.dtype)
+    if tf.reduce_max(θ) > 1e3:
+        noise *= 0.0
+    for _ in tf.range(3):
+        noise *= 2.0
+    return θ[:, :1] + tf.sqrt(θ[:, 1:]) * noise
+
+
+def test_control_flow_of_simulators_is_converted():
+    imnn = fresh_imnn(clipped, None)
+    fiducial, derivative = pieces(imnn._trainer.training)
+    tangents = derivative.tangents.numpy().reshape(SIZE, 2, 10)
+    np.testing.assert_allclose(tangents[:, 1], fiducial.simulations / 2, rtol=1e-4, atol=1e-6)
+    imnn.fit(2)
+    assert np.isfinite(imnn.history["det_F"]).all()
 
 
 @pytest.mark.parametrize("kind", ["central", "NumPy"])  # "exact" takes its seeds as "central"

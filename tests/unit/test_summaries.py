@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from makers import small_network
 
-from imnn_lab import problems
+from imnn_lab import problems, summaries
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import Compressor, comfortable_chunk
@@ -128,8 +128,15 @@ def test_fiducial_simulations_pass_twice_only_for_statistics_of_the_batch(normal
     assert sizes == ([50 + 80, 50 + 80] if normalises else [50, 80, 80])
 
 
+def test_a_small_pass_is_not_traced():
+    compressor = Compressor(small_network())
+    compressor.statistics(source(None, "float32"))
+    assert not compressor._traced
+
+
 @pytest.mark.parametrize("at_once", [None, 70])
-def test_a_graph_is_forgotten_with_its_simulations(at_once):
+def test_a_graph_is_forgotten_with_its_simulations(at_once, monkeypatch):
+    monkeypatch.setattr(summaries, "SMALL_VALUES", 0)
     compressor, rows = Compressor(small_network()), source(at_once, "float32")
     compressor.statistics(rows)
     (graphs,) = compressor._traced.values()

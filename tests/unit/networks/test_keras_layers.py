@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from keras import layers as L
 
+from imnn_lab import summaries
 from imnn_lab.networks import setup
 from imnn_lab.sources.source import ArraySource
 from imnn_lab.summaries import Compressor
@@ -116,6 +117,7 @@ RECURRENT = {
     "RNN": once(lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(2), L.GRUCell(2)]))),
     "SimpleRNN": once(lambda: L.SimpleRNN(2)),
 }
+LOOP = {"SimpleRNN": RECURRENT["SimpleRNN"]}  # the gradient of others is traced for half a minute
 RANDOM = {
     "AlphaDropout": once(lambda: L.AlphaDropout(0.2)),
     "Dropout": once(lambda: L.Dropout(0.2)),
@@ -138,12 +140,12 @@ RIGHT = [
     (ALONG, "arrays"), (ALONG, "at_once"), (ALONG, "exact"),
     (TOGETHER, "arrays"), (TOGETHER, "at_once"), (TOGETHER, "exact"),
     (RECURRENT, "arrays"), (RECURRENT, "at_once"), (UNROLLED, "exact"),
+    (LOOP, "exact"),
     (RANDOM, "arrays"), (RANDOM, "whole exact"),
     (OF_BATCH, "arrays"),
     (PENALISED, "arrays"), (PENALISED, "whole exact"),
 ]  # fmt: skip
 REFUSED = [
-    (RECURRENT, "exact", "unroll=True"),
     (RANDOM, "at_once", "draw random numbers"),
     (RANDOM, "exact", "draw random numbers"),
     (OF_BATCH, "at_once", "statistics of the batch"),
@@ -230,15 +232,27 @@ def test_layers_are_right(group, way):
     if group is not PENALISED:  # whose penalty is in the gradient, but not in the loss
         assert gradient == pytest.approx(difference, rel=1e-3)
     if source.is_exact:
-        x, tangents = source.feed(0).pieces[0].simulations, source.feed(0).pieces[1].tangents
-        tangents = np.reshape(tangents, (N, 2, *SHAPE))
-        sides = [
-            [np.mean(model(x + sign * STEP * tangents[:, i]), axis=0) for i in range(2)]
-            for sign in (-1, 1)
-        ]
-        expected = (np.array(sides[1]) - sides[0]) / (2 * STEP)
-        found = Compressor(model).statistics(source).dμ_dθ
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+        assert_tangents_are_right(model, source)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_loops_have_exact_derivatives(name, monkeypatch):
+    monkeypatch.setattr(summaries, "SMALL_VALUES", 0)  # in a graph, as in training
+    model, source = network([RECURRENT[name]]), simulations("whole exact")
+    setup.check_layers(model, source)
+    assert_tangents_are_right(model, source)
+
+
+def assert_tangents_are_right(model, source):
+    x, tangents = source.feed(0).pieces[0].simulations, source.feed(0).pieces[1].tangents
+    tangents = np.reshape(tangents, (N, 2, *SHAPE))
+    sides = [
+        [np.mean(model(x + sign * STEP * tangents[:, i]), axis=0) for i in range(2)]
+        for sign in (-1, 1)
+    ]
+    expected = (np.array(sides[1]) - sides[0]) / (2 * STEP)
+    found = Compressor(model).statistics(source).dμ_dθ
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
 @tf.custom_gradient
