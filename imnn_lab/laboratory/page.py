@@ -11,7 +11,7 @@ from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.kernel import PERIOD
 from imnn_lab.dashboards.host.sessions import end_with_session, in_session, tick_with_session
 from imnn_lab.dashboards.page import page
-from imnn_lab.laboratory import link
+from imnn_lab.laboratory import connection, link
 from imnn_lab.laboratory.example import PROBLEM, RecordedNetwork, example
 from imnn_lab.laboratory.first import first_html
 from imnn_lab.laboratory.motion import Motion
@@ -107,6 +107,7 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     laboratory = Laboratory(run, runs, notice)
     if pn.state.curdoc is not None:
         listen(pn.state.curdoc)
+        connection.watch(pn.state.curdoc)
         laboratory.motion.ask(pn.state.curdoc)
     if in_session():
         tick_with_session(laboratory.tick, PERIOD)

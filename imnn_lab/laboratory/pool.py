@@ -22,6 +22,7 @@ from imnn_lab.diagnostics.gap import OTHER_NETWORKS
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
+from imnn_lab.training.run import Run
 
 PLAIN = (bool, int, float, str, type(None))  # that JSON can hold
 CHOSEN = ("objective", "reset", "warm_start", "whiten", "seed")  # arguments of a fit
@@ -317,7 +318,7 @@ class PooledRun:
         self._regularisation = Regularisation(settings.get("λ", 10.0), settings.get("ε", 0.1))
         self._patience: int | None = settings.get("patience")
         self.objective: str = settings.get("objective", "imnn")
-        self._real: TrainingRun | None = None
+        self._real: Run | None = None
         self._rate: float | None = None  # asked for before it runs
         self._stopped = threading.Event()
         self._limit, self._is_cut = "", False

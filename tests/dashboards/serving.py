@@ -29,9 +29,9 @@ def served(*arguments, **options):
 
 
 @contextlib.contextmanager
-def launched(command, path="/", seconds=120, **environment):
+def launched(command, path="/", seconds=120, port=None, **environment):
     """Run a server; the word PORT in the command is replaced. Yields its address and process."""
-    port = free_port()
+    port = free_port() if port is None else port
     words = [word.replace("PORT", str(port)) for word in command]
     variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
     with tempfile.TemporaryFile() as log:
