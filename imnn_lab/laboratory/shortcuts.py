@@ -6,7 +6,8 @@ from bokeh.document import Document
 from bokeh.models import CustomJS
 
 # Buttons lie in shadow roots, which no selector of the document reaches. What has the focus and
-# takes the key itself (boxes, buttons, sliders, tabs) keeps it.
+# takes the key itself (boxes, buttons, choices) keeps it; for a slider, and for the tab that is
+# shown, it means nothing.
 KEYS = """
 {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
@@ -24,16 +25,19 @@ KEYS = """
       dialog.querySelector("button").addEventListener("click", () => dialog.close())
       document.body.append(dialog)
     }
-    if (!dialog.open) dialog.showModal()
+    if (dialog.open) dialog.close()
+    else dialog.showModal()
   }
   const act = event => {
     const at = event.composedPath()[0]
-    if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]"))
+    const open = document.querySelector("dialog[open]")
+    if (event.ctrlKey || event.altKey || event.metaKey || (open && open.id !== "imnn-lab-keys"))
       return
     if (at.matches?.("input, textarea, select, [contenteditable]")) return
     if (event.key === "?") list()
-    if (event.key !== " " || at.matches?.("button, a, [role=slider], [role=tab], [tabindex]"))
-      return
+    if (event.key !== " " || open) return
+    const isFree = at.matches?.("[role=slider], [role=tab][aria-selected=true]")
+    if (!isFree && at.matches?.("button, a, [role=tab], [tabindex]")) return
     const button = inside(document).find(e => e.matches("button") && !e.disabled
       && ["Pause", "Resume"].includes(e.textContent.trim()) && e.checkVisibility())
     if (button === undefined) return
