@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.results.files import Results
@@ -19,6 +21,9 @@ from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.laboratory.sent import Sent
 from imnn_lab.laboratory.stored import TAKEN
+
+SAME_FISHER = 1e-9  # relative: F of one network differs by its rounding alone
+TRAINED_SINCE = "The network was trained since: these posteriors are of the one before."
 
 
 class LaboratorySession:
@@ -169,6 +174,17 @@ class LaboratorySession:
         if self.inference is not None:
             self.inference.stop()
 
+    @property
+    def is_trained_since(self) -> bool:
+        """Whether the network was trained after it was taken for the inference."""
+        if self.inference is None or self.built is None or not self.built.is_ready:
+            return False
+        imnn = self.built.imnn
+        found = imnn.validation or imnn.training
+        return found is not None and not np.allclose(
+            self.inference.Fisher, found.F, rtol=SAME_FISHER, atol=0.0
+        )
+
     def keep_inference(self, now: bool = False) -> None:
         """Write the inference to disk if it has changed: when it pauses, else now and then.
 
@@ -251,4 +267,5 @@ class LaboratorySession:
         if self.inference is not None:
             samples = self.inference.snapshot().samples
             posteriors = {name: p for name, p in samples.items() if p is not None}
-        return Results(trainings, posteriors)
+        note = TRAINED_SINCE if posteriors and self.is_trained_since else ""
+        return Results(trainings, posteriors, note)

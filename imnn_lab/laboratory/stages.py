@@ -53,13 +53,15 @@ from imnn_lab.laboratory.build import (
 from imnn_lab.laboratory.example import ITERATIONS, NOTICE
 from imnn_lab.laboratory.offer import size_words
 from imnn_lab.laboratory.sending import FileSender
-from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.session import TRAINED_SINCE, LaboratorySession
 from imnn_lab.laboratory.sharing import ShareCard
 from imnn_lab.laboratory.uploads import names, numbers, read_upload
 
 TO_BUILD = "Choose a problem, or send own simulations, in Problem."
 NOTHING_TRAINED = f"The network trains here: det F, det C and the regulariser. {TO_BUILD}"
 NOTHING_TO_TRUST = f"How far the results can be trusted is answered here. {TO_BUILD}"
+INFER = "Infer with this network"
+INFER_AGAIN = f"Press {INFER} for the new one."
 NOTHING_INFERRED = f"The posterior of data comes here: contours, draws, particles. {TO_BUILD}"
 
 
@@ -315,7 +317,8 @@ class InferenceStage(View[LaboratorySession]):
             self.attempt(lambda: self._open(moment, built))
         if moment.inference is not self._state:  # opened here, on another page or before a reload
             self._show(moment.inference)
-        self._status.object = announced_html(self.failure, "alert")
+        since = f"{TRAINED_SINCE} {INFER_AGAIN}" if moment.is_trained_since else ""
+        self._status.object = announced_html(since) + announced_html(self.failure, "alert")
         if self._page is not None:
             self._page.tick()
             moment.keep_inference()
@@ -329,13 +332,15 @@ class InferenceStage(View[LaboratorySession]):
             return "not begun"
         if state.abc_work.is_running or state.pmc_work.is_running:
             return "simulating"
+        if session.is_trained_since:
+            return "trained since"
         return f"{state.n_draws:,} draws"
 
     def _ask(self) -> None:
         self._is_wanted, self.failure = True, ""
 
     def _new_button(self) -> Any:
-        return action_button("Infer with this network", self._ask, 220, "outline")
+        return action_button(INFER, self._ask, 220, "outline")
 
     def _open(self, session: LaboratorySession, built: Built) -> None:
         dashboard = InferenceDashboard(

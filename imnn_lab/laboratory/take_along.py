@@ -15,7 +15,7 @@ from imnn_lab import checks
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.downloads import figure_file
 from imnn_lab.dashboards.inference.views import summary_table
-from imnn_lab.dashboards.results.dashboard import statistics_table
+from imnn_lab.dashboards.results.dashboard import note_html, statistics_table
 from imnn_lab.dashboards.results.files import Results
 from imnn_lab.dashboards.training.views import curves_file
 from imnn_lab.demo.problems import CASES
@@ -263,7 +263,7 @@ def results_page(title: str, results: Results) -> io.BytesIO:
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     for name, posterior in results.posteriors.items():
         groups.setdefault(posterior.labels, {})[name] = posterior
-    parts += [_posteriors(labels, group) for labels, group in groups.items()]
+    parts += [_posteriors(labels, group, results.note) for labels, group in groups.items()]
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
@@ -280,9 +280,10 @@ def _curves(saved: SavedTraining) -> str:
     return _picture(curves_file(saved.history, "png"), "curves of the training")
 
 
-def _posteriors(labels: tuple[str, ...], posteriors: Mapping[str, Any]) -> str:
+def _posteriors(labels: tuple[str, ...], posteriors: Mapping[str, Any], note: str) -> str:
     picture = figure_file(corner(dict(posteriors), labels), "png")
-    return f"<h2>Posteriors</h2>{summary_table(posteriors)}{_picture(picture, 'posteriors')}"
+    shown = summary_table(posteriors) + _picture(picture, "posteriors")
+    return f"<h2>Posteriors</h2>{note_html(note)}{shown}"
 
 
 def _picture(png: io.BytesIO, words: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from waiting import until
 
 from imnn_lab import IMNN, cli, problems
+from imnn_lab.dashboards.results.dashboard import ResultsPage
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.laboratory import kept, kept_inference, link, take_along
 from imnn_lab.laboratory.build import NETWORKS, SCRATCH, Sizes, build_from_data, build_problem, made
@@ -19,9 +20,9 @@ from imnn_lab.laboratory.kept import Kept
 from imnn_lab.laboratory.offer import Offer
 from imnn_lab.laboratory.pool import Pool
 from imnn_lab.laboratory.runs import NAME, Runs
-from imnn_lab.laboratory.session import LaboratorySession
+from imnn_lab.laboratory.session import TRAINED_SINCE, LaboratorySession
 from imnn_lab.laboratory.sharing import ShareCard
-from imnn_lab.laboratory.stages import ProblemCard, ResultsStage
+from imnn_lab.laboratory.stages import INFER_AGAIN, InferenceStage, ProblemCard, ResultsStage
 from imnn_lab.laboratory.stored import sent_data
 
 SMALL = Sizes(40, 40, 3)
@@ -194,6 +195,33 @@ def test_results_are_one_page_that_asks_for_nothing(trained):
     assert text.count("data:image/png;base64,") == 1
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
     assert "http" not in re.sub(r"base64,[^\"]*|http-equiv", "", text)
+
+
+def test_what_is_inferred_says_that_the_network_was_trained_since():
+    session, stage = LaboratorySession(Pool(1)), InferenceStage()
+    session.built = build_problem("gaussian", "linear", SMALL)
+    assert not session.is_trained_since  # nothing is inferred
+
+    def told():
+        stage.refresh(session)
+        page = take_along.results_page("", session.results()).getvalue().decode()
+        shown = ResultsPage(session.results())
+        drawn = (getattr(each, "object", None) for each in shown.body.select())
+        texts = [shown.picture().numbers, *(getattr(each, "text", "") for each in drawn)]
+        is_said = f"{TRAINED_SINCE} {INFER_AGAIN}" in stage._status.object
+        return is_said, TRAINED_SINCE in page, sum(TRAINED_SINCE in str(text) for text in texts)
+
+    assert told() == (False, False, 0)
+    draws = stage.word(session)
+    session.built.imnn.fit(0)  # the weights are the same: the control
+    assert told() == (False, False, 0)
+    assert stage.word(session) == draws
+    session.built.imnn.fit(30, λ=5.0, ε=0.1, best=False)
+    assert told() == (True, True, 2)
+    assert stage.word(session) == "trained since"
+    stage._ask()
+    assert told() == (False, False, 0)
+    assert stage.word(session) == draws
 
 
 def kept_runs(directory, **options):

@@ -86,7 +86,7 @@ class ResultsPage:
         for name, posterior in results.posteriors.items():
             groups.setdefault(posterior.labels, {})[name] = posterior
         self._groups = tuple(groups.values())
-        parts += [posteriors_card(group) for group in self._groups]
+        parts += [posteriors_card(group, results.note) for group in self._groups]
         self.body = body(*parts)
         self.tick()
 
@@ -106,6 +106,7 @@ class ResultsPage:
         figures = [training_curves(saved.history) for saved in trainings.values()]
         figures += [posteriors_figure(group) for group in self._groups]
         tables = [f"<h4>{html.escape(n)}</h4>{statistics_table(s)}" for n, s in trainings.items()]
+        tables += [note_html(self._results.note)]
         tables += [summary_table(group) for group in self._groups]
         images = tuple(still_image(figure) for figure in figures)
         return Picture(images, "".join(tables))
@@ -137,14 +138,19 @@ def statistics_table(saved: SavedTraining) -> str:
     return table(["", *saved.statistics], rows)
 
 
-def posteriors_card(posteriors: dict[str, Posterior]) -> pn.Column:
+def note_html(note: str) -> str:
+    """Return what is said where posteriors stand."""
+    return f"<p>{html.escape(note)}</p>" if note else ""
+
+
+def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Column:
     """Return posteriors of the same parameters over each other, with their table."""
     description = posteriors_figure(posteriors)
     drawing = Drawing(description, "saved", height=220)
     return card(
         "Saved posteriors",
         stack(figure_rows(drawing), max_width="min(100%, 760px)"),
-        words(scrolling(summary_table(posteriors))),
+        words(note_html(note) + scrolling(summary_table(posteriors))),
         pn.Row(*figure_downloads("posteriors", lambda: description)),
     )
 

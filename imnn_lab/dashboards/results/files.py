@@ -25,14 +25,18 @@ class Results:
     ----------
     trainings : dict from name to SavedTraining
     posteriors : dict from name to Posterior
+    note : str
+        Said where the posteriors stand.
     """
 
     trainings: dict[str, SavedTraining] = field(default_factory=dict)
     posteriors: dict[str, Posterior] = field(default_factory=dict)
+    note: str = ""
 
     def joined(self, other: Results) -> Results:
         """Return what is in both."""
-        return Results(self.trainings | other.trainings, self.posteriors | other.posteriors)
+        posteriors = self.posteriors | other.posteriors
+        return Results(self.trainings | other.trainings, posteriors, self.note or other.note)
 
 
 def read_results(path: Path | str) -> Results:
