@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from imnn_lab.diagnostics.gap import OTHER_NETWORKS
 from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
-from imnn_lab.training.run import Run
+
+if TYPE_CHECKING:
+    from imnn_lab.training.run import Run
 
 PLAIN = (bool, int, float, str, type(None))  # that JSON can hold
 CHOSEN = ("objective", "reset", "warm_start", "whiten", "seed")  # arguments of a fit
