@@ -7,12 +7,13 @@ import numpy as np
 import param
 import pytest
 from bokeh.document import Document
-from dashboards.scripted import ScriptedNetwork
+from dashboards.scripted import ScriptedNetwork, statistics
 
 from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.training import controls, views
 from imnn_lab.figures.live_curves import FOLLOW
 from imnn_lab.history import History, SteeringMark
+from imnn_lab.results import FisherStatistics
 
 KNOWN = np.diag([10.0, 5.0])
 
@@ -368,6 +369,29 @@ def test_without_validation_the_table_has_dashes_and_the_ellipse_is_from_trainin
     assert origin in dashboard.ellipse.words.object
     dashes = 0 if validation else len(controls.ROWS)
     assert dashboard.status.table.object.count("–") == dashes
+
+
+def test_the_table_says_which_weights_were_kept_where_the_last_are_not(network):
+    # det F of validation rises to 10, and falls again
+    values = np.log([5.0, 10.0, 8.0, 6.0])
+    network.start(4)
+    network.train(4, val_log_det_F=values)
+    dashboard = TrainingDashboard(network).page()
+    rooted(dashboard)
+    network.validation = FisherStatistics(*statistics(10.0))
+    dashboard.pump.tick()
+    assert "Kept" not in dashboard.status.table.object  # it runs
+    network.run.finish("all iterations are done")
+    for det_F, words in {
+        10.0: "Kept: the weights of iteration 1, det F 10 on validation.",
+        12.0: "Kept: other weights than the last, det F 12 on validation.",  # solved again
+        6.0: "",  # those of the last iteration
+    }.items():
+        network.validation = FisherStatistics(*statistics(det_F))
+        dashboard.pump.tick()
+        assert dashboard.status.table.object.partition("</table>")[2].count(words or "Kept") == (
+            1 if words else 0
+        )
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25])

@@ -26,6 +26,7 @@ from imnn_lab.dashboards.training.state import TrainingState, disabled_buttons
 from imnn_lab.dashboards.training.words import (
     Speed,
     applied_words,
+    kept_words,
     no_pair_words,
     numbers,
     sentence,
@@ -148,8 +149,10 @@ class Status(View[Moment]):
         words = html.escape(sentence(self.state))
         self.word.object = f'<div role="status" aria-live="polite"><b>{words}</b></div>'
         self.progress.object = f"<div>{html.escape(numbers(self.state, moment, speed))}</div>"
-        if moment.has_rows or moment.is_new:
-            self.table.object = self._table(moment)
+        key = id(moment.history), moment.length, self.state.word, id(self.state.imnn.validation)
+        if self.changed(key):
+            kept = html.escape(kept_words(self.state, moment))
+            self.table.object = self._table(moment) + (f"<div>{kept}</div>" if kept else "")
 
     def _table(self, moment: Moment) -> str:
         if not moment.latest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
+
 from imnn_lab import checks
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import TrainingState
@@ -23,6 +25,7 @@ WORDS = {
     "stopped": "Stopped",
     "failed": "Failed",
 }
+SAME = 1e-3  # of ln det F: one network's differs less, by the rounding of its summaries
 
 
 def sentence(state: TrainingState) -> str:
@@ -60,6 +63,22 @@ def numbers(state: TrainingState, moment: Moment, speed: float) -> str:
         parts.append(f"gaussianity = {moment.latest['gaussianity']:.4g}")
     parts.append(f"{_duration(moment.latest.get('seconds', 0.0))} of training")
     return " · ".join(parts)
+
+
+def kept_words(state: TrainingState, moment: Moment) -> str:
+    """Return what was kept when a fit ended, empty if it is what the last iteration shows."""
+    kept, is_recorded = state.imnn.validation, getattr(state.imnn, "is_recorded", False)
+    if state.is_running or is_recorded or kept is None or not moment.latest:
+        return ""
+    value, last = kept.log_det_F, moment.latest.get("val_log_det_F", np.nan)
+    if not np.isfinite(value) or abs(last - value) <= SAME:
+        return ""
+    seen = moment.history["val_log_det_F"]
+    best = int(np.argmax(np.where(np.isfinite(seen), seen, -np.inf)))
+    which = "other weights than the last"  # as where the last layer was solved again
+    if abs(seen[best] - value) <= SAME:
+        which = f"the weights of iteration {int(moment.history['iteration'][best])}"
+    return f"Kept: {which}, det F {kept.det_F:.3g} on validation."
 
 
 class Speed:
