@@ -11,7 +11,10 @@ from imnn_lab.regularisation import EPSILON
 
 FEWEST, MOST = 10, 200  # iterations that are averaged over, from a tenth of those so far
 CHANGE = 0.02  # of ln det F from one such stretch to the next, below which it has settled
-LOSS = 0.1  # of ln det F of validation below its best, above which a network over-fits
+# A network over-fits if ln det F of validation is below its best by more than LOSS, and by more
+# than so many standard deviations about its trend, and if that of training rose by as many of its.
+# What only fluctuates is below the best of n by √(2 ln n) of them, 5 for a million.
+LOSS, DEVIATIONS = 0.01, 8.0
 
 Columns = Mapping[str, np.ndarray]
 
@@ -88,13 +91,28 @@ def lesson(progress: Progress, recent: Columns, word: str, has_pair: bool = True
     w = progress.stretch
     log_det_F = np.asarray(recent["log_det_F"])
     before, own = _mean(log_det_F[-2 * w : -w]), _mean(log_det_F[-w:])
-    validation = _mean(np.asarray(recent["val_log_det_F"])[-w:])
-    if progress.best - validation > LOSS and own > progress.training:
+    if _over_fits(progress, log_det_F, np.asarray(recent["val_log_det_F"]), w):
         return (
             f"Over-fitting: since iteration {progress.best_at} det F of training rises while that "
             "of validation falls; the weights from there are kept."
         )
     return f"{_information(own - before, progress.last)}{_covariance(recent, w, has_pair)}."
+
+
+def _over_fits(progress: Progress, training: np.ndarray, validation: np.ndarray, w: int) -> bool:
+    """Return whether validation fell since its best while training rose, beyond fluctuations."""
+    fall = progress.best - _mean(validation[-w:])
+    rise = _mean(training[-w:]) - progress.training
+    least = DEVIATIONS * _scatter(validation)
+    return bool(fall > max(LOSS, least) and rise > DEVIATIONS * _scatter(training))
+
+
+def _scatter(values: np.ndarray) -> float:
+    """Return the standard deviation about a straight line, NaN if values are missing."""
+    if not np.isfinite(values).all():
+        return np.nan
+    i = np.arange(len(values))
+    return float(np.std(values - np.polyval(np.polyfit(i, values, 1), i)))
 
 
 def _information(change: float, last: float) -> str:
