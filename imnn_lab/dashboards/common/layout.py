@@ -31,6 +31,13 @@ SOLID = """
 :host(.solid) .bk-btn.bk-btn-primary { background: #1976d2 !important; color: white !important }
 :host(.solid) .bk-btn.bk-btn-danger { background: #c62828 !important; color: white !important }
 """
+# Of buttons of which one is chosen; !important: the theme has rules for buttons of its own.
+CHOSEN = """
+.bk-btn-group .bk-btn {
+  background: none !important; color: inherit !important; border: 1px solid currentColor !important
+}
+.bk-btn-group .bk-btn.bk-active { background: #1976d2 !important; color: white !important }
+"""
 # Panel's own arrow is black in both themes.
 ARROW = """
 select.bk-input {
