@@ -344,7 +344,7 @@ def made(network: str, shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, 
 
 
 def _from_scratch(shape: tuple[int, ...], n: int, seed: int) -> tuple[Any, Any]:
-    """Return a small network of random weights, its last layer too, with a rate to learn by."""
+    """Return a small network of random weights, whose last layer an IMNN solves, and its rate."""
     tensorflow_import.import_tensorflow()
     import keras
 

@@ -27,7 +27,7 @@ PROBLEM, NETWORK, SIZES, ITERATIONS = "gaussian", SCRATCH, Sizes(4000, 4000, 0),
 PACE = 80.0  # iterations that are played in a second
 MATRICES = ("μ", "C", "dμ_dθ", "val_μ", "val_C", "val_dμ_dθ")
 DIGITS = 2.0**12  # to which matrices are kept, relative to the power of two above: 4 digits
-NOTICE = "This is a recorded example of a small network that learns from scratch."
+NOTICE = "This is a recorded example of a small network: all layers but its last start at random."
 
 
 class RecordedNetwork:

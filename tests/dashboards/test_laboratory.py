@@ -335,14 +335,14 @@ def test_a_paused_fit_does_not_hold_the_server():
 )
 def test_a_fit_without_a_limit_gets_that_of_its_server(limits, bounded):
     network = ScriptedNetwork()
-    state = TrainingState(PooledNetwork(network, Pool(1, most_iterations=30)))
-    state.n_iterations, state.patience = limits
-    state.start()
+    shared = PooledNetwork(network, Pool(1, most_iterations=30))
+    n_iterations, patience = limits
+    run = shared.start(n_iterations, patience=patience)
     until(lambda: network.started)
     assert network.started[0]["n_iterations"] == bounded
-    until(lambda: state.run.state == "running")
-    state.stop()
-    assert state.run.wait(30)
+    until(lambda: run.state == "running")
+    run.stop()
+    assert run.wait(30)
 
 
 def test_a_pool_that_closes_stops_what_runs_and_waits_for_it():

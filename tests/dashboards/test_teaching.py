@@ -1,24 +1,30 @@
 """The lesson in a sentence, the chosen start, and earlier runs that are kept."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 from dashboards.scripted import ScriptedNetwork
 from makers import small_imnn
+from scipy.signal import lfilter
+from waiting import until
 
 from imnn_lab import networks
 from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.lesson import Progress, lesson
-from imnn_lab.dashboards.training.state import TrainingState
+from imnn_lab.dashboards.training.state import NO_END, TrainingState, words_of_start
 from imnn_lab.history import History
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
+from imnn_lab.regularisation import Regularisation
 
 N = 200
 
 
 def rows(training, validation, reg):
     """Return columns of a history with these ln det F."""
+    N = len(training)
     return {
         "iteration": np.arange(N), "log_det_F": training, "val_log_det_F": validation,
         "det_F": np.exp(training), "val_det_F": np.exp(validation), "reg": np.full(N, reg),
@@ -57,6 +63,44 @@ def test_the_sentence_follows_the_numbers(columns, word, words):
     assert [each for each in words if each not in sentence] == []
     assert sentence.count(". ") == 0
     assert sentence.endswith(".")
+
+
+def slow_noise(n, seed):
+    """Return noise of standard deviation 0.02 that is remembered for some ten iterations."""
+    white = np.random.default_rng(seed).normal(0, 0.02 * np.sqrt(1 - 0.9**2), n)
+    return lfilter([1], [1, -0.9], white)
+
+
+def scratch(n):
+    """Return ln det F as of a run that over-fits slowly: validation 40.8 at most, then 39.5."""
+    i = np.arange(n)
+    training = np.log(60) - np.exp(-i / 250) * 3 - 0.3 * np.exp(-i / 1500)
+    validation = np.log(40.8) - 3 * np.exp(-i / 60) - 1.45e-8 * np.maximum(0, i - 640) ** 2
+    return training, validation
+
+
+@pytest.mark.parametrize("n", [1654, 2132])
+def test_over_fitting_of_a_few_per_cent_is_told(n):
+    training, validation = scratch(n)
+    assert 0.01 < validation.max() - validation[-1] < 0.04
+    assert "Over-fitting: since iteration" in said(rows(training, validation, 0.01))
+    fluctuating = slow_noise(n, 1)
+    noisy = rows(training + fluctuating, validation + fluctuating, 0.01)
+    assert "Over-fitting" not in said(noisy), "as much is a fluctuation here"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_has_settled_does_not_over_fit_by_chance(seed):
+    """The criterion is eight standard deviations; the best of so many is about four above the mean.
+
+    Memory of ten iterations narrows the scatter about a line over 400 of them by a few per cent.
+    """
+    n = 3000
+    training, validation = (3 + slow_noise(n, 2 * seed + k) for k in range(2))
+    assert validation.max() - validation[-200:].mean() > 0.03, "thrice what a loss must be"
+    assert "Over-fitting" not in said(rows(training, validation, 0.01))
+    white = np.random.default_rng(seed).normal(3, 0.02, (2, n))
+    assert "settled at" in said(rows(*white, 0.01))
 
 
 def test_the_sentence_before_there_is_much_to_say():
@@ -104,7 +148,65 @@ def test_the_chosen_start_reaches_the_network():
     assert network.asked == {"warm_start": False, "whiten": False, "seed": 7}
     assert network.started[-1]["reset"]
     assert network.started[-1]["n_iterations"] == state.n_iterations
-    assert state.start_words == "from scratch, not whitened, seed 7"
+    assert words_of_start(state.start_options) == "from scratch, not whitened, seed 7"
+
+
+def test_a_page_chooses_how_its_run_began():
+    network = Recorded()
+    shared = PooledNetwork(network, Pool(1))
+    first, open_already = (TrainingState(shared) for _ in range(2))
+    first.param.update(start_from="from scratch", whitened=False, start_seed=7)
+    first.begin_anew()
+    until(lambda: len(network.started) == 1)
+    open_already.follow_run(())
+    chosen = {"warm_start": False, "whiten": False, "seed": 7}
+    for page in (open_already, TrainingState(shared)):
+        assert page.start_options == chosen
+    open_already.start_from = "closed form"
+    open_already.follow_run(())
+    assert open_already.start_options == {"whiten": False}, "what is chosen next stays"
+    network.train(5)
+    network.run.finish("all is done")
+    assert shared.pooled.wait(10)
+    first.follow_run(())
+    later = TrainingState(shared)
+    later.ghosts.begun = ""  # as after a restart
+    later.start()
+    until(lambda: len(network.started) == 2)
+    assert later.start_options == chosen, "a fit that goes on began so"
+    network.run.finish("all is done")
+    assert shared.pooled.wait(10)
+    open_already.begin_anew()
+    until(lambda: len(network.started) == 3)
+    first.follow_run(())
+    assert first.start_options == {"whiten": False}
+    assert first.ghosts.all[-1].settings["start"] == "from scratch, not whitened, seed 7"
+    network.run.finish("all is done")
+
+
+def test_a_page_in_python_chooses_how_the_last_fit_began():
+    network = Recorded()
+    network.run = SimpleNamespace(
+        state="finished", regularisation=Regularisation(10, 0.1),
+        plan=SimpleNamespace(reset=True, warm_start=False, whiten=None, seed=3),
+    )  # fmt: skip
+    assert TrainingState(network).start_options == {
+        "warm_start": False, "whiten": True, "seed": 3
+    }  # fmt: skip
+    network.run.plan.reset = False
+    assert TrainingState(network).start_options == {}
+
+
+def test_a_fit_without_an_end_is_refused_before_it_starts():
+    network = Recorded()
+    state = TrainingState(network)
+    state.n_iterations = None
+    for act in (state.start, state.begin_anew):
+        act()
+        assert (state.message, state.word, network.started) == (NO_END, "ready", [])
+    state.patience = 5
+    state.start()
+    assert (state.message, state.word) == ("", "running")
 
 
 def test_earlier_runs_are_kept_drawn_renamed_and_deleted():

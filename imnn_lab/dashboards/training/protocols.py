@@ -15,6 +15,8 @@ from imnn_lab.history import History
 from imnn_lab.regularisation import Regularisation
 from imnn_lab.results import FisherStatistics
 
+START = ("warm_start", "whiten", "seed")
+
 
 class TrainingRun(Protocol):
     """One training: queued, in progress or over."""
@@ -123,6 +125,18 @@ def level_of(imnn: Any) -> float | None:
 def asked_of(imnn: Any) -> dict[str, int | None]:
     """Return iterations and patience that the last fit was asked for, as far as they are known."""
     return dict(getattr(imnn, "asked", {}))
+
+
+def start_of(imnn: Any) -> dict[str, Any] | None:
+    """Return `warm_start`, `whiten` and `seed` of the last reset, those that were given.
+
+    None stands for a network that was not reset, or does not keep how.
+    """
+    plan = getattr(imnn.run, "plan", None)
+    given = getattr(imnn, "chosen", {} if plan is None else vars(plan))
+    if not given.get("reset"):
+        return None
+    return {name: given[name] for name in START if given.get(name) is not None}
 
 
 def remedies_of(imnn: Any) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from imnn_lab.dashboards.training.protocols import (
     level_of,
     objective_of,
     questions_of,
+    start_of,
 )
 from imnn_lab.figures.curves import AXES
 from imnn_lab.history import SteeringMark
@@ -29,6 +30,7 @@ from imnn_lab.regularisation import EPSILON, Regularisation
 from imnn_lab.settings import OBJECTIVES
 
 STARTS = ("closed form", "from scratch")
+NO_END = "Give a number of iterations, or a patience."
 ENDED = ("finished", "stopped", "failed")
 SCALES = {"automatic": None, "linear": False, "logarithmic": True}
 WINDOWS = {"whole run": 0, "the last 1000": 1000, "the last 200": 200, "off": -1}
@@ -80,6 +82,7 @@ class TrainingState(param.Parameterized):
         self._own = OwnRequests()
         self._followed: TrainingRun | None = None
         self._n_marks = 0
+        self._seen_start: dict[str, Any] | None = None
         self.take_over()
 
     # What is chosen -------------------------------------------------------------------------
@@ -145,12 +148,25 @@ class TrainingState(param.Parameterized):
         elif len(history):
             self.choose(float(history["λ"][-1]), float(history["ε"][-1]))
         self.param.update(**asked_of(self.imnn))
+        self._follow_start()
         level = level_of(self.imnn)
         if level is not None:
             self.level = level
         rate = learning_rate_of(self.imnn)
         if rate is not None:
             self.log_learning_rate = float(np.log10(rate))
+
+    def _follow_start(self) -> None:
+        """Choose the start of the present training, if it was begun elsewhere."""
+        start = start_of(self.imnn)
+        if start is None or start == self._seen_start:
+            return
+        self._seen_start = start
+        self.param.update(
+            start_from=STARTS[start.get("warm_start") is False],
+            whitened=start.get("whiten", True),
+            start_seed=start.get("seed", self.start_seed),
+        )
 
     @property
     def is_pending(self) -> bool:
@@ -173,8 +189,10 @@ class TrainingState(param.Parameterized):
         marks : sequence of SteeringMark
             All of the present history.
         """
-        run = self.run
-        self.ghosts.see(self.imnn.history, self.ghosts.begun or STARTS[0])
+        run, start = self.run, start_of(self.imnn)
+        begun = self.ghosts.begun or STARTS[0] if start is None else words_of_start(start)
+        self.ghosts.see(self.imnn.history, begun)
+        self._follow_start()
         if run is None:
             return
         if run is not self._followed:
@@ -262,6 +280,9 @@ class TrainingState(param.Parameterized):
     def _begin(self, n_iterations: int | None, reset: bool) -> None:
         self.acts += 1
         with self._lock:
+            if n_iterations is None and self.patience is None and not self.is_running:
+                self.message = NO_END
+                return
             try:
                 λ, ε = (self.λ, self.ε) if not self.refusal else self.applied
                 another = self._another | (self.start_options if reset else {})
@@ -274,7 +295,8 @@ class TrainingState(param.Parameterized):
                 return
             self.applied = (λ, ε)
             if reset:
-                self.ghosts.begun = self.start_words
+                self.ghosts.begun = words_of_start(self.start_options)
+                self._seen_start = start_of(self.imnn)
             kept = f"λ = {λ:.4g} and {EPSILON} = {ε:.4g} are used instead."
             self.message = f"Not applied. {self.refusal} {kept}" if self.refusal else ""
         if self._asks_for_rate and not reset:
@@ -287,13 +309,6 @@ class TrainingState(param.Parameterized):
         if self.start_from == STARTS[0]:
             return whiten
         return {"warm_start": False, "whiten": self.whitened, "seed": self.start_seed}
-
-    @property
-    def start_words(self) -> str:
-        """The chosen start in words."""
-        white = "" if self.whitened else ", not whitened"
-        is_warm = self.start_from == STARTS[0]
-        return self.start_from + white + ("" if is_warm else f", seed {self.start_seed}")
 
     @property
     def _another(self) -> dict[str, str | float]:
@@ -351,6 +366,19 @@ class OwnRequests:
         is_own = mark.value in requested
         del requested[: requested.index(mark.value) + 1 if is_own else len(requested)]
         return is_own
+
+
+def words_of_start(start: Mapping[str, Any]) -> str:
+    """Return a start in words.
+
+    Parameters
+    ----------
+    start : mapping
+        `warm_start`, `whiten` and `seed` as `IMNN.start` takes them, as far as they are given.
+    """
+    white = "" if start.get("whiten", True) else ", not whitened"
+    seed = f", seed {start['seed']}" if "seed" in start else ""
+    return STARTS[start.get("warm_start") is False] + white + seed
 
 
 def disabled_buttons(state: TrainingState) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""For a class: where training starts, what happens now in a sentence, and earlier runs."""
+"""For a class: where the last layer starts, what happens now in a sentence, and earlier runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import html
 import panel as pn
 
 from imnn_lab.dashboards.common.layout import (
+    CHOSEN,
     LiveText,
     Select,
     View,
@@ -52,13 +53,15 @@ class StartView(View[Moment]):
         super().__init__()
         self.state = state
         param = state.param
-        self.start = pn.widgets.RadioButtonGroup.from_param(param.start_from, margin=(4, 10))
+        self.start = pn.widgets.RadioButtonGroup.from_param(
+            param.start_from, margin=(4, 10), stylesheets=[CHOSEN]
+        )
         self.whitened = pn.widgets.Checkbox.from_param(param.whitened, margin=(10, 10))
         self.seed = pn.widgets.IntInput.from_param(param.start_seed, width=90, margin=(0, 10))
         self.begin = action_button("Begin anew", state.begin_anew, 120)
         self.words = LiveText("", margin=(4, 10))
         choices = pn.FlexBox(self.start, self.whitened, self.seed, sizing_mode="stretch_width")
-        self.body = card("Where training starts", choices, self.begin, self.words)
+        self.body = card("Where the last layer starts", choices, self.begin, self.words)
 
     def refresh(self, moment: Moment) -> None:
         """Enable what can be chosen now."""
@@ -66,7 +69,7 @@ class StartView(View[Moment]):
         self.begin.disabled = state.is_running
         self.seed.disabled = state.start_from == STARTS[0]
         first = (
-            "The last layer is solved for the features: training begins near its end."
+            "The last layer is solved for what the layers before it give: training improves those."
             if state.start_from == STARTS[0]
             else "The last layer is drawn at random, and all is left to training."
         )
