@@ -31,7 +31,7 @@ class ScriptedRun:
     def resume(self):
         self.state = "running"
 
-    def stop(self):
+    def stop(self, checkpoint=False):
         self.finish("stopped by the user", "stopped")
 
     def finish(self, reason, state="finished"):
