@@ -8,7 +8,6 @@ Arguments are checked once, where a user passes them (`Settings`, `as_source`, `
 
 from __future__ import annotations
 
-import dis
 import functools
 import importlib
 import inspect
@@ -24,6 +23,7 @@ import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+FOR_READERS = ValueError, TypeError, RuntimeError, OSError
 MOST = 10**12  # of anything that is made at once: eight terabytes of float64
 LARGEST_SEED = 2**128 - 1  # as long as those that NumPy draws
 LONGEST_NAME = 100  # bytes; file systems take 255, some for suffixes and temporary names
@@ -66,17 +66,17 @@ def first_line(error: BaseException) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """Return what an error says: of one that this package raises the message, which is for readers.
+    """Return what an error says, for readers of a page.
 
-    Of any other error its kind as well, also of one that a library raises in a call of ours.
+    That is the message alone if it is of a kind that this package raises, from its code; of any
+    other, of a library or by mistake, it is the kind as well.
     """
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
-    if at is not None and _is_of_package(at.tb_frame.f_globals) and str(error):
-        last_step = at.tb_frame.f_code.co_code[at.tb_lasti]
-        if last_step == dis.opmap["RAISE_VARARGS"]:
-            return str(error)
+    is_ours = at is not None and _is_of_package(at.tb_frame.f_globals)
+    if is_ours and isinstance(error, FOR_READERS) and str(error):
+        return str(error)
     return f"{type(error).__name__}: {error}"
 
 
