@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -123,5 +124,6 @@ def answer_html(answer: Answer) -> str:
     """Return an answer as HTML: its light and question, the words below."""
     light = answer.verdict.light
     title = f"{light_html(light)} <b>{html.escape(answer.question)}</b> {html.escape(light.value)}"
-    text = f'<p style="margin: .2em 0 0 1.2em">{html.escape(str(answer.verdict))}</p>'
+    verdict = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(answer.verdict)))
+    text = f'<p style="margin: .2em 0 0 1.2em">{verdict}</p>'
     return f'<div style="margin: .5em 0">{title}{text}</div>'
