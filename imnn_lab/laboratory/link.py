@@ -6,7 +6,7 @@ a link to a view has those in use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,21 +41,22 @@ def _whole(name: str, least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _positive(name: str) -> Callable[[str], float]:
+def _positive(name: str, least: float = 1e-12, most: float = 1e12) -> Callable[[str], float]:
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = np.nan
-        if not 1e-12 <= value <= 1e12:
-            raise ValueError(checks.wording(f"`{name}`", "be a positive number", repr(text)))
+        if not least <= value <= most:
+            expected = f"be a number from {least:g} to {most:g}"
+            raise ValueError(checks.wording(f"`{name}`", expected, repr(text)))
         return value
 
     return read
 
 
 SETTINGS: dict[str, Callable[[str], Any]] = {
-    "problem": _among("problem", tuple(PROBLEMS)),
+    "problem": str,  # of those that are offered
     "network": _among("network", NETWORKS),
     "n_s": _whole("n_s", 10, MOST_SIMULATIONS),
     "n_d": _whole("n_d", 10, MOST_SIMULATIONS),
@@ -65,7 +66,7 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
     "objective": _among("objective", tuple(OBJECTIVES)),
     "lambda": _positive("lambda"),
     "epsilon": _positive("epsilon"),
-    "learning_rate": _positive("learning_rate"),
+    "learning_rate": _positive("learning_rate", 1e-6, 1.0),  # of the slider
     "axis": _among("axis", tuple(AXES)),
 }
 EXPONENTS = {"lambda": "log_lambda", "epsilon": "log_epsilon", "learning_rate": "log_learning_rate"}
@@ -92,15 +93,24 @@ def run_name(query: Mapping[str, str]) -> str:
     return name if NAME.fullmatch(name) else ""
 
 
-def settings(query: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+def settings(
+    query: Mapping[str, str], problems: Sequence[str] = tuple(PROBLEMS)
+) -> tuple[dict[str, Any], str]:
     """Return the settings of a query, and why others are left out, empty if none is.
 
     Names that are no settings are ignored.
+
+    Parameters
+    ----------
+    query : mapping
+    problems : sequence of str
+        Those that the page offers.
     """
     found, reasons = {}, []
-    for name in SETTINGS.keys() & query.keys():
+    readers = SETTINGS | {"problem": _among("problem", tuple(problems))}
+    for name in readers.keys() & query.keys():
         try:
-            found[name] = SETTINGS[name](query[name])
+            found[name] = readers[name](query[name])
         except (TypeError, ValueError) as error:
             reasons.append(f"The address: {error}")
     return found, " ".join(sorted(reasons))

@@ -99,7 +99,7 @@ def laboratory_page(runs: Runs | None = None) -> Any:
     end_with_session(lambda: runs.leave(run))
     notice = IS_GONE if "run" in query and run.name != name else ""
     if run.name != name:
-        run.session.wanted, refused = link.settings(query)
+        run.session.wanted, refused = link.settings(query, runs.offer.problems)
         notice = f"{notice} {refused}".strip()
     is_asked_for = bool(run.session.wanted) or runs.offer.problem not in ("", PROBLEM)
     if not run.is_used and run.session.built is None and not is_asked_for:

@@ -75,7 +75,7 @@ ODD = {
     "objective": ["other"],
     "axis": ["loss"],
     "lambda": ["nan", "-1", "0", "inf", "1e300", "five"],
-    "learning_rate": ["<script>"],
+    "learning_rate": ["<script>", "1e9"],
 }
 
 
@@ -87,6 +87,10 @@ def test_odd_settings_of_an_address_are_left_out_with_the_reason(name):
         assert len(found) == 1, "the others are kept"
         assert f"`{name}` must be" in reasons
     assert link.settings({"color": "red", "__init__": "1"}) == ({}, "")
+    found, reasons = link.settings({"problem": "nile", "seed": "5"}, ("slope",))
+    assert found == {"seed": 5}
+    assert "`problem` must be" in reasons
+    assert "slope" in reasons
 
 
 def test_a_locked_server_takes_nothing_and_offers_its_problem():
