@@ -69,7 +69,7 @@ HOLED[3, 4] = np.nan
         ({"directory": "a"}, TypeError, "`filename` must be a non-empty string"),
         ({"directory": "a", "filename": "../b"}, ValueError, "`filename` must be the name of a"),
         ({"directory": "a", "filename": "b", "weights": "../c"}, ValueError, "`weights` must be"),
-        ({"directory": "a", "filename": "b", "weights": "c"}, FileNotFoundError, "no file 'c"),
+        ({"directory": "a", "filename": "b", "weights": "c"}, FileNotFoundError, r"has no c\."),
         ({"directory": "a", "filename": "b", "load": 1}, TypeError, "`load` must be True"),
         ({"directory": __file__, "filename": "b", "save": True}, ValueError, "Not a directory"),
         ({"at_once": 0}, ValueError, "`at_once`"),
