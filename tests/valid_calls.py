@@ -280,6 +280,7 @@ def training_calls(directory):
         "IMNN.save": (imnn.save, {"directory": directory / "again", "overwrite": True}),
         "IMNN.load": (IMNN.load, {"directory": saved} | data),
         "Run.steer": (run.steer, {"λ": 1.0}),
+        "Run.stop": (run.stop, {"checkpoint": False}),
         "Run.wait": (run.wait, {}),
         "Estimator.__call__": (imnn.estimator, {"data": data["fiducial"][:2]}),
         "Estimator.gradient": (imnn.estimator.gradient, {"data": data["fiducial"][:2]}),

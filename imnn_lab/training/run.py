@@ -313,7 +313,7 @@ class Run:
             Whether what is saved is where training stands, if there is a directory, so that a
             network that is loaded from there goes on as if the run had not been stopped.
         """
-        self._leaves = checkpoint
+        self._leaves = checks.boolean("checkpoint", checkpoint)
         self._stop = True
         if self.state not in ENDED:
             self.state = "stopping"
