@@ -421,7 +421,7 @@ class PooledRun:
             self._kept.wait({"n_iterations": n_iterations} | _plain(settings), self._asked)
         if not self._pool.enter(self, self._stopped.is_set):
             self._outcome = "stopped"
-            if self._kept is not None and not self._pool.is_closed:
+            if self._kept is not None and not self._goes_on_later:
                 self._kept.end()
             return
         try:

@@ -234,15 +234,21 @@ def kept_runs(directory, **options):
     return runs
 
 
-def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "PERIOD", 0.0)
-    runs = kept_runs(tmp_path)
-    run = runs.enter()
-    session = run.session
+def built_run(directory):
+    """Return kept runs, and one of them whose network is built."""
+    runs = kept_runs(directory)
+    session = (run := runs.enter()).session
     place = session.new_place()
     session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
     assert session.building.wait(120)
     assert session.building.state == "finished", session.building.message
+    return runs, run
+
+
+def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "PERIOD", 0.0)
+    _, run = built_run(tmp_path)
+    session = run.session
     session.network.start(100_000, λ=5.0, ε=0.1)
     until(lambda: len(session.network.history) > 50)
     killed = tmp_path.parent / "killed"  # what is on disk while it trains
@@ -276,11 +282,8 @@ def test_a_run_goes_on_from_its_checkpoint_after_its_server_was_killed(tmp_path,
 
 
 def test_a_run_goes_on_as_if_its_server_had_not_been_terminated(tmp_path):
-    runs = kept_runs(tmp_path)
-    session = (run := runs.enter()).session
-    place = session.new_place()
-    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
-    assert session.building.wait(120)
+    runs, run = built_run(tmp_path)
+    session = run.session
     session.network.start(100_000, λ=5.0, ε=0.1)
     until(lambda: len(session.network.history) > 50)
     assert runs.pool.close(60)
@@ -300,11 +303,8 @@ def test_a_run_goes_on_as_if_its_server_had_not_been_terminated(tmp_path):
 
 
 def test_a_fit_that_waits_does_so_again_after_a_restart(tmp_path):
-    runs = kept_runs(tmp_path)
-    session = (run := runs.enter()).session
-    place = session.new_place()
-    session.build(lambda: build_problem("gaussian", "linear", SMALL, place))
-    assert session.building.wait(120)
+    runs, run = built_run(tmp_path)
+    session = run.session
     assert runs.pool.enter("somebody else", lambda: False)
     start = {"reset": True, "warm_start": False, "whiten": True, "seed": 5}
     session.network.start(50, λ=5.0, ε=0.1, patience=40, **start)
