@@ -190,6 +190,21 @@ def mark_labels(marks: Iterable[SteeringMark]) -> dict[int, str]:
     return labels
 
 
+def apart(places: Sequence[float], least: float) -> list[int]:
+    """Return which of increasing places lie so far from each other at least, the last first.
+
+    Parameters
+    ----------
+    places : sequence of float
+    least : float
+    """
+    chosen: list[int] = []
+    for i in reversed(range(len(places))):
+        if not chosen or places[chosen[-1]] - places[i] >= least:
+            chosen.append(i)
+    return chosen
+
+
 def thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Keep at most `most` points: the first and last, and the extremes of equal stretches."""
     if len(x) <= most:

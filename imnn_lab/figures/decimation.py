@@ -14,6 +14,7 @@ from scipy import signal
 
 MOST_POINTS = 2000
 GROUP = 4
+FARTHEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -176,22 +177,52 @@ def robust_range(
     include : sequence of float
         Values of reference lines, shown where they are no outliers themselves.
     """
-    curves = [v[np.isfinite(v) & (v > 0 if log else True)] for v in values]
-    curves = [np.log10(v) if log else v for v in curves if len(v)]
-    if not curves:
+    ends = reach(values, log, everything)
+    if not len(ends):
         return None
-    shares = (0, 1) if everything else (0.02, 0.98)
-    ends_of_each = np.array([_quantiles(v, shares) for v in curves])
-    low, high = float(ends_of_each[:, 0].min()), float(ends_of_each[:, 1].max())
-    for latest in (v[-1] for v in curves):
-        low, high = min(low, float(latest)), max(high, float(latest))
+    low, high = np.log10(ends).tolist() if log else ends.tolist()
     width = max(high - low, 0.02 if log else 0.02 * max(abs(low), abs(high)) or 1e-9)
     for value in np.log10(include) if log else include:
         if everything or low - 2 * width < value < high + 2 * width:
             low, high = min(low, float(value)), max(high, float(value))
     margin = 0.08 * max(high - low, width)
-    ends = (low - margin, high + margin)
-    return (10.0 ** ends[0], 10.0 ** ends[1]) if log else ends
+    low, high = low - margin, high + margin
+    return (10.0**low, 10.0**high) if log else (low, high)
+
+
+def reach(values: Sequence[np.ndarray], log: bool, everything: bool = False) -> np.ndarray:
+    """Return from where to where curves reach, their ends included, without a few outliers.
+
+    Parameters
+    ----------
+    values, log, everything
+        As for `robust_range`.
+
+    Returns
+    -------
+    ndarray, shape (2,)
+        Empty without data.
+    """
+    curves = [v[np.isfinite(v) & (v > 0 if log else True)] for v in values]
+    shares = (0, 1) if everything else (0.02, 0.98)
+    ends = [[*_quantiles(v, shares), v[-1]] for v in curves if len(v)]
+    return np.array([np.min(ends), np.max(ends)] if ends else [])
+
+
+def cut_near(values: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return what a linear axis has to show of a curve that runs away from the one held out.
+
+    Parameters
+    ----------
+    values, held_out : ndarray
+        They may leave the reach of the one held out, or half of its value if that is more, by
+        `FARTHEST` times as much.
+    """
+    ends = reach([held_out], False)
+    if not len(ends):
+        return values
+    room = FARTHEST * max(ends[1] - ends[0], 0.5 * np.abs(ends).max())
+    return np.clip(values, ends[0] - room, ends[1] + room)
 
 
 def _quantiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:

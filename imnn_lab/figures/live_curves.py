@@ -12,6 +12,7 @@ from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
     CustomJS,
+    CustomJSTransform,
     HoverTool,
     LabelSet,
     LayoutDOM,
@@ -26,8 +27,9 @@ from imnn_lab.figures.bokeh import NEUTRAL, line_look, new_figure, reference_lin
 from imnn_lab.figures.curves import AXES, COLUMNS
 from imnn_lab.figures.data import Panel, Panels
 from imnn_lab.figures.decimation import Addition
+from imnn_lab.figures.style import earlier_style
 
-GHOST = ("name", *AXES, "det_F", "det_C")
+GHOST = ("name", "colour", "dashes", *AXES, "det_F", "det_C")
 GHOSTLY = {"det F": "det_F", "det C, det C⁻¹": "det_C"}  # which figures show earlier runs
 SIDES = ("left", "right", "above", "below")  # where the exact values stand beside a point
 # Ranges follow the data until somebody pans or zooms, and again after a reset or a new choice.
@@ -46,6 +48,17 @@ RELEASE = """setTimeout(() => {
   view.tags = [view.data.generation[0], false]
   view.properties.data.change.emit()
 }, 50)"""
+# Of labels that would lie over each other the newest is shown.
+THIN = """
+const pixels = figure.inner_width / (figure.x_range.end - figure.x_range.start)
+const shown = Array.from(xs, () => null)
+for (let i = xs.length - 1, last = Infinity; i >= 0; i--) {
+  if ((last - marks.data.at[i]) * pixels < 13) continue
+  shown[i] = xs[i]
+  last = marks.data.at[i]
+}
+return shown
+"""
 
 
 def columns_of(panel: Panel) -> tuple[str, ...]:
@@ -85,6 +98,8 @@ class CurvesFigure:
         The columns of the history that are shown.
     against : str
         The one that they are shown against, "iteration" or "seconds".
+    earlier : dict from str to list
+        The curves of earlier runs; another dict with each change.
     """
 
     def __init__(self, description: Panels, height: int = 240) -> None:
@@ -104,7 +119,8 @@ class CurvesFigure:
         self.figures = [self._figure(panel, crosshair) for panel in self.panels]
         self.figures[-1].xaxis.axis_label = self.panels[-1].x_label
         self._label_marks(self.figures[0])
-        self.ghosts = ColumnDataSource({name: [] for name in GHOST}, name="ghost_curves")
+        self.earlier: dict[str, list] = {name: [] for name in GHOST}
+        self.ghosts = ColumnDataSource(self.earlier, name="ghost_curves")
         for shown, panel in zip(self.figures, self.panels, strict=True):
             if panel.y_label in GHOSTLY:
                 self._draw_ghosts(shown, GHOSTLY[panel.y_label])
@@ -155,11 +171,14 @@ class CurvesFigure:
         Parameters
         ----------
         curves : mapping from str to sequence
-            For each of them its `name`, and lists of its `iteration`, `seconds`, `det_F` and
-            `det_C`.
+            For each of them its `name`, the number of its `look`, and lists of its `iteration`,
+            `seconds`, `det_F` and `det_C`.
         """
-        if list(curves["name"]) != list(self.ghosts.data["name"]):
-            self.ghosts.data = {name: list(curves[name]) for name in GHOST}
+        looks = [earlier_style(look) for look in curves["look"]]
+        dashes = [" ".join(f"{length:g}" for length in look.dashes) or "solid" for look in looks]
+        data = {**curves, "colour": [look.colour for look in looks], "dashes": dashes}
+        self.earlier = {name: list(data[name]) for name in GHOST}
+        self.ghosts.data = self.earlier
 
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None], generation: int) -> None:
         """Move the ranges, x first, unless the reader holds them; a new generation lets go."""
@@ -180,7 +199,7 @@ class CurvesFigure:
         empty = new_figure(
             "", panel.y_label, height=self._height, x_range=self._x_range,
             y_range=Range1d(0.1 if panel.y_log else 0, 10 if panel.y_log else 1),
-            y_axis_type="log" if panel.y_log else "linear",
+            y_axis_type="log" if panel.y_log else "linear", min_border_left=64,
         )  # fmt: skip
         horizontal = Span(dimension="width", line_color=NEUTRAL, line_alpha=0.4)
         empty.add_tools(CrosshairTool(overlay=(horizontal, crosshair)))
@@ -202,8 +221,8 @@ class CurvesFigure:
 
     def _draw_ghosts(self, shown: figure, column: str) -> None:
         lines = shown.multi_line(
-            self.against, column, source=self.ghosts, line_color=NEUTRAL, line_alpha=0.7,
-            line_width=1, level="underlay",
+            self.against, column, source=self.ghosts, line_color="colour", line_dash="dashes",
+            line_width=1.4, level="underlay",
         )  # fmt: skip
         shown.add_tools(HoverTool(renderers=[lines], tooltips=[("", "@name")], visible=False))
 
@@ -234,8 +253,13 @@ class CurvesFigure:
         )  # fmt: skip
 
     def _label_marks(self, top: figure) -> None:
+        thin = CustomJSTransform(args={"figure": top, "marks": self.marks}, v_func=THIN)
+        text = {"field": "label", "transform": thin}
+        again = CustomJS(args={"marks": self.marks}, code="marks.change.emit()")
+        for end in ("start", "end"):
+            self._x_range.js_on_change(end, again)
         labels = LabelSet(
-            x="at", y=4, y_units="screen", text="label", source=self.marks, angle=np.pi / 2,
+            x="at", y=4, y_units="screen", text=text, source=self.marks, angle=np.pi / 2,
             text_font_size="8pt", text_color=NEUTRAL, text_baseline="bottom", x_offset=-2,
         )  # fmt: skip
         top.add_layout(labels)

@@ -16,6 +16,7 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from imnn_lab import checks
+from imnn_lab.figures.curves import apart
 from imnn_lab.figures.data import (
     Band,
     Contours,
@@ -43,6 +44,7 @@ LARGEST = 1000  # inches
 PRINT = 200  # dots per inch
 SHORT = 4  # ratio of the ends of a logarithmic axis that is labelled as a linear one
 COUNTS = ("iteration", "epoch")  # labels of axes that have whole numbers only
+LABEL = 10.0  # points from one label of a mark to the next
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linewidth": 0.8, "linestyle": "--"}
 
 
@@ -79,8 +81,8 @@ def draw(
         for layer in panel.layers:
             if len(coordinates(layer, "x")):
                 _draw_layer(axes, layer, properties)
-        _draw_lines(axes, panel)
         _set_axes(axes, panel, ranges)
+        _draw_lines(axes, panel)
         _label(axes, panel, description)
     _draw_legend(panels, description)
     return figure
@@ -146,8 +148,14 @@ def _draw_lines(axes: Axes, panel: Panel) -> None:
         axes.axhline(value, color=TRUTH, linewidth=0.8, linestyle=":")
     for _, value in panel.references:
         axes.axhline(value, **REFERENCE)
-    for at, label in panel.marks:
+    start, end = axes.get_xlim()
+    points = 72 * axes.get_window_extent().width / axes.figure.dpi
+    places = [at for at, _ in panel.marks]
+    labelled = apart(places, LABEL * (end - start) / points)
+    for i, (at, label) in enumerate(panel.marks):
         axes.axvline(at, color=TRUTH, linewidth=0.6, linestyle=":")
+        if i not in labelled:
+            continue
         axes.annotate(
             label, (at, 1), (2, -2), rotation=90, xycoords=("data", "axes fraction"),
             textcoords="offset points", fontsize="x-small", va="top",

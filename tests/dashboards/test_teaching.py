@@ -15,6 +15,7 @@ from imnn_lab.dashboards import TrainingDashboard
 from imnn_lab.dashboards.training.ghosts import Ghosts
 from imnn_lab.dashboards.training.lesson import Progress, lesson
 from imnn_lab.dashboards.training.state import NO_END, TrainingState, words_of_start
+from imnn_lab.figures.style import earlier_style
 from imnn_lab.history import History
 from imnn_lab.laboratory.pool import Pool, PooledNetwork
 from imnn_lab.regularisation import Regularisation
@@ -228,6 +229,10 @@ def test_earlier_runs_are_kept_drawn_renamed_and_deleted():
     source = page.curves.figure.ghosts
     assert list(source.data["name"]) == ["run 1", "run 2"]
     np.testing.assert_array_equal(source.data["det_F"][0], np.arange(1, 31))
+    colours = dict(zip(source.data["name"], source.data["colour"], strict=True))
+    for shown in (view.ghosts.table.object, page.curves.earlier.object):
+        places = [shown.index(word) for name in colours for word in (colours[name], name)]
+        assert places == sorted(places), "each name stands behind a piece of its line"
     view.ghosts.shown.value = ["run 2"]
     page.pump.tick()
     assert list(source.data["name"]) == ["run 2"]
@@ -238,6 +243,8 @@ def test_earlier_runs_are_kept_drawn_renamed_and_deleted():
     page.pump.tick()
     assert [ghost.name for ghost in state.ghosts.all] == ["random"]
     assert list(source.data["name"]) == ["random"]
+    assert source.data["colour"] == [colours["run 2"]], "a colour stays with its run"
+    assert "run 2" not in page.curves.earlier.object
     assert not state.ghosts.rename("random", " ")
 
 
@@ -290,3 +297,20 @@ def test_no_more_than_twenty_runs_and_few_points_are_kept():
         history.append(columns | {"iteration": np.arange(n)}, {})
     assert [ghost.name for ghost in ghosts.all] == [f"run {k}" for k in range(3, 23)]
     assert len(ghosts.all[0].det_C) <= 300
+    looks = {(look.colour, look.dashes) for look in (earlier_style(g.look) for g in ghosts.all)}
+    assert len(looks) == 20, "no two look the same"
+
+
+def test_training_that_runs_away_does_not_flatten_validation():
+    # det F of training rises to 10⁴ times that of validation, which rises and falls again.
+    network, i = Recorded(), np.arange(100)
+    page = TrainingDashboard(network).page()
+    page.state.begin_anew()
+    network.train(100, det_F=10.0 + 1e3 * i, val_det_F=10.0 + 5 * np.sin(np.pi * i / 99))
+    page.pump.tick()
+    view = page.curves.figure.view
+    assert view.data["start"][1] < 10
+    assert 15 < view.data["end"][1] < 40
+    page.state.fit_all = True
+    page.pump.tick()
+    assert view.data["end"][1] > 99e3, "the control"

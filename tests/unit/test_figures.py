@@ -14,7 +14,7 @@ from imnn_lab.figures.diagnostics import rank_deviations
 from imnn_lab.figures.ellipses import ellipse
 from imnn_lab.figures.estimates import estimates_and_truth
 from imnn_lab.figures.scatter import AXES
-from imnn_lab.figures.style import style
+from imnn_lab.figures.style import earlier_style, style
 from imnn_lab.inference import (
     Density,
     Draws,
@@ -205,6 +205,28 @@ def test_styles_differ_in_colour_and_dash():
     styles = [style(i) for i in range(6)]
     assert len({s.colour for s in styles}) == len({s.dashes for s in styles}) == 6
     assert style(6) == style(0)
+
+
+def contrast(colour, other):
+    """Return the ratio of luminances of the guidelines for accessible pages (WCAG 2, 1.4.11)."""
+    lights = []
+    for each in (colour, other):
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (int(each[k : k + 2], 16) / 255 for k in (1, 3, 5))
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+    return max(lights) / min(lights)
+
+
+@pytest.mark.parametrize("page", ["#FFFFFF", "#121212"])
+def test_curves_are_seen_on_light_and_dark_pages(page):
+    live = [style(i).colour for i in range(4)]
+    earlier = {earlier_style(i).colour for i in range(20)}
+    assert all(contrast(colour, page) >= 3 for colour in (*live, *earlier))
+    assert contrast(live[0], page) >= 4, "the first is as far from both"
+    assert not earlier & set(live)
+    assert contrast("#FFFFFF", "#000000") == pytest.approx(21), "the control"
 
 
 def test_nothing_to_show():

@@ -3,7 +3,7 @@ import pytest
 
 from imnn_lab import Parameter, problems
 from imnn_lab.figures import draw, marginal_errors
-from imnn_lab.figures.curves import mark_labels, positions, thinned, training_curves
+from imnn_lab.figures.curves import apart, mark_labels, positions, thinned, training_curves
 from imnn_lab.history import History, SteeringMark
 from imnn_lab.parameters import label_of
 
@@ -48,6 +48,18 @@ def test_thinning_keeps_extremes_and_ends(n):
     assert len(x) <= 1000
     assert {y.min(), y.max(), y[0], y[-1]} <= set(thin)
     assert (np.diff(x) > 0).all()
+
+
+def test_of_labels_that_are_near_each_other_the_newest_are_written():
+    assert apart([0, 1, 2, 10, 11.5, 12], 2) == [5, 3, 2, 0]
+    assert apart([], 2) == []
+    made = history()
+    for at in (5, 6, 9):
+        made.mark(SteeringMark(at, "λ", 1.0 + at, 5.0, at - 1))
+    axes = draw(training_curves(made), figsize=(1.5, 3)).axes[0]
+    written = [text.get_text() for text in axes.texts]
+    assert written[-1].endswith("→ 10")
+    assert 1 <= len(written) < 4 == sum(line.get_linestyle() == ":" for line in axes.lines)
 
 
 def test_what_was_changed_together_is_named_together():

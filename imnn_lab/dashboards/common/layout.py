@@ -304,15 +304,27 @@ class Select(pn.widgets.Select):
         super().__init__(**{"stylesheets": [ARROW]} | params)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an HTML table; its cells are escaped, the first of a row is a heading."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], swatches: Sequence[str] = ()
+) -> str:
+    """Return an HTML table; its cells are escaped, the first of a row is a heading.
+
+    Parameters
+    ----------
+    header : sequence of str
+    rows : sequence of sequences of str
+    swatches : sequence of str
+        HTML that stands before the headings of the rows, which do not break then.
+    """
+    unbroken = "; white-space: nowrap" if swatches else ""
     cell = "padding: 1px 10px 1px 0; text-align: left; font-variant-numeric: tabular-nums"
     head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)
     body = "".join(
-        f'<tr><th scope="row" style="{cell}; font-weight: normal">{html.escape(first)}</th>'
+        f'<tr><th scope="row" style="{cell}; font-weight: normal{unbroken}">'
+        f"{swatch}{html.escape(first)}</th>"
         + "".join(f'<td style="{cell}">{html.escape(value)}</td>' for value in rest)
         + "</tr>"
-        for first, *rest in rows
+        for (first, *rest), swatch in zip(rows, swatches or [""] * len(rows), strict=True)
     )
     style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}; font-size: 0.9em"
     return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

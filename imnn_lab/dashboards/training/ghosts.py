@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imnn_lab.figures.curves import positions, thinned
+from imnn_lab.figures.style import earlier_style
 from imnn_lab.history import History
 from imnn_lab.regularisation import EPSILON
 
@@ -29,6 +31,8 @@ class Ghost:
         Its curves, thinned; det F is that of validation if there is any.
     is_shown : bool
         Whether its curves are drawn.
+    look : int
+        Number of its style, which stays with it: see `earlier_style`.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Ghost:
     det_F: np.ndarray
     det_C: np.ndarray
     is_shown: bool = True
+    look: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,6 @@ class Ghosts:
         """All that are kept."""
         return self._kept
 
-    @property
-    def shown(self) -> tuple[Ghost, ...]:
-        """Those whose curves are drawn."""
-        return tuple(ghost for ghost in self._kept if ghost.is_shown)
-
     def see(self, history: History, start: str) -> None:
         """Keep the history before, if this is another one.
 
@@ -113,7 +113,8 @@ class Ghosts:
             if before is not None and len(before) > 1:
                 self._number += 1
                 ghost = ghost_of(before, f"run {self._number}", start_before)
-                self._kept = (*self._kept, ghost)[-MOST:]
+                self._kept = self._kept[1 - MOST :]
+                self._kept += (replace(ghost, look=_free_look(self._kept)),)
             if before is not None:
                 self._tell()
 
@@ -171,14 +172,43 @@ def ghost_of(history: History, name: str, start: str) -> Ghost:
     return Ghost(name, settings, kept, seconds, curve, columns["det_C"][chosen])
 
 
-def ghost_curves(ghosts: Ghosts) -> dict[str, list]:
+def ghost_curves(ghosts: Sequence[Ghost]) -> dict[str, list]:
     """Return the curves that are drawn, as columns with an entry for each ghost.
 
     Parameters
     ----------
-    ghosts : Ghosts
+    ghosts : sequence of Ghost
     """
-    shown = ghosts.shown
-    columns = ("iteration", "seconds", "det_F", "det_C")
-    curves = {name: [getattr(ghost, name) for ghost in shown] for name in columns}
-    return {"name": [ghost.name for ghost in shown], **curves}
+    shown = [ghost for ghost in ghosts if ghost.is_shown]
+    columns = ("name", "look", "iteration", "seconds", "det_F", "det_C")
+    return {name: [getattr(ghost, name) for ghost in shown] for name in columns}
+
+
+def swatch_html(ghost: Ghost) -> str:
+    """Return a piece of a ghost's line."""
+    look = earlier_style(ghost.look)
+    dashes = f' stroke-dasharray="{" ".join(map(str, look.dashes))}"' if look.dashes else ""
+    line = f'<path d="M0 5h24" stroke="{look.colour}" stroke-width="2"{dashes}/>'
+    return f'<svg width="24" height="10" aria-hidden="true">{line}</svg> '
+
+
+def legend_html(ghosts: Sequence[Ghost]) -> str:
+    """Return the names of the ghosts that are drawn, each with a piece of its line.
+
+    Parameters
+    ----------
+    ghosts : sequence of Ghost
+    """
+    named = [
+        f'<span style="white-space: nowrap">{swatch_html(ghost)}{html.escape(ghost.name)}</span>'
+        for ghost in ghosts
+        if ghost.is_shown
+    ]
+    words = " &ensp; ".join(("Earlier runs:", *named))
+    return f'<div style="font-size: 0.85em">{words}</div>' if named else ""
+
+
+def _free_look(ghosts: Sequence[Ghost]) -> int:
+    """Return the number of the first style that none of them has."""
+    taken = {ghost.look for ghost in ghosts}
+    return next(look for look in range(MOST) if look not in taken)

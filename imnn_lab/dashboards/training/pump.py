@@ -7,7 +7,7 @@ and a `Moment` for the views. One thread ticks at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,11 +15,12 @@ import numpy as np
 
 from imnn_lab.dashboards.training.state import WINDOWS, TrainingState
 from imnn_lab.figures.curves import mark_labels, positions
-from imnn_lab.figures.data import Panel
 from imnn_lab.figures.decimation import (
     Addition,
     GrowingCurves,
     Smoothing,
+    cut_near,
+    reach,
     robust_range,
     stacked,
 )
@@ -166,6 +167,8 @@ class CurvesPump:
         self._smoothing: Smoothing | None = None
         self._n_marks, self._generation, self._choice = 0, 0, ("", False)
         self._ranges: list[tuple[float, float] | None] = []
+        self._earlier: dict[str, list] = {}
+        self._reaches: tuple[Hashable, dict[str, np.ndarray]] = ((), {})
 
     def move(self, moment: Moment) -> None:
         """Move what is new to the data sources."""
@@ -205,13 +208,23 @@ class CurvesPump:
         x, y = found[:, 0], found[:, 1:]
         return x, np.where(np.isfinite(y), y, np.nan)
 
-    def _earlier(self, panel: Panel, start: float, last: float) -> list[np.ndarray]:
-        """Return what is shown of earlier runs where the present one is."""
-        name, data = GHOSTLY.get(panel.y_label), self.figure.ghosts.data
-        if name is None:
-            return []
-        curves = zip(data[self.figure.against], data[name], strict=True)
-        return [y[(x >= start) & (x <= last)] for x, y in curves]
+    def _reach_of_earlier(self, start: float, last: float) -> dict[str, np.ndarray]:
+        """Return how far earlier runs reach in each panel, where the present one is.
+
+        It is found anew when they change, or what is shown of the present one by a few per cent.
+        """
+        width, data = max(last - start, 1e-9), self.figure.earlier
+        steps = int(20 * np.log(width)), int(20 * start / width)
+        key = (id(data), self._generation, steps)
+        if key != self._reaches[0]:
+            shown = [(x >= start) & (x <= last) for x in data[self.figure.against]]
+            reaches = {}
+            for panel in self.figure.panels:
+                curves = data.get(GHOSTLY.get(panel.y_label, ""), [])
+                values = [y[chosen] for y, chosen in zip(curves, shown, strict=False)]
+                reaches[panel.y_label] = reach(values, panel.y_log, self.state.fit_all)
+            self._reaches = key, reaches
+        return self._reaches[1]
 
     def _smooth_on(self, moment: Moment) -> None:
         weight = self.state.smoothing
@@ -234,6 +247,9 @@ class CurvesPump:
         choice = (self.state.window, self.state.fit_all)
         if choice != self._choice:
             self._choice, self._generation = choice, self._generation + 1
+        elif not moment.has_rows and self._earlier is self.figure.earlier:
+            return
+        self._earlier = self.figure.earlier
         window = WINDOWS[self.state.window]
         if window < 0 or not moment.latest:
             return
@@ -251,9 +267,12 @@ class CurvesPump:
             start = self._positions(moment, [int(at) - window])[0]
         margin = 0.02 * max(0.1 if is_timed else 10.0, last - start)
         shown = dict(zip(self.figure.names, _in_window(x, y, start), strict=True))
+        if not self.state.fit_all and not self.figure.panels[0].y_log:
+            shown["det_F"] = cut_near(shown["det_F"], shown["val_det_F"])
+        earlier = self._reach_of_earlier(start, last)
         return [(start - margin, last + margin)] + [
             robust_range(
-                [shown[name] for name in columns_of(panel)] + self._earlier(panel, start, last),
+                [*(shown[name] for name in columns_of(panel)), earlier[panel.y_label]],
                 panel.y_log,
                 self.state.fit_all,
                 [value for _, value in panel.references],

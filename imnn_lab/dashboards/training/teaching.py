@@ -18,6 +18,7 @@ from imnn_lab.dashboards.common.layout import (
     stack,
     table,
 )
+from imnn_lab.dashboards.training.ghosts import swatch_html
 from imnn_lab.dashboards.training.lesson import Progress, lesson
 from imnn_lab.dashboards.training.pump import Moment
 from imnn_lab.dashboards.training.state import STARTS, TrainingState
@@ -116,7 +117,8 @@ class GhostsView(View[Moment]):
             return
         header = ["", *ghosts[0].settings]
         rows = [[ghost.name, *ghost.settings.values()] for ghost in ghosts]
-        self.table.object = scrolling(table(header, rows), 160)
+        swatches = [swatch_html(ghost) for ghost in ghosts]
+        self.table.object = scrolling(table(header, rows, swatches), 160)
 
     def _show(self) -> None:
         if not self._is_mine:

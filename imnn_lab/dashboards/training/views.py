@@ -26,7 +26,7 @@ from imnn_lab.dashboards.common.layout import (
     figure_pane,
     figure_rows,
 )
-from imnn_lab.dashboards.training.ghosts import ghost_curves
+from imnn_lab.dashboards.training.ghosts import Ghost, ghost_curves, legend_html
 from imnn_lab.dashboards.training.pump import CurvesPump, Moment
 from imnn_lab.dashboards.training.state import SCALES, TrainingState
 from imnn_lab.figures import training_curves
@@ -57,6 +57,7 @@ class Curves(View[Moment]):
         super().__init__()
         self.state, self._known = state, known_det_fisher
         self.pane, self._is_empty = figure_pane(None), True
+        self.earlier, self._ghosts = LiveText(margin=(0, 10)), tuple[Ghost, ...]()
         self._draw_if_changed()
         param, narrow = state.param, {"width": 102, "margin": (4, 3)}
         choices = pn.FlexBox(
@@ -67,12 +68,16 @@ class Curves(View[Moment]):
             pn.widgets.Checkbox.from_param(param.fit_all, width=88, margin=(16, 0, 0, 5)),
             sizing_mode="stretch_width", gap="0px",
         )  # fmt: skip
-        self.body = card("", self.pane, choices)
+        self.body = card("", self.earlier, self.pane, choices)
 
     def refresh(self, moment: Moment) -> None:
         """Move what is new to the figures."""
         self._draw_if_changed()
-        self.figure.show_ghosts(ghost_curves(self.state.ghosts))
+        ghosts = self.state.ghosts.all
+        if ghosts is not self._ghosts or self._is_empty:
+            self._ghosts = ghosts
+            self.figure.show_ghosts(ghost_curves(ghosts))
+            self.earlier.object = legend_html(ghosts)
         if self._is_empty:
             self._is_empty = False
             self.pump.restart(moment)
