@@ -5,6 +5,8 @@ Every message says which upgrade breaks what. What the names are for stands in t
 """
 
 import asyncio
+import functools
+import gc
 import inspect
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.models import Div, ImportedStyleSheet, InlineStyleSheet
 from bokeh.server.tornado import BokehTornado
+from comm.base_comm import BaseComm, CommManager
 from jupyter_bokeh import BokehModel
 from panel.io.resources import CDN_DIST, Resources
 from panel_material_ui import Page
@@ -92,6 +95,33 @@ def test_panel_loaded():
 def test_panel_loaded_extensions():
     assert isinstance(pn.extension._loaded_extensions, list), broken(
         "panel", "extension._loaded_extensions", "pages in notebooks miss what writes LaTeX"
+    )
+
+
+def test_comm_that_is_opened_again(monkeypatch):
+    said = []
+
+    class Comm(BaseComm):
+        def publish_msg(self, kind, *arguments, **keywords):
+            said.append(kind)
+
+    def opened(comm, message):
+        client._comm = comm
+
+    monkeypatch.setattr("comm.create_comm", Comm)
+    manager = CommManager()
+    client = SimpleNamespace(_comm=None, _handle_open=opened, manager=manager)
+    manager.register_target("readers", functools.partial(panel_private.open_once, client))
+    for _ in range(2):
+        content = {"comm_id": "one", "target_name": "readers"}
+        manager.comm_open(None, None, {"content": content})
+        gc.collect()
+    assert manager.comms == {"one": client._comm}
+    assert said == []
+    Comm(comm_id="two", primary=False)
+    gc.collect()
+    assert said == ["comm_close"], broken(
+        "comm", "BaseComm.__del__", "nothing any more: `open_once` need not say that it is closed"
     )
 
 

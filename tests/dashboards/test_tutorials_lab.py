@@ -113,16 +113,7 @@ def test_a_pair_that_does_not_exist_is_refused_and_another_taken(opened):
 def test_a_larger_distance_accepts_more(opened):
     page = opened("06_inference")
     expect(page.get_by_text(re.compile(r"accepts [\d,]+")).first).to_be_visible()
-    first, handle, moves = accepted(page), slider(page, "log₁₀ ε").first, []
-
-    def is_heard():
-        """What is shown may not have its line to the kernel yet: then keys are lost."""
-        move(handle, 1)
-        moves.append(1)
-        page.wait_for_timeout(1000)
-        return accepted(page) != first
-
-    until(page, is_heard)
-    move(handle, 30 - len(moves))
+    first = accepted(page)
+    move(slider(page, "log₁₀ ε").first, 30)
     # From ϵ = 1 to 2: about four times as many in two dimensions, other things being equal.
     until(page, lambda: 2.5 < accepted(page) / first < 6)

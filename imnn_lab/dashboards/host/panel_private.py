@@ -20,11 +20,42 @@ from panel.io.notebook import replace_inline_css
 from panel.io.resources import LOCAL_DIST, Resources
 from panel.reactive import ReactiveMetaBase
 from panel.util import edit_readonly
+from pyviz_comms import JupyterCommJS
 
 if TYPE_CHECKING:
     from imnn_lab.dashboards.host.still import StillPicture
 
 JAVASCRIPT = "application/javascript"
+# JupyterLab 4.6 sends what opens a comm before the comm has a subshell, so to the main shell, where
+# it waits for the cells that run. What follows goes to the subshell, is there first, and the kernel
+# drops it: it knows no such comm. So a comm is opened again, and what is said on it is kept, until
+# the kernel answers, which it does by opening Panel's other comm (no public issue known).
+OPEN_UNTIL_HEARD = """
+{
+  const kernel = window.PyViz?.kernels?.["PLOT"]
+  if (kernel) {
+    const {connectToComm, registerCommTarget} = kernel
+    const waiting = []
+    let heard = false
+    kernel.registerCommTarget = (target, take) => registerCommTarget(target, comm => {
+      take(comm)
+      heard = true
+      for (const say of waiting.splice(0)) say()
+    })
+    kernel.connectToComm = target => {
+      const comm = connectToComm(target), {open, send} = comm
+      const again = milliseconds => setTimeout(() => {
+        if (heard || milliseconds > 300000) return
+        open()
+        again(2 * milliseconds)
+      }, milliseconds)
+      comm.open = () => { open(); again(250) }
+      comm.send = (...said) => { heard ? send(...said) : waiting.push(() => send(...said)) }
+      return comm
+    }
+  }
+}
+"""
 
 
 class LiveColumn(pn.Column):
@@ -83,10 +114,15 @@ class LiveColumn(pn.Column):
             return {"text/html": ""}, {}
         return super()._repr_mimebundle_(include, exclude)
 
-    def _render_mimebundle(self, *arguments: Any) -> Any:
-        bundle, metadata = super()._render_mimebundle(*arguments)
+    def _render_mimebundle(self, model: Model, *arguments: Any) -> Any:
+        bundle, metadata = super()._render_mimebundle(model, *arguments)
+        for comm in self._comms.get(model.ref["id"], ()):
+            if isinstance(comm, JupyterCommJS):
+                comm.manager.register_target(comm.id, functools.partial(open_once, comm))
         page = bundle["text/html"]
-        page = page if self.still is None else self.still.opens(page)
+        if self.still is not None:
+            first = OPEN_UNTIL_HEARD.replace("PLOT", model.ref["id"])
+            page = self.still.opens(page, first)
         return {**bundle, "text/html": page + self.notebook_html()}, metadata
 
 
@@ -143,6 +179,19 @@ def open_comms(view: pn.viewable.Viewable) -> list[Any]:
     pairs = view._comms.values()
     comms = [getattr(comm, "_comm", None) for pair in pairs for comm in pair]
     return [comm for comm in comms if comm is not None]
+
+
+def open_once(client: JupyterCommJS, comm: Any, message: Any) -> None:
+    """Open what a frontend speaks on, of which it may tell the kernel several times.
+
+    The kernel has made a comm each time. Of those that replace another (``_comm``), the other would
+    tell the frontend that it is closed, when it is collected; so would this one (``_closed``).
+    """
+    if client._comm is None:
+        client._handle_open(comm, message)
+    else:
+        comm._closed = True
+        client.manager.register_comm(client._comm)
 
 
 def send_what_waits(document: Document) -> None:

@@ -39,7 +39,7 @@ ONCE = """
       show()
     } else if (left) setTimeout(look, 50, left - 1)
   }
-  look(100)
+  setTimeout(look, 0, 100)  // when JupyterLab has said which kernel the page belongs to
 }
 """.replace("HIDE", HIDE)
 
@@ -105,11 +105,14 @@ class StillPicture:
         self._put(is_update=False)
         self._events.register("post_run_cell", self._after_cell)
 
-    def opens(self, page_html: str) -> str:
-        """Return the HTML of a page so that it opens where this picture has just been put out."""
+    def opens(self, page_html: str, first: str = "") -> str:
+        """Return the HTML of a page so that it opens where this picture has just been put out.
+
+        `first` is JavaScript that runs before the page's own.
+        """
         before, _, rest = page_html.partition(HEAD)
         script, _, after = rest.rpartition(TAIL)
-        once = self._named(ONCE).replace("PAGE", script)
+        once = self._named(ONCE).replace("PAGE", first + script)
         place = self._named('<div id="imnn-live-TOKEN"></div>')
         return f"{before}{place}{HEAD}{once}{TAIL}{after}"
 
