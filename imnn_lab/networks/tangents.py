@@ -90,17 +90,16 @@ def _compared(
     best[..., 2] = np.inf
     for h in STEPS:
         upper, lower = (_outputs(model, x + step * direction) for step in (h, -h))
+        differences = [(upper[i][1] - lower[i][1]) / (2 * h) for i in kept]
         with np.errstate(all="ignore"):  # where nothing can be compared
-            tolerance = TOLERANCE + ε * _sizes(x, n) / _sizes(h * direction, n)
-            for k, i in enumerate(kept):
-                difference = (upper[i][1] - lower[i][1]) / (2 * h)
-                parts = tangents[k], difference, difference - tangents[k], here[i][1]
-                *sizes, size = (_sizes(part, n) for part in parts)
-                allowed = tolerance * sizes[1] + ROUNDING * ε * size / h
-                found = np.stack([*sizes, allowed], axis=1)
-                found = np.nan_to_num(found, nan=0.0, posinf=0.0)
-                is_better = found[:, 2] - found[:, 3] < best[k, :, 2] - best[k, :, 3]
-                best[k] = np.where(is_better[:, None], found, best[k])
+            share = TOLERANCE + ε * _sizes(x, n) / _sizes(h * direction, n)
+            found = np.zeros_like(best)
+            for sizes, t, d, i in zip(found, tangents, differences, kept, strict=True):
+                sizes[:, :3] = np.stack([_sizes(part, n) for part in (t, d, d - t)], axis=1)
+                sizes[:, 3] = share * sizes[:, 1] + ROUNDING * ε * _sizes(here[i][1], n) / h
+        found = np.nan_to_num(found, nan=0.0, posinf=0.0)
+        is_better = found[..., 2] - found[..., 3] < best[..., 2] - best[..., 3]
+        best = np.where(is_better[..., None], found, best)
         if (best[..., 2] <= best[..., 3]).all():
             break
     return [here[i][0] for i in kept], best.reshape(len(kept), ROWS, 2, 4)
