@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -44,8 +45,12 @@ from imnn_lab.parameters import Label, shown
 
 NEUTRAL = "#808080"  # readable on both light and dark pages
 MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star")
+DOTTED = {"line_color": NEUTRAL, "line_dash": "dotted", "line_width": 1.5}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 ROW = 26  # pixels of a row of the legend
+# Pixels that are left free beside a panel, for its axes, so that the panels of a column lie exactly
+# below each other, and those of a row beside each other; and those of a letter and of a line.
+LEFT, BOTTOM, NO_AXIS, LETTER, LINE = 80, 54, 12, 6.5, 15
 FOLLOW_CLICK = """
 const named = renderers[items.indexOf(cb_obj.item)]
 const visible = !named[0].visible
@@ -116,7 +121,7 @@ class Drawing:
         Where points come from, so that a selection shows in all drawings that share it. It is
         updated with the descriptions before they are drawn.
     height : int
-        Height of a panel in pixels.
+        Height in pixels of a figure with a horizontal axis; those without are as much lower.
     legend_columns : int, optional
         Columns of the legend; by default 4 of short names, 2 of long ones.
 
@@ -126,6 +131,8 @@ class Drawing:
         To be placed above `figures`. A Bokeh model belongs to one document.
     ranges : dict from label to Range1d
         Axes of the same label move together.
+    lefts : list of int
+        For each column the pixels to the left of its panels.
     """
 
     def __init__(
@@ -140,11 +147,14 @@ class Drawing:
         self.name, self.series, self.brush, self.height = name, description.series, brush, height
         self._fitted = description.ranges()
         self.ranges = {label: Range1d(*ends) for label, ends in self._fitted.items()}
+        self.lefts = [self._left(description, column) for column in range(description.columns)]
+        self._labelled = {p.row for p in description.panels if description.has_labels(p)[0]}
         self._panels = {
             (panel.row, panel.column): PanelFigure(panel, self, description.has_labels(panel))
             for panel in description.panels
         }
-        self.legend = self._legend(description.caption, legend_columns)
+        self._items: dict[tuple[int, bool] | None, LegendItem] = {}
+        self.legend = self._legend(description.caption, description.truth, legend_columns)
         self.update(description)
 
     def update(self, description: Panels) -> None:
@@ -157,6 +167,34 @@ class Drawing:
                 shown.update(start=wanted[0], end=wanted[1])
                 self._fitted[label] = wanted
             shown.update(reset_start=wanted[0], reset_end=wanted[1])
+        self._list(description)
+
+    def below(self, row: int) -> int:
+        """Return the pixels below the panels of a row."""
+        return BOTTOM if row in self._labelled else NO_AXIS
+
+    def fitting(self, name: str) -> str:
+        """Return the name of a vertical axis in lines as long as the axis."""
+        pixels = self.height - BOTTOM - NO_AXIS
+        is_text = not name.startswith("$$")
+        return textwrap.fill(name, max(8, int(pixels / LETTER))) if is_text else name
+
+    def _left(self, description: Panels, column: int) -> int:
+        """Return the pixels that the vertical axes of a column need."""
+        labels = [
+            self.fitting(in_mathjax(panel.y_label))
+            for panel in description.panels
+            if panel.column == column and description.has_labels(panel)[1]
+        ]
+        return LEFT + LINE * max(label.count("\n") for label in labels) if labels else NO_AXIS
+
+    def _list(self, description: Panels) -> None:
+        """Name in the legend what is drawn, and nothing else."""
+        drawn = description.drawn
+        for group, item in self._items.items():
+            visible = description.has_truth if group is None else group in drawn
+            if item.visible != visible:
+                item.visible = visible
 
     @property
     def figures(self) -> list[list[figure | None]]:
@@ -168,22 +206,27 @@ class Drawing:
         panel = self._panels.get((row, column))
         return None if panel is None else panel.figure
 
-    def _legend(self, title: str, columns: int | None) -> figure:
+    def _legend(self, title: str, truth: str, columns: int | None) -> figure:
         keys = sorted({key for panel in self._panels.values() for key in panel.renderers})
         groups = sorted({(series, rejected) for _, series, rejected in keys}, key=lambda g: g[::-1])
         labels = [group_name(self.series[series], rejected) for series, rejected in groups]
-        ncols = columns or (4 if max(map(len, labels)) <= 12 else 2)
-        rows = -(-len(groups) // ncols) + bool(title)
+        labels += [truth] * bool(truth)
+        ncols = columns or (4 if max(map(len, labels), default=0) <= 12 else 2)
+        rows = -(-len(labels) // ncols) + bool(title)
         strip = figure(
             height=ROW * rows + 12, sizing_mode="stretch_width", toolbar_location=None, tools="",
             outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,
             frame_align=False,  # beside a figure it would lose the height of that one's axis
         )  # fmt: skip
         strip.axis.visible = strip.grid.visible = False
+        marks = [_legend_mark(strip, keys, group) for group in groups]
+        marks += [_dotted_mark(strip)] * bool(truth)
         items = [
-            LegendItem(label=label, renderers=[_legend_mark(strip, keys, group)])
-            for label, group in zip(labels, groups, strict=True)
+            LegendItem(label=label, renderers=[mark])
+            for label, mark in zip(labels, marks, strict=True)
         ]
+        named: list[tuple[int, bool] | None] = [*groups, *[None] * bool(truth)]
+        self._items = dict(zip(named, items, strict=True))
         legend = Legend(
             items=items, click_policy="hide", orientation="horizontal", ncols=ncols, title=title,
             location="top_left", margin=0, padding=4, label_text_font_size="12px",
@@ -193,6 +236,8 @@ class Drawing:
         )  # fmt: skip
         # Not by links from the marks: a legend forgets its marks when what they lead to changes.
         followers = [list(self._of_group(group)) for group in groups]
+        if truth:
+            followers.append([line for panel in self._panels.values() for line in panel.truths])
         arguments = {"items": items, "renderers": followers}
         legend.js_on_event(LegendItemClick, CustomJS(args=arguments, code=FOLLOW_CLICK))
         strip.add_layout(legend)
@@ -225,7 +270,7 @@ class PanelFigure:
         self.figure = self._empty(panel, has_labels)
         self._shown: dict[Key, list[Layer]] = {key_of(layer): [] for layer in panel.layers}
         self.renderers = {key: self._renderer(*key) for key in self._shown}
-        self._truths = [self._truth("x"), self._truth("y")]
+        self.truths = [self._truth("x"), self._truth("y")]
         self._add_hover(panel)
 
     def update(self, panel: Panel) -> None:
@@ -240,9 +285,9 @@ class PanelFigure:
             columns = _columns(key[0], new)
             series = [self._group(key)] * len(next(iter(columns.values())))
             self.renderers[key].data_source.data = {**columns, "series": series}
-        for source, values in zip(self._truths, (panel.x_truth, panel.y_truth), strict=True):
-            if source.data["at"] != list(values):
-                source.data = {"at": list(values)}
+        for line, values in zip(self.truths, (panel.x_truth, panel.y_truth), strict=True):
+            if line.data_source.data["at"] != list(values):
+                line.data_source.data = {"at": list(values)}
 
     def _is_brushed(self, kind: str) -> bool:
         return kind == "points" and self.drawing.brush is not None
@@ -252,10 +297,11 @@ class PanelFigure:
 
     def _empty(self, panel: Panel, has_labels: tuple[bool, bool]) -> figure:
         ranges, brush = self.drawing.ranges, self.drawing.brush
+        below = self.drawing.below(panel.row)
         empty = new_figure(
             in_mathjax(panel.x_label) if has_labels[0] else None,
-            in_mathjax(panel.y_label) if has_labels[1] else None,
-            height=self.drawing.height,
+            self.drawing.fitting(in_mathjax(panel.y_label)) if has_labels[1] else None,
+            height=self.drawing.height - BOTTOM + below,
             x_range=ranges[panel.x_label],
             y_range=DataRange1d(start=0) if panel.has_free_height else ranges[panel.y_label],
             x_axis_type="log" if panel.x_log else "linear",
@@ -263,8 +309,9 @@ class PanelFigure:
             tools=TOOLS if brush is None else f"{TOOLS},box_select,lasso_select",
             title=panel.title or None,
             name=self._name,
-            min_border_left=52,
-            min_border_right=8,
+            min_border_left=self.drawing.lefts[panel.column],
+            min_border_right=NO_AXIS,
+            min_border_bottom=below,
             min_width=100,
         )
         empty.axis.major_label_text_font_size = "11px"
@@ -277,8 +324,7 @@ class PanelFigure:
                 height: in_mathjax(name) for height, name in panel.y_names
             }
         empty.yaxis.visible = panel.y_label != "" and has_labels[1]
-        if not has_labels[0]:
-            empty.xaxis.major_label_text_font_size = "0px"
+        empty.xaxis.visible = has_labels[0]
         if brush is not None:
             empty.toolbar.active_drag = empty.select_one(BoxSelectTool)
         return empty
@@ -316,11 +362,10 @@ class PanelFigure:
         look["size"] = 4 if rejected else 5
         return self.figure.scatter(*self._labels, source=brush.source, view=view, **look)
 
-    def _truth(self, side: str) -> ColumnDataSource:
+    def _truth(self, side: str) -> GlyphRenderer:
         source = ColumnDataSource({"at": []}, name=f"{self._name} {side} truth")
         draw = self.figure.vspan if side == "x" else self.figure.hspan
-        draw("at", source=source, line_color=NEUTRAL, line_dash="dotted", line_width=1.5)
-        return source
+        return draw("at", source=source, **DOTTED)
 
     def _add_hover(self, panel: Panel) -> None:
         x, y = self._labels
@@ -397,6 +442,11 @@ def _legend_mark(strip: figure, keys: Sequence[Key], group: tuple[int, bool]) ->
     marker = MARKERS[series % len(MARKERS)] if "points" in kinds else "square"
     colour = NEUTRAL if rejected else style(series).colour
     return strip.scatter("x", "y", source=unseen, color=colour, marker=marker, size=1)
+
+
+def _dotted_mark(strip: figure) -> GlyphRenderer:
+    """Draw what marks the legend entry of known values, outside of what is seen of the strip."""
+    return strip.line([-1, -1], [-1, -1], **DOTTED)
 
 
 def _columns(kind: str, layers: Sequence[Any]) -> dict[str, Any]:

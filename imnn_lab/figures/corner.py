@@ -1,4 +1,8 @@
-"""What a corner plot shows: marginals on the diagonal, contours by probability mass below it."""
+"""What a corner plot shows: marginals on the diagonal, contours by probability mass below it.
+
+Contours of few draws are islands, or wide if they are smoothed until they are none: such draws are
+shown as points.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from imnn_lab import checks
 from imnn_lab.figures.clouds import Cloud
 from imnn_lab.figures.data import MASSES, Contours, Curve, Layer, Panel, Panels
 from imnn_lab.inference.density import Density, Marginals, common_ranges
+
+FEWEST = 200  # effective draws that contours are drawn of
 
 
 def corner(
@@ -45,24 +51,41 @@ def corner(
     smoothing : float, optional
         Width of a Gaussian filter in bins; it widens what it smooths.
     clouds : sequence of Cloud
-        Draws to show below the contours.
+        Draws to show below the contours; those of posteriors of fewer than 200 effective draws are
+        shown in any case, and have no contours.
     """
     shown = [posterior for posterior in posteriors.values() if posterior is not None]
     if not shown:
         raise ValueError(checks.wording("A corner plot", "show at least one posterior", "none"))
     limits = common_ranges(shown, ranges)
     options: dict[str, Any] = {"bins": bins, "ranges": limits}
+    few = {k: p for k, p in enumerate(posteriors.values()) if is_of_few(p)}
+    given = {cloud.series for cloud in clouds}
+    clouds = [*clouds, *(_draws_of(k, p) for k, p in few.items() if k not in given)]
     panels = []
     for i in range(len(labels)):
         for j in range(i + 1):
             chosen = (i,) if i == j else (j, i)
             densities = [
-                None if p is None else p.marginal(*chosen, **options).smoothed(smoothing)
-                for p in posteriors.values()
+                None
+                if p is None or (k in few and i != j)
+                else p.marginal(*chosen, **options).smoothed(smoothing)
+                for k, p in enumerate(posteriors.values())
             ]
             panel = _corner_panel(i, j, densities, labels, limits, truths, masses)
             panels.append(panel if i == j else _with_points(panel, clouds))
     return Panels(tuple(panels), tuple(posteriors), tuple(masses) if len(labels) > 1 else ())
+
+
+def is_of_few(posterior: Any) -> bool:
+    """Return whether a posterior has draws, but too few for contours."""
+    return bool(getattr(posterior, "effective_samples", FEWEST) < FEWEST)
+
+
+def _draws_of(series: int, posterior: Any) -> Cloud:
+    """Return the draws of a posterior, which has neither estimates nor distances of them."""
+    θ = posterior.parameters
+    return Cloud(θ, θ, np.zeros(len(θ)), posterior.weights, series=series)
 
 
 def _corner_panel(

@@ -167,7 +167,7 @@ def marginal_errors(
                 y_range=robust_range(curves, log, include=truth), y_log=log, y_truth=truth,
             )
         )  # fmt: skip
-    return Panels(tuple(panels), ("training", "validation"), size=(7.0, 1.8))
+    return Panels(tuple(panels), ("training", "validation"), size=(7.0, 1.8), truth="known")
 
 
 def _error_of(label: str) -> str:

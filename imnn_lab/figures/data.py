@@ -222,6 +222,8 @@ class Panels:
     labels : tuple of str
     size : pair of float
         Width and height of a panel on paper, in inches.
+    truth : str
+        What the dotted lines are, for the legend; empty where something else says it.
     """
 
     panels: tuple[Panel, ...]
@@ -230,6 +232,7 @@ class Panels:
     matrix: np.ndarray | None = None
     labels: tuple[str, ...] = ()
     size: tuple[float, float] = (2.4, 2.4)
+    truth: str = ""
 
     @property
     def rows(self) -> int:
@@ -246,6 +249,21 @@ class Panels:
         """What the contours enclose, in words; empty without contours."""
         named = " and ".join(mass_label(mass) for mass in sorted(self.masses))
         return f"contours enclose {named}" if named else ""
+
+    @property
+    def drawn(self) -> set[tuple[int, bool]]:
+        """What is drawn: the number of each series, and whether as what was rejected."""
+        return {
+            (layer.series, getattr(layer, "rejected", False))
+            for panel in self.panels
+            for layer in panel.layers
+            if len(coordinates(layer, "x"))
+        }
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether there are dotted lines that have a name."""
+        return bool(self.truth) and any(panel.x_truth or panel.y_truth for panel in self.panels)
 
     def panel(self, row: int, column: int) -> Panel:
         """Return the panel at a row and column."""

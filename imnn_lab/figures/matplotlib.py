@@ -278,12 +278,14 @@ def _draw_matrix(figure: Any, description: Panels) -> None:
 
 
 def _draw_legend(figure: Any, description: Panels) -> None:
-    layers = [layer for panel in description.panels for layer in panel.layers]
-    shown = {layer.series for layer in layers if len(coordinates(layer, "x"))}
-    several = sorted(shown) if len(description.series) > 1 else []
+    drawn = description.drawn
+    several = sorted({series for series, _ in drawn}) if len(description.series) > 1 else []
     handles = [Line2D([], [], **_line(k, {}), label=description.series[k]) for k in several]
-    if any(isinstance(layer, Points | Histogram) and layer.rejected for layer in layers):
+    if any(rejected for _, rejected in drawn):
         handles.append(Line2D([], [], marker="o", linestyle="", color=REJECTED, label="rejected"))
+    if description.has_truth:
+        dotted = REFERENCE | {"linestyle": ":"}
+        handles.append(Line2D([], [], **dotted, label=description.truth))
     last = description.columns - 1
     is_taken = any((p.row, p.column) == (0, last) for p in description.panels)
     if handles or description.caption:

@@ -15,11 +15,14 @@ from imnn_lab import checks
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.downloads import figure_file
 from imnn_lab.dashboards.inference.views import summary_table
-from imnn_lab.dashboards.results.dashboard import note_html, statistics_table
+from imnn_lab.dashboards.results.dashboard import (
+    note_html,
+    posteriors_figure,
+    statistics_table,
+)
 from imnn_lab.dashboards.results.files import Results
 from imnn_lab.dashboards.training.views import curves_file
 from imnn_lab.demo.problems import CASES
-from imnn_lab.figures import corner
 from imnn_lab.history import History
 from imnn_lab.laboratory.build import NAMES, NETWORKS, SCRATCH, Built
 
@@ -263,7 +266,7 @@ def results_page(title: str, results: Results) -> io.BytesIO:
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     for name, posterior in results.posteriors.items():
         groups.setdefault(posterior.labels, {})[name] = posterior
-    parts += [_posteriors(labels, group, results.note) for labels, group in groups.items()]
+    parts += [_posteriors(group, results.note) for group in groups.values()]
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
@@ -280,8 +283,8 @@ def _curves(saved: SavedTraining) -> str:
     return _picture(curves_file(saved.history, "png"), "curves of the training")
 
 
-def _posteriors(labels: tuple[str, ...], posteriors: Mapping[str, Any], note: str) -> str:
-    picture = figure_file(corner(dict(posteriors), labels), "png")
+def _posteriors(posteriors: Mapping[str, Any], note: str) -> str:
+    picture = figure_file(posteriors_figure(dict(posteriors)), "png")
     shown = summary_table(posteriors) + _picture(picture, "posteriors")
     return f"<h2>Posteriors</h2>{note_html(note)}{shown}"
 

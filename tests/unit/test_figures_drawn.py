@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ from bokeh.models import Legend
 from matplotlib.figure import Figure
 
 from imnn_lab.figures import Panels, corner, draw, fisher, scatter, training_curves
-from imnn_lab.figures.bokeh import Brush, Drawing
+from imnn_lab.figures.bokeh import LETTER, Brush, Drawing
 from imnn_lab.figures.clouds import Cloud
-from imnn_lab.figures.data import Curve, Panel, Points
+from imnn_lab.figures.data import Contours, Curve, Panel, Points
 from imnn_lab.figures.live_curves import CurvesFigure
 from imnn_lab.figures.regulariser import regulariser
 from imnn_lab.history import History, SteeringMark
-from imnn_lab.inference import GaussianPosterior, Uniform
+from imnn_lab.inference import GaussianPosterior, Posterior, Uniform
 from imnn_lab.regularisation import Regularisation
 
 LABELS = ("a", "b")
@@ -79,6 +80,49 @@ def test_both_renderers_label_the_same_axes_and_share_ranges():
             assert (bokeh.yaxis.axis_label or "") == drawn.get_ylabel()
         assert drawn.get_xlim() == pytest.approx(ranges[panel.x_label])
         assert (bokeh.x_range.start, bokeh.x_range.end) == pytest.approx(ranges[panel.x_label])
+
+
+def test_the_legend_names_what_is_drawn():
+    def named(drawing):
+        items = legend_of(drawing.legend).items
+        return [item.label.value for item in items if item.visible]
+
+    drawing = Drawing(corner({"one": gaussian(), "two": None}, LABELS), "corner")
+    assert named(drawing) == ["one"]
+    drawing.update(corner({"one": gaussian(), "two": gaussian()}, LABELS))
+    assert named(drawing) == ["one", "two"]
+    lines = Panels((Panel(0, 0, "a", "b", y_truth=(2.0,)),), ("one",), truth="known")
+    assert named(Drawing(lines, "lines")) == ["known"]
+    assert [text.get_text() for text in on_paper(lines).legends[0].get_texts()] == ["known"]
+    assert named(Drawing(replace(lines, truth=""), "lines")) == [], "the control"
+
+
+def test_panels_of_a_column_lie_below_each_other_and_are_as_high():
+    long = "the standard deviation of the innovations of the river"
+    names = ("a", long, "c")
+    panels = [Panel(i, j, names[j], "" if i == j else names[i]) for i in range(3) for j in range(i)]
+    panels += [Panel(i, i, names[i], "") for i in range(3)]
+    drawing = Drawing(Panels(tuple(panels), ("one",)), "corner", height=180)
+    rows = drawing.figures
+    for figures in zip(*rows, strict=True):
+        assert len({shown.min_border_left for shown in figures if shown is not None}) == 1
+    insides = {f.height - f.min_border_bottom for row in rows for f in row if f is not None}
+    assert len(insides) == 1
+    assert rows[2][0].height > rows[1][0].height, "the control: only one of them has an axis"
+    lines = rows[1][0].yaxis.axis_label.split("\n")
+    assert " ".join(lines) == long
+    assert max(map(len, lines)) * LETTER <= insides.pop()
+
+
+@pytest.mark.parametrize(("n", "has_contours"), [(190, False), (210, True)])
+def test_few_draws_are_points_without_contours(n, has_contours):
+    few = Posterior(cloud(n).parameters, np.ones(n), LABELS)
+    described = corner({"one": gaussian(), "few": few}, LABELS, bins=30)
+    layers = [layer for layer in described.panel(1, 0).layers if layer.series == 1]
+    points, contours = ([x for x in layers if isinstance(x, t)] for t in (Points, Contours))
+    assert bool(contours) == has_contours != bool(points)
+    assert sum(len(each.x) for each in points) == (0 if has_contours else n)
+    assert len(described.panel(0, 0).layers[1].x) == 30, "their densities are drawn"
 
 
 def test_leftmost_is_the_first_panel_with_a_vertical_axis():

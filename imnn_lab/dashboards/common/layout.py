@@ -381,7 +381,9 @@ def figure_pane(figure: Any) -> pn.pane.Bokeh:
     return pn.pane.Bokeh(figure, margin=0, **WIDE)
 
 
-def figure_rows(drawing: Drawing, legend_inside: bool = False) -> pn.Column:
+def figure_rows(
+    drawing: Drawing, legend_inside: bool = False, has_legend: bool = True
+) -> pn.Column:
     """Return a drawing's legend and its figures in rows.
 
     Each figure is a pane of its own: Bokeh's grids do not finish deep inside Panel's layouts.
@@ -390,16 +392,26 @@ def figure_rows(drawing: Drawing, legend_inside: bool = False) -> pn.Column:
     ----------
     drawing : Drawing
     legend_inside : bool
-        Whether the legend stands in the last place of the first row if that is free, instead of
+        Whether the legend stands in the last places of the first row if they are free, instead of
         above.
+    has_legend : bool
     """
-    legend, figures = figure_pane(drawing.legend), drawing.figures
     cells = [
-        [pn.Spacer(margin=0, **WIDE) if cell is None else figure_pane(cell) for cell in row]
-        for row in figures
+        [_cell(figure, left) for figure, left in zip(row, drawing.lefts, strict=True)]
+        for row in drawing.figures
     ]
-    is_inside = legend_inside and figures[0][-1] is None
+    free = [figure is None for figure in drawing.figures[0]]
+    is_inside = legend_inside and free[-1]
     if is_inside:
-        cells[0][-1] = legend
+        first = free.index(True)
+        cells[0][first:] = [_cell(drawing.legend, sum(drawing.lefts[first:]), len(free) - first)]
     rows = [pn.Row(*row, margin=0, **WIDE) for row in cells]
-    return pn.Column(*(rows if is_inside else [legend, *rows]), margin=0, **WIDE)
+    above = [] if is_inside or not has_legend else [figure_pane(drawing.legend)]
+    return pn.Column(*above, *rows, margin=0, **WIDE)
+
+
+def _cell(figure: Any, left: int, columns: int = 1) -> Any:
+    """Return a figure, or nothing, as wide as others but for what its axes need."""
+    inside = [] if figure is None else [figure_pane(figure)]
+    styles = {"flex": f"{columns} 1 {left}px", "min-width": "0"}
+    return pn.Column(*inside, margin=0, styles=styles, **WIDE)

@@ -12,7 +12,6 @@ from imnn_lab.dashboards.common.layout import (
     action_button,
     announced_html,
     card,
-    figure_pane,
     figure_rows,
     scrolling,
     side_by_side,
@@ -62,7 +61,7 @@ class DataView(View[Snapshot]):
             return
         is_image = described.panels[0].title != ""
         self._drawing = drawing = Drawing(described, "observation", height=190)
-        figures = _rows_without_legend(drawing) if is_image else figure_rows(drawing)
+        figures = figure_rows(drawing, has_legend=not is_image)
         sees = SEES_NOT if state.gradient() is None else SEES
         self.body = side_by_side((card("Data", words(sees), figures), 560, 3), (side, 330, 1))
 
@@ -97,14 +96,6 @@ class DataView(View[Snapshot]):
         nearest = 0 if predictive is None else predictive.nearest
         gradient = self._state.gradient()
         return observation(np.asarray(data)[0], simulations, nearest, gradient, snapshot.labels)
-
-
-def _rows_without_legend(drawing: Drawing) -> pn.Column:
-    rows = [
-        pn.Row(*(figure_pane(cell) for cell in row if cell is not None), margin=0, **WIDE)
-        for row in drawing.figures
-    ]
-    return pn.Column(*rows, margin=0, **WIDE)
 
 
 def _nearest(predictive: Predictive, labels: tuple[str, ...]) -> str:

@@ -233,7 +233,7 @@ class Snapshot:
     @cached_property
     def corner(self) -> Panels:
         """The corner plot of all posteriors."""
-        return corner(
+        described = corner(
             self.posteriors,
             self.labels,
             truths=self._truths,
@@ -242,6 +242,7 @@ class Snapshot:
             smoothing=self.smoothing,
             clouds=[cloud for cloud in self.clouds if not cloud.rejected] if self.simulates else [],
         )
+        return replace(described, truth="true parameters")
 
     @cached_property
     def scatter(self) -> Panels:

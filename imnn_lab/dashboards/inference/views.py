@@ -26,17 +26,21 @@ from imnn_lab.dashboards.common.layout import (
     figure_rows,
     flowing,
     scrolling,
+    stack,
     table,
     words,
 )
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
-from imnn_lab.figures.bokeh import Brush, Drawing
+from imnn_lab.figures.bokeh import BOTTOM, NO_AXIS, Brush, Drawing
+from imnn_lab.figures.corner import FEWEST, is_of_few
+from imnn_lab.figures.data import Panels
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
 
 MASS = 0.68
-HEIGHT = 340  # of a corner plot's figures, in pixels
+HEIGHT = 470  # of a corner plot, in pixels: as much as a page of 800 pixels has below its head
+SQUARE = 1.4  # width of its panels over their height, at most
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
 
@@ -46,11 +50,7 @@ class CornerView(View[Snapshot]):
 
     def __init__(self, state: InferenceState, snapshot: Snapshot, brush: Brush) -> None:
         super().__init__()
-        height = max(110, HEIGHT // len(snapshot.labels))
-        columns = 1 if len(snapshot.labels) > 1 else None  # of a legend in the free corner
-        self._drawing = Drawing(
-            snapshot.corner, "corner", brush=brush, height=height, legend_columns=columns
-        )
+        self._drawing = corner_drawing(snapshot.corner, "corner", brush)
         self._brush, self._target = brush, words()
         smoothing = pn.widgets.FloatSlider.from_param(
             state.choices.param.smoothing, width=200, margin=(0, 14)
@@ -58,7 +58,7 @@ class CornerView(View[Snapshot]):
         self.body = card(
             "Posteriors",
             flowing((self._target, 300, 1), (smoothing, 230, 0)),
-            figure_rows(self._drawing, legend_inside=True),
+            corner_rows(self._drawing),
         )
 
     def refresh(self, snapshot: Snapshot) -> None:
@@ -70,6 +70,8 @@ class CornerView(View[Snapshot]):
             "drag over draws to select them." if not n else f"{n:,} selected, listed under Draws."
         )
         name = html.escape(snapshot.observation.name)
+        if any(is_of_few(posterior) for posterior in snapshot.samples.values()):
+            hint += f" Fewer than {FEWEST} effective draws have no contours."
         self._target.object = f"Of: <b>{name}</b>. Click a name to hide it; {hint}"
 
 
@@ -169,6 +171,30 @@ class ExportView(View[Snapshot]):
 
         filename = f"posterior-{name.replace(' ', '-')}.npz"
         return download(filename, f"{name} samples (NPZ)", samples, disabled=True)
+
+
+def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -> Drawing:
+    """Return the drawing of a corner plot, whose panels are as high as a page has room for.
+
+    Parameters
+    ----------
+    description : Panels
+    name : str
+        Of its data sources, see `Drawing`.
+    brush : Brush, optional
+    """
+    n = description.columns
+    height = max(150, (HEIGHT + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
+    columns = {1: None, 2: 1}.get(n, 2)  # of a legend in the free corner
+    return Drawing(description, name, brush=brush, height=height, legend_columns=columns)
+
+
+def corner_rows(drawing: Drawing) -> pn.Column:
+    """Return the figures of a corner plot, nearly square, with its legend in the free corner."""
+    n = len(drawing.lefts)
+    width = int(SQUARE * n * (drawing.height - BOTTOM - 5)) + sum(drawing.lefts) + n * NO_AXIS
+    limit = f"min(100%, {width}px)" if n > 1 else "100%"
+    return stack(figure_rows(drawing, legend_inside=True), max_width=limit)
 
 
 def summary_table(samples: Mapping[str, Posterior | None]) -> str:

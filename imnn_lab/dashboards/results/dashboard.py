@@ -16,7 +16,6 @@ from imnn_lab.dashboards.common.downloads import figure_downloads, still_image
 from imnn_lab.dashboards.common.layout import (
     body,
     card,
-    figure_rows,
     scrolling,
     side_by_side,
     stack,
@@ -26,13 +25,12 @@ from imnn_lab.dashboards.common.layout import (
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
 from imnn_lab.dashboards.host.still import Picture
 from imnn_lab.dashboards.inference.snapshot import BINS, WIDTH
-from imnn_lab.dashboards.inference.views import summary_table
+from imnn_lab.dashboards.inference.views import corner_drawing, corner_rows, summary_table
 from imnn_lab.dashboards.results.files import Results, SavedNetwork, read_results
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.views import Curves, EllipseView, Export
 from imnn_lab.figures import Panels, corner, training_curves
-from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.inference.arguments import as_labels
 from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
@@ -146,10 +144,9 @@ def note_html(note: str) -> str:
 def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Column:
     """Return posteriors of the same parameters over each other, with their table."""
     description = posteriors_figure(posteriors)
-    drawing = Drawing(description, "saved", height=220)
     return card(
         "Saved posteriors",
-        stack(figure_rows(drawing), max_width="min(100%, 760px)"),
+        corner_rows(corner_drawing(description, "saved")),
         words(note_html(note) + scrolling(summary_table(posteriors))),
         pn.Row(*figure_downloads("posteriors", lambda: description)),
     )

@@ -47,7 +47,7 @@ def det_fisher(
         y_range=robust_range(values, False, include=truth),
     )  # fmt: skip
     names = ("training", "validation", f"bracket, {100 * report.level:.3g} %")
-    return Panels((panel,), names, size=(7.0, 3.0))
+    return Panels((panel,), names, size=(7.0, 3.0), truth="known")
 
 
 def learning_curve(report: LearningCurve, known_fisher: np.ndarray | None = None) -> Panels:
@@ -79,7 +79,7 @@ def learning_curve(report: LearningCurve, known_fisher: np.ndarray | None = None
     truth = () if known_fisher is None else (log_determinant(known_fisher),)
     panel = Panel(0, 0, label, "ln det F", tuple(layers), x_log=True, y_truth=truth)
     names = ("held out", "on its own", f"bracket, {100 * report.level:.3g} %")
-    return Panels((panel,), names, size=(7.0, 3.0))
+    return Panels((panel,), names, size=(7.0, 3.0), truth="known")
 
 
 def _ends(values: list[np.ndarray]) -> np.ndarray:
