@@ -50,7 +50,7 @@ TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 ROW = 26  # pixels of a row of the legend
 # Pixels that are left free beside a panel, for its axes, so that the panels of a column lie exactly
 # below each other, and those of a row beside each other; and those of a letter and of a line.
-LEFT, BOTTOM, NO_AXIS, LETTER, LINE = 80, 54, 12, 6.5, 15
+LEFT, BOTTOM, ABOVE, NO_AXIS, LETTER, LINE = 80, 54, 5, 12, 6.5, 15
 FOLLOW_CLICK = """
 const named = renderers[items.indexOf(cb_obj.item)]
 const visible = !named[0].visible
@@ -175,7 +175,7 @@ class Drawing:
 
     def fitting(self, name: str) -> str:
         """Return the name of a vertical axis in lines as long as the axis."""
-        pixels = self.height - BOTTOM - NO_AXIS
+        pixels = self.height - BOTTOM - ABOVE
         is_text = not name.startswith("$$")
         return textwrap.fill(name, max(8, int(pixels / LETTER))) if is_text else name
 
@@ -195,6 +195,9 @@ class Drawing:
             visible = description.has_truth if group is None else group in drawn
             if item.visible != visible:
                 item.visible = visible
+        named = sum(item.visible for item in self._items.values())
+        rows = -(-named // self._ncols) + bool(description.caption)
+        self.legend.height = ROW * rows + 12
 
     @property
     def figures(self) -> list[list[figure | None]]:
@@ -211,12 +214,12 @@ class Drawing:
         groups = sorted({(series, rejected) for _, series, rejected in keys}, key=lambda g: g[::-1])
         labels = [group_name(self.series[series], rejected) for series, rejected in groups]
         labels += [truth] * bool(truth)
-        ncols = columns or (4 if max(map(len, labels), default=0) <= 12 else 2)
-        rows = -(-len(labels) // ncols) + bool(title)
+        self._ncols = ncols = columns or (4 if max(map(len, labels), default=0) <= 12 else 2)
         strip = figure(
-            height=ROW * rows + 12, sizing_mode="stretch_width", toolbar_location=None, tools="",
-            outline_line_color=None, x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,
+            sizing_mode="stretch_width", toolbar_location=None, tools="", outline_line_color=None,
+            x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,
             frame_align=False,  # beside a figure it would lose the height of that one's axis
+            html_attributes=about("legend"),
         )  # fmt: skip
         strip.axis.visible = strip.grid.visible = False
         marks = [_legend_mark(strip, keys, group) for group in groups]
@@ -312,6 +315,8 @@ class PanelFigure:
             min_border_left=self.drawing.lefts[panel.column],
             min_border_right=NO_AXIS,
             min_border_bottom=below,
+            min_border_top=ABOVE,
+            html_attributes=about(panel.title or _words(panel)),
             min_width=100,
         )
         empty.axis.major_label_text_font_size = "11px"
@@ -385,6 +390,16 @@ class PanelFigure:
                         formatters={"@x": "printf", "@y": "printf"},
                     )
                 )
+
+
+def about(words: str) -> dict[str, str]:
+    """Return what a figure is called when it has the focus; the page puts it there."""
+    return {"data-about": words}
+
+
+def _words(panel: Panel) -> str:
+    """Return what a panel shows, in words."""
+    return f"{panel.y_label or 'density'} against {panel.x_label}"
 
 
 def in_mathjax(label: str) -> str:

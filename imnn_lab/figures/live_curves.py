@@ -23,7 +23,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from imnn_lab.figures.bokeh import LEFT, NEUTRAL, line_look, new_figure, reference_line
+from imnn_lab.figures.bokeh import LEFT, NEUTRAL, about, line_look, new_figure, reference_line
 from imnn_lab.figures.curves import AXES, COLUMNS
 from imnn_lab.figures.data import Panel, Panels
 from imnn_lab.figures.decimation import Addition
@@ -200,6 +200,7 @@ class CurvesFigure:
             "", panel.y_label, height=self._height, x_range=self._x_range,
             y_range=Range1d(0.1 if panel.y_log else 0, 10 if panel.y_log else 1),
             y_axis_type="log" if panel.y_log else "linear", min_border_left=LEFT,
+            html_attributes=about(f"{panel.y_label} against {panel.x_label}"),
         )  # fmt: skip
         horizontal = Span(dimension="width", line_color=NEUTRAL, line_alpha=0.4)
         empty.add_tools(CrosshairTool(overlay=(horizontal, crosshair)))

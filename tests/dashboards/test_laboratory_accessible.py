@@ -146,7 +146,7 @@ def test_every_stage_is_for_everybody(watched_page, serve):
         for name in tabs:
             tab(page, name).click()
             expect(tab(page, name)).to_have_attribute("aria-selected", "true")
-    ways = page.get_by_text("neural posterior", exact=True)
+    ways = page.get_by_text("Gaussian approximation", exact=True)
     expect(ways.first).to_be_visible()
     n_tabs = len(STAGES) + sum(len(tabs) for tabs in TABS.values())
     assert page.evaluate(SHOW_ALL) >= n_tabs - 5, "one of each of the five rows was shown"

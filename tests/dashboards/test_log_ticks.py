@@ -1,9 +1,10 @@
-"""Ticks of logarithmic axes, computed by a browser."""
+"""Ticks of logarithmic axes, and which labels there is room for, computed by a browser."""
 
 import numpy as np
 from bokeh.models import CustomJSTicker
 
 from imnn_lab.figures.bokeh import new_figure
+from imnn_lab.figures.live_curves import THIN
 from imnn_lab.figures.log_ticks import PLACES, WORDS
 
 LABELS = """([low, high, places, words]) => {
@@ -36,3 +37,19 @@ def test_logarithmic_axes_have_them_and_others_do_not():
     shown = new_figure("x", "y", y_axis_type="log")
     is_theirs = [isinstance(axis.ticker, CustomJSTicker) for axis in (*shown.xaxis, *shown.yaxis)]
     assert is_theirs == [False, True]
+
+
+LABELLED = """([at, start, end, thin]) => new Function("xs", "figure", "marks", thin)(
+  at, {inner_width: 400, x_range: {start, end}}, {data: {at}}
+).filter(label => label !== null)"""
+
+
+def test_labels_of_marks_do_not_lie_over_each_other_at_any_zoom(browser):
+    page, at = browser.new_page(), [10, 12, 50, 51, 90]
+    for (start, end), expected in {
+        (0, 400): [12, 51, 90],  # a pixel is an iteration
+        (0, 20): at,
+        (0, 4000): [90],
+    }.items():
+        assert page.evaluate(LABELLED, [at, start, end, THIN]) == expected
+    page.close()

@@ -78,7 +78,7 @@ NAMELESS = """() => {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
     e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
   const controls = inside(document).filter(
-    e => e.matches("button, input, select, [role=slider]") && e.checkVisibility())
+    e => e.matches("button, input, select, [role=slider], .bk-events") && e.checkVisibility())
   const named = e => e.ariaLabel || [...e.labels ?? []].some(l => l.textContent.trim())
     || (e.matches("button") && e.textContent.trim())
   return [controls.length, controls.filter(e => !named(e)).map(e => e.outerHTML)]
@@ -91,6 +91,7 @@ def test_every_control_has_a_name(page):
     count, nameless = page.evaluate(NAMELESS)
     assert count > 15
     assert nameless == []
+    expect(page.get_by_role("img", name="det F against iteration")).to_have_count(1)
 
 
 @pytest.mark.parametrize("width", [400, 1600])

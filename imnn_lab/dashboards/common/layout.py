@@ -99,6 +99,7 @@ NAME_CONTROLS = """
     [".bk-spin-btn-up", () => "more"],
     [".bk-spin-btn-down", () => "less"],
     ["[role=progressbar]", () => "busy"],
+    [".bk-events", root => root.host?.getRootNode().host?.dataset?.about],
     ["button", (_, control) => text(control) ? "" : control.className],
   ]
   const look = root => {
@@ -108,7 +109,9 @@ NAME_CONTROLS = """
       if (control.hasAttribute("aria-label")) continue
       const kind = kinds.find(([selector]) => control.matches(selector))
       const name = kind?.[1](root, control)
-      if (name) control.setAttribute("aria-label", name)
+      if (!name) continue
+      control.setAttribute("aria-label", name)
+      if (control.matches(".bk-events")) control.setAttribute("role", "img")
     }
   }
   window.imnn_lab_names ??= setInterval(() => look(document), 1000)

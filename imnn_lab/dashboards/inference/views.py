@@ -32,7 +32,7 @@ from imnn_lab.dashboards.common.layout import (
 )
 from imnn_lab.dashboards.inference.snapshot import Snapshot
 from imnn_lab.dashboards.inference.state import InferenceState
-from imnn_lab.figures.bokeh import BOTTOM, NO_AXIS, Brush, Drawing
+from imnn_lab.figures.bokeh import ABOVE, BOTTOM, NO_AXIS, Brush, Drawing
 from imnn_lab.figures.corner import FEWEST, is_of_few
 from imnn_lab.figures.data import Panels
 from imnn_lab.inference.posterior import Posterior
@@ -192,7 +192,7 @@ def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -
 def corner_rows(drawing: Drawing) -> pn.Column:
     """Return the figures of a corner plot, nearly square, with its legend in the free corner."""
     n = len(drawing.lefts)
-    width = int(SQUARE * n * (drawing.height - BOTTOM - 5)) + sum(drawing.lefts) + n * NO_AXIS
+    width = int(SQUARE * n * (drawing.height - BOTTOM - ABOVE)) + sum(drawing.lefts) + n * NO_AXIS
     limit = f"min(100%, {width}px)" if n > 1 else "100%"
     return stack(figure_rows(drawing, legend_inside=True), max_width=limit)
 
