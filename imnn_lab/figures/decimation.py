@@ -14,7 +14,7 @@ from scipy import signal
 
 MOST_POINTS = 2000
 GROUP = 4
-FARTHEST = 2.0
+FARTHEST = 4.0
 
 
 @dataclass(frozen=True)
