@@ -37,7 +37,7 @@ FIRST = """<div id="imnn-first">
 }}
 </script>
 </div>"""
-WIDTH, HEIGHT, LEFT, TOP = 534, 534, 17, 146  # of the curves on a page of 1280 pixels
+WIDTH, HEIGHT, LEFT, TOP = 534, 534, 17, 140  # of the curves on a page of 1280 pixels
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import panel as pn
 
-from imnn_lab.dashboards.common.layout import announced_html, body, words
+from imnn_lab.dashboards.common.layout import announced_html, body, flowing, words
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.kernel import PERIOD
 from imnn_lab.dashboards.host.sessions import end_with_session, in_session, tick_with_session
@@ -29,6 +29,8 @@ from imnn_lab.laboratory.stages import (
 )
 
 IS_GONE = "The run of this address has ended, or is not of this server: this is a new one."
+
+BESIDE = 760  # pixels that what is said of the run asks for, beside the stages
 
 
 class Laboratory:
@@ -55,6 +57,8 @@ class Laboratory:
         trust, results = TrustStage(training), ResultsStage(session)
         self._training = training
         first = "Problem" if session.built is None else "Train"
+        keys = pn.widgets.Button(label="Keys (?)", variant="outline", width=90, margin=(8, 5))
+        keys.js_on_click(code="window.imnn_lab_keys()")
         self.steps = Tabs[LaboratorySession](
             [
                 Tab("Problem", lambda: ProblemCard(session), problem_word),
@@ -64,10 +68,10 @@ class Laboratory:
                 Tab("Results", lambda: results, results.word),
             ],
             first,
+            beside=flowing((self._run, 400, 1), (keys, 100, 0)),
+            width=BESIDE,
         )
-        keys = pn.widgets.Button(label="Keys (?)", variant="outline", width=90, margin=(8, 5))
-        keys.js_on_click(code="window.imnn_lab_keys()")
-        self.body = body(self._run, self.steps, keys, self.motion.body)
+        self.body = body(self.steps, self.motion.body)
         self.tick()
 
     def tick(self) -> bool:

@@ -10,12 +10,13 @@ import time
 
 import panel as pn
 
-from imnn_lab.dashboards.common.layout import View, flowing, stack, words
+from imnn_lab.dashboards.common.layout import View, flowing, stack, with_code, words
 from imnn_lab.laboratory.runs import NAME, Runs, ServedRun
 from imnn_lab.laboratory.session import LaboratorySession
 
 MOST_NAMES, PERIOD = 20, 2.0  # names that a browser keeps; seconds
 NOBODY = "-"
+DETAILS = '<details style="display: inline"><summary style="display: inline-block">'
 # says which runs the browser remembers; puts one that is named into the address, and remembers it
 REMEMBER = """
 const name = source.text
@@ -78,7 +79,7 @@ class RunCard(View[LaboratorySession]):
         self.copy = copy_button("Copy this run's address", query, 210)
         self._words = words()
         hidden = pn.Row(self._named, self.known, query, styles={"display": "none"}, margin=0)
-        self.body = stack(flowing((self._words, 420, 1), (self.copy, 230, 0)), hidden)
+        self.body = stack(flowing((self._words, 200, 1), (self.copy, 230, 0)), hidden)
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Remember a run that is used, and say how far this visitor's runs are."""
@@ -101,12 +102,12 @@ class RunCard(View[LaboratorySession]):
         text = self._notice
         if self._run.is_used:
             text += (
-                " This run goes on when the page is closed, and is found again at its address: "
-                f"it ends {minutes:,.3g} minutes after its last visitor has left."
+                " This run goes on when the page is closed, and ends "
+                f"{minutes:,.3g} minutes after its last visitor has left."
             )
         rows = "".join(
             f'<li><a href="?run={name}">{html.escape(text)}</a></li>'
             for name, text in self.others().items()
         )
-        listed = f"<details><summary>Your other runs</summary><ul>{rows}</ul></details>"
-        return f"<div>{html.escape(text.strip())}</div>{listed if rows else ''}"
+        listed = f"{DETAILS}Your other runs</summary><ul>{rows}</ul></details>"
+        return f"<div>{with_code(text.strip())} {listed if rows else ''}</div>"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import panel as pn
 
 from imnn_lab.dashboards.common.downloads import download
-from imnn_lab.dashboards.common.layout import View, announced_html, card, words
+from imnn_lab.dashboards.common.layout import View, announced_html, stack, words
 from imnn_lab.laboratory import link, take_along
 from imnn_lab.laboratory.run_card import copy_button
 from imnn_lab.laboratory.session import LaboratorySession
@@ -16,7 +16,8 @@ from imnn_lab.laboratory.session import LaboratorySession
 NOTHING = "Build a network first: then its settings, a notebook and its results can be passed on."
 ABOUT = (
     "The link opens a new run with these settings. The notebook builds, trains and infers in the "
-    "same way. The page of results is one file, which asks no server for anything."
+    "same way. The page of results is one file, which asks no server for anything. Unpacked, "
+    'imnn.zip is loaded by IMNN.load("imnn").'
 )
 MARGIN = (4, 10)  # of downloads, so that they stand below the other button where a page is narrow
 
@@ -27,27 +28,34 @@ class ShareCard(View[LaboratorySession]):
     Parameters
     ----------
     session : LaboratorySession
+
+    Attributes
+    ----------
+    buttons : list
+        For a row of the page.
+    body : Viewable
+        What is said of them.
     """
 
     def __init__(self, session: LaboratorySession) -> None:
         super().__init__()
         self._session = session
         self._query = pn.widgets.TextInput(value="")
-        self.copy = copy_button("Copy link to this view", self._query, 200)
+        self.copy = copy_button("Copy link to this view", self._query, 185)
         self.downloads = [
             download(
                 "imnn.ipynb", "Notebook", lambda: self._made(self._notebook),
-                width=160, margin=MARGIN,
+                width=100, margin=MARGIN,
             ),
             download(
                 "imnn.html", "Results (HTML)", lambda: self._made(self._page),
-                width=180, margin=MARGIN,
+                width=140, margin=MARGIN,
             ),
         ]  # fmt: skip
         self._words = words()
         hidden = pn.Row(self._query, styles={"display": "none"}, margin=0)
-        row = pn.FlexBox(self.copy, *self.downloads, gap="0px", sizing_mode="stretch_width")
-        self.body = card("Share", row, self._words, hidden)
+        self.buttons = [self.copy, *self.downloads]
+        self.body = stack(self._words, hidden)
 
     def refresh(self, moment: LaboratorySession) -> None:
         """Offer what there is."""

@@ -200,6 +200,13 @@ def problem_word(session: LaboratorySession) -> str:
     return "built" if session.built.is_ready else "example"
 
 
+def absent_word(session: LaboratorySession) -> str:
+    """Return why there is no network yet, in a word or two."""
+    if session.position:
+        return "waiting"
+    return "being built" if session.building.is_running else "no network"
+
+
 def empty(text: str) -> LiveText:
     """Return what stands where there is nothing yet: what will be there, and how."""
     return words(announced_html(text))
@@ -258,12 +265,12 @@ class TrainingStage(View[LaboratorySession]):
 
     def word(self, session: LaboratorySession) -> str:
         """Return the state of the training in a word."""
-        return "no network" if self._page is None else self._page.state.word
+        return absent_word(session) if self._page is None else self._page.state.word
 
     def trust_word(self, session: LaboratorySession) -> str:
         """Return the worst light in a word."""
         trust = None if self._page is None else self._page.trust
-        return "no network" if trust is None else trust.word
+        return absent_word(session) if trust is None else trust.word
 
 
 class TrustStage(View[LaboratorySession]):
@@ -327,7 +334,7 @@ class InferenceStage(View[LaboratorySession]):
         """Return what there is so far, in a word or two."""
         state = session.inference
         if session.built is None:
-            return "no network"
+            return absent_word(session)
         if state is None:
             return "not begun"
         if state.abc_work.is_running or state.pmc_work.is_running:
@@ -374,31 +381,29 @@ class ResultsStage(View[LaboratorySession]):
         self._wanted: Results | None = None
         self._page: ResultsPage | None = None
         self._files = FileSender(session.sent_results, "results")
-        show = action_button(
-            "Show this session's results", lambda: self.attempt(self._show), 230, "outline"
-        )
+        show = action_button("Show this session's results", lambda: self.attempt(self._show), 220)
         load = action_button("Open these files", lambda: self.attempt(self._load), 150, "outline")
         self._download = pn.widgets.FileDownload(
             callback=self._saved, filename="imnn.zip", label="Network and history (imnn.zip)",
-            styles=FRAMED, disabled=True, width=260,
+            styles=FRAMED, disabled=True, width=245, margin=(4, 10),
         )  # fmt: skip
         self._status, self._results = words(), stack()
         self.share = ShareCard(session)
-        sending: list[Any] = [
+        self._sending = card(
+            "Reopen results",
             words("Saved before: state.npz, which imnn.zip holds, and posteriors' .npz."),
             self._files,
             load,
-        ]
+        )
+        reopen = action_button("Reopen saved ones", self._open_or_close, 170, "outline")
+        is_locked = session.offer.is_locked
+        row = [show, self._download, *self.share.buttons, *([] if is_locked else [reopen])]
         self.body = stack(
-            card(
-                "Reopen results",
-                pn.FlexBox(show, self._download, gap="0px", **WIDE),
-                words('Unpacked, imnn.zip is loaded by <code>IMNN.load("imnn")</code>.'),
-                *([] if session.offer.is_locked else sending),
-                self._status,
-            ),
-            self.share,
+            card("", pn.FlexBox(*row, gap="0px", **WIDE)),
+            self._status,
+            *([] if is_locked else [self._sending]),
             self._results,
+            self.share,
         )
 
     def refresh(self, moment: LaboratorySession) -> None:
@@ -409,8 +414,12 @@ class ResultsStage(View[LaboratorySession]):
         if self._wanted is not None:
             self._page, self._wanted = ResultsPage(self._wanted), None
             self._results[:] = [self._page.body]
+            self._sending.visible = False
         if self._page is not None:
             self._page.tick()
+
+    def _open_or_close(self) -> None:
+        self._sending.visible = not self._sending.visible
 
     def word(self, session: LaboratorySession) -> str:
         """Return whether results are shown."""

@@ -180,7 +180,7 @@ def test_an_emptied_box_is_named_where_the_reader_presses(name):
     assert "=..." in page.state.python_call()
     view.attempt(view.start)
     page.tick()
-    assert f"`{label}` must be a number from" in view.status.object
+    assert f"<code>{label}</code> must be a number from" in view.status.object
     assert "an empty box" in view.status.object
     assert not view.work.is_running
 

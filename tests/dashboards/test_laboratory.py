@@ -397,7 +397,8 @@ def test_saved_results_are_shown_without_tensorflow(tmp_path):
     assert list(found.posteriors) == ["ABC"]
     assert len(found.trainings["imnn"].history) == 4
     np.testing.assert_allclose(found.trainings["imnn"].statistics["validation"].F, imnn.F)
-    assert ResultsPage(found).body is not None
+    (pump,) = ResultsPage(found)._pumps
+    assert "n_iterations=3, λ=10" in pump.state.python_call(), "those of the fit"
     code = (
         "import sys\nfrom imnn_lab.dashboards import ResultsDashboard\n"
         f"ResultsDashboard({str(tmp_path)!r}).__panel__()\n"

@@ -56,6 +56,17 @@ FOCUSED = """() => {
     box.left - tabs.left, box.top - tabs.top, at.checkVisibility() && box.width > 0]
 }"""
 
+# What ends below the window, or right of it: a part of what scrolls ends where that does.
+BELOW = """() => {
+  const inside = node => [...node.querySelectorAll("*")].flatMap(
+    e => [e, ...(e.shadowRoot ? inside(e.shadowRoot) : [])])
+  const kinds = ".bk-Figure, button, input, select, table, [role=status], [role=alert]"
+  return inside(document).filter(e => e.matches(kinds) && e.checkVisibility()).filter(e => {
+    const box = (e.closest("[tabindex='0']:not(button)") ?? e).getBoundingClientRect()
+    return box.width * box.height > 0 && (box.bottom > innerHeight || box.right > innerWidth)
+  }).map(e => `${e.tagName} ${e.className}: ${e.textContent.trim().slice(0, 40)}`)
+}"""
+
 # names of legends that reach out of the figure that they are drawn in
 CUT = """() => {
   const inside = node => [...node.querySelectorAll("*")].flatMap(
@@ -134,6 +145,12 @@ def fill(page):
     visitor.words(page, "Saved IMNN: this session")
 
 
+def stands_above_the_fold(page):
+    """Require that nothing of what is shown has to be scrolled to, once it is drawn."""
+    page.wait_for_timeout(500)
+    until(page, lambda: page.evaluate(BELOW) == [], 20)
+
+
 def test_every_stage_is_for_everybody(watched_page, serve):
     page = watched_page(1280, 800, reduced_motion="reduce")
     page.goto(serve(["imnn_lab.cli", "serve", "--port", "PORT"]))
@@ -141,11 +158,13 @@ def test_every_stage_is_for_everybody(watched_page, serve):
     fill(page)
     for stage in STAGES:
         follows_what_is_seen(page, stage)
-    for stage, tabs in TABS.items():
+    for stage in STAGES:
         tab(page, stage).click()
-        for name in tabs:
+        stands_above_the_fold(page)
+        for name in TABS.get(stage, ()):
             tab(page, name).click()
             expect(tab(page, name)).to_have_attribute("aria-selected", "true")
+            stands_above_the_fold(page)
     ways = page.get_by_text("Gaussian approximation", exact=True)
     expect(ways.first).to_be_visible()
     n_tabs = len(STAGES) + sum(len(tabs) for tabs in TABS.values())

@@ -23,7 +23,7 @@ def test_a_run_of_a_locked_server_goes_on_after_a_restart(watched_page, browser,
         assert page.title() == "A class"
         assert page.locator("input[type=file]").count() == 0
         expect(page.get_by_label("n_s, fiducial")).to_have_value("300")
-        visitor.words(page, "`seed` must be a whole number")
+        visitor.words(page, "seed must be a whole number")
         expect(page.get_by_label("problem", exact=True).locator("option")).to_have_count(1)
         visitor.build(page)
         expect(visitor.slider(page, "λ")).to_have_attribute("aria-valuetext", "0.70")  # log₁₀ 5

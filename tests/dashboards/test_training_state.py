@@ -10,8 +10,9 @@ from imnn_lab.dashboards.training import pump
 from imnn_lab.dashboards.training.protocols import learning_rate_of, objective_of
 from imnn_lab.dashboards.training.pump import Pump
 from imnn_lab.dashboards.training.state import TrainingState
-from imnn_lab.dashboards.training.words import applied_words
+from imnn_lab.dashboards.training.words import applied_words, sentence
 from imnn_lab.history import SteeringMark
+from imnn_lab.regularisation import largest_closeness
 
 
 @pytest.fixture
@@ -191,3 +192,14 @@ def test_a_scheduled_learning_rate_is_unknown():
         optimiser = type("Optimiser", (), {"learning_rate": object()})()
 
     assert learning_rate_of(Scheduled()) is None
+
+
+def test_a_refused_pair_becomes_the_nearest_allowed_one(state):
+    state.log_lambda, state.log_epsilon = 3.0, -1.0
+    assert not state.apply_pair()
+    assert state.refusal in state.message
+    assert state.refusal not in sentence(state), "it stands below the sliders"
+    state.apply_allowed()
+    assert state.refusal == state.message == ""
+    assert state.λ == 1000
+    assert state.ε == pytest.approx(largest_closeness(1000) / 1.1, rel=0.01)  # three digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -308,7 +309,10 @@ class Select(pn.widgets.Select):
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], swatches: Sequence[str] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    swatches: Sequence[str] = (),
+    is_dense: bool = False,
 ) -> str:
     """Return an HTML table; its cells are escaped, the first of a row is a heading.
 
@@ -318,24 +322,33 @@ def table(
     rows : sequence of sequences of str
     swatches : sequence of str
         HTML that stands before the headings of the rows, which do not break then.
+    is_dense : bool
+        Whether it has many columns: smaller, and only headings break into lines.
     """
     unbroken = "; white-space: nowrap" if swatches else ""
-    cell = "padding: 1px 10px 1px 0; text-align: left; font-variant-numeric: tabular-nums"
+    space, size = (8, 0.8) if is_dense else (10, 0.9)
+    cell = f"padding: 1px {space}px 1px 0; text-align: left; font-variant-numeric: tabular-nums"
+    number = f"{cell}; white-space: nowrap" if is_dense else cell
     head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)
     body = "".join(
         f'<tr><th scope="row" style="{cell}; font-weight: normal{unbroken}">'
         f"{swatch}{html.escape(first)}</th>"
-        + "".join(f'<td style="{cell}">{html.escape(value)}</td>' for value in rest)
+        + "".join(f'<td style="{number}">{html.escape(value)}</td>' for value in rest)
         + "</tr>"
         for (first, *rest), swatch in zip(rows, swatches or [""] * len(rows), strict=True)
     )
-    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}; font-size: 0.9em"
+    style = f"border-collapse: collapse; width: 100%; border-top: {BORDER}; font-size: {size}em"
     return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def words(text: str = "") -> LiveText:
     """Return text that changes, as HTML."""
     return LiveText(text, TEXT_MARGIN)
+
+
+def with_code(text: str) -> str:
+    """Return a text as HTML, in which what stands between backticks is set as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def announced_html(text: str, role: str = "status") -> str:
@@ -348,7 +361,7 @@ def announced_html(text: str, role: str = "status") -> str:
         An alert is announced at once.
     """
     edge = f"padding: 4px 8px; border-left: 4px solid {EDGES[role]}"
-    return f'<div role="{role}" style="{edge}">{html.escape(text)}</div>' if text else ""
+    return f'<div role="{role}" style="{edge}">{with_code(text)}</div>' if text else ""
 
 
 def asked_html(question: Question, name: str, outdated: str) -> str:

@@ -71,9 +71,17 @@ class Tabs(View[Moment]):
         Name of the one that is shown first; by default that of the first of them.
     beside : viewable, optional
         Stands beside their names, below them where a page is narrow.
+    width : int
+        Pixels that `beside` asks for.
     """
 
-    def __init__(self, tabs: Sequence[Tab[Moment]], first: str = "", beside: Any = None) -> None:
+    def __init__(
+        self,
+        tabs: Sequence[Tab[Moment]],
+        first: str = "",
+        beside: Any = None,
+        width: int = 240,
+    ) -> None:
         super().__init__()
         self._tabs = {tab.name: tab for tab in tabs}
         self._made: dict[str, Any] = {}
@@ -84,7 +92,7 @@ class Tabs(View[Moment]):
             css_classes=[TAB_ROW], stylesheets=[LOOK], styles=OWN_SIZE, margin=(0, 5), **WIDE,
         )  # fmt: skip
         self._row.param.watch(lambda event: self._show(), "value")
-        row = self._row if beside is None else flowing((self._row, 340, 1), (beside, 240, 0))
+        row = self._row if beside is None else flowing((self._row, 340, 1), (beside, width, 0))
         self.body = stack(row, *self._places.values())
         self._show()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import io
-import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,16 +15,22 @@ from imnn_lab.dashboards.common.layout import (
     WIDE,
     View,
     action_button,
+    announced_html,
     asked_html,
     card,
+    scrolling,
+    with_code,
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
 from imnn_lab.diagnostics import Verdict
 from imnn_lab.report import Answer, Report, light_html
 
-TITLE = "Can I trust it?"
-INVITATION = "Checks the numbers shown here against the simulations they come from."
+INVITATION = (
+    "A light and a sentence for each question will stand here: how much information there is, and "
+    "whether what it comes from can be trusted. Press Check: it looks at the simulations again."
+)
+HEIGHT = 565  # pixels of the answers, which scroll if there are more
 OUTDATED = "What is shown has changed since these checks."
 
 
@@ -65,9 +70,9 @@ class TrustView(View[Any]):
         self._stop.visible = False
         self._download = download("report.html", "Report (HTML)", self._file, width=140)
         self._download.disabled = True
-        self._status, self._answers = words(), words(html.escape(INVITATION))
+        self._status, self._answers = words(), words(announced_html(INVITATION))
         buttons = pn.FlexBox(self._button, self._stop, self._download, gap="0px", **WIDE)
-        self.body = card(TITLE, buttons, self._status, self._answers)
+        self.body = card("", buttons, self._status, self._answers)
 
     @property
     def word(self) -> str:
@@ -94,7 +99,7 @@ class TrustView(View[Any]):
                 replace(each, verdict=on_page(each.verdict, self._remedies))
                 for each in reports[-1][1].answers
             )
-            self._answers.object = "".join(map(answer_html, answers))
+            self._answers.object = scrolling("".join(map(answer_html, answers)), HEIGHT)
 
     def _start(self) -> None:
         self.question.ask(self._make, self._subject)
@@ -124,6 +129,6 @@ def answer_html(answer: Answer) -> str:
     """Return an answer as HTML: its light and question, the words below."""
     light = answer.verdict.light
     title = f"{light_html(light)} <b>{html.escape(answer.question)}</b> {html.escape(light.value)}"
-    verdict = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(answer.verdict)))
-    text = f'<p style="margin: .2em 0 0 1.2em">{verdict}</p>'
-    return f'<div style="margin: .5em 0">{title}{text}</div>'
+    verdict = with_code(str(answer.verdict))
+    text = f'<p style="margin: .1em 0 0 1.2em; font-size: 0.9em">{verdict}</p>'
+    return f'<div style="margin: .3em 0">{title}{text}</div>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 
 import panel as pn
@@ -55,13 +54,13 @@ class CalibrationView(View[Snapshot]):
         self._stop = action_button("Stop", state.check_work.stop, 80, "outline")
         self._report = download("report.html", "Report (HTML)", self._file, width=140)
         self._report.disabled = True
-        self.status, self._answers = words(), words(html.escape(INVITATION))
+        self.status, self._answers = words(), words(announced_html(INVITATION))
         boxes = [
             pn.widgets.IntInput.from_param(choices.checked, step=100, width=140),
             pn.widgets.IntInput.from_param(choices.checking_simulations, step=10_000, width=140),
         ]
-        self._ranks = Drawing(snapshot.ranks, "ranks", height=210)
-        self._estimates = Drawing(snapshot.estimates, "estimates", height=170)
+        self._ranks = Drawing(snapshot.ranks, "ranks", height=180)
+        self._estimates = Drawing(snapshot.estimates, "estimates", height=150)
         figures = stack(
             card("Ranks of the true parameters", figure_rows(self._ranks)),
             card("Estimates against the truth", figure_rows(self._estimates)),
@@ -90,7 +89,7 @@ class CalibrationView(View[Snapshot]):
                 answer_html(Answer(question(name), found.verdict))
                 for name, found in snapshot.calibrations
             ]
-            self._answers.object = scrolling("".join(answers), 440)
+            self._answers.object = scrolling("".join(answers), 390)
         self._ranks.update(snapshot.ranks)
         self._estimates.update(snapshot.estimates)
 

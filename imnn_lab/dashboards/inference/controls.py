@@ -116,7 +116,7 @@ class RejectionView(WorkView):
         nearest = action_button(
             f"Accept the nearest {NEAREST}", lambda: state.accept_nearest(NEAREST), 200, "outline"
         )
-        self._drawing = Drawing(snapshot.distances, "distances", height=130)
+        self._drawing = Drawing(snapshot.distances, "distances", height=112)
         self.body = card(
             "ABC",
             words("Draws from the prior; those within ε of the target are accepted."),

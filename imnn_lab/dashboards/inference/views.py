@@ -39,7 +39,7 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
 
 MASS = 0.68
-HEIGHT = 470  # of a corner plot, in pixels: as much as a page of 800 pixels has below its head
+HEIGHT = 330  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
 SQUARE = 1.4  # width of its panels over their height, at most
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
@@ -56,7 +56,7 @@ class CornerView(View[Snapshot]):
             state.choices.param.smoothing, width=200, margin=(0, 14)
         )
         self.body = card(
-            "Posteriors",
+            "",
             flowing((self._target, 300, 1), (smoothing, 230, 0)),
             corner_rows(self._drawing),
         )
@@ -133,7 +133,7 @@ class SummaryView(View[Snapshot]):
     def __init__(self) -> None:
         super().__init__()
         self._table = words()
-        self.body = card("Summary", self._table)
+        self.body = card("", self._table)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Show the posteriors when they change."""
@@ -173,7 +173,9 @@ class ExportView(View[Snapshot]):
         return download(filename, f"{name} samples (NPZ)", samples, disabled=True)
 
 
-def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -> Drawing:
+def corner_drawing(
+    description: Panels, name: str, brush: Brush | None = None, height: int = HEIGHT
+) -> Drawing:
     """Return the drawing of a corner plot, whose panels are as high as a page has room for.
 
     Parameters
@@ -182,11 +184,13 @@ def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -
     name : str
         Of its data sources, see `Drawing`.
     brush : Brush, optional
+    height : int
+        Of all panels together, in pixels, if it is enough for each.
     """
     n = description.columns
-    height = max(150, (HEIGHT + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
+    each = max(150, (height + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
     columns = {1: None, 2: 1}.get(n, 2)  # of a legend in the free corner
-    return Drawing(description, name, brush=brush, height=height, legend_columns=columns)
+    return Drawing(description, name, brush=brush, height=each, legend_columns=columns)
 
 
 def corner_rows(drawing: Drawing) -> pn.Column:
@@ -197,8 +201,15 @@ def corner_rows(drawing: Drawing) -> pn.Column:
     return stack(figure_rows(drawing, legend_inside=True), max_width=limit)
 
 
-def summary_table(samples: Mapping[str, Posterior | None]) -> str:
-    """Return the table of posteriors as HTML: mean, spread, interval, and what they cost."""
+def summary_table(samples: Mapping[str, Posterior | None], height: int = 280) -> str:
+    """Return the table of posteriors as HTML: mean, spread, interval, and what they cost.
+
+    Parameters
+    ----------
+    samples : mapping from str to Posterior or None
+    height : int
+        Pixels above which it scrolls.
+    """
     posteriors = {name: posterior for name, posterior in samples.items() if posterior is not None}
     header = ["posterior"]
     for label in next(iter(posteriors.values())).labels:
@@ -206,7 +217,7 @@ def summary_table(samples: Mapping[str, Posterior | None]) -> str:
         header += [f"{name}: mean ± sd", f"{name}: median", f"{name}: {MASS:.0%} interval"]
     header += ["effective samples", "acceptance", "simulations"]
     rows = [[name, *_summary_cells(posterior)] for name, posterior in posteriors.items()]
-    return scrolling(table(header, rows))
+    return scrolling(table(header, rows, is_dense=True), height)
 
 
 def _summary_cells(posterior: Posterior) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Hashable
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import panel as pn
 from imnn_lab.archive.state import SavedTraining
 from imnn_lab.dashboards.common.downloads import figure_downloads, still_image
 from imnn_lab.dashboards.common.layout import (
+    WIDE,
     body,
     card,
     scrolling,
@@ -22,12 +23,13 @@ from imnn_lab.dashboards.common.layout import (
     table,
     words,
 )
+from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.host.notebooks import follow, load_mathematics
 from imnn_lab.dashboards.host.still import Picture
 from imnn_lab.dashboards.inference.snapshot import BINS, WIDTH
 from imnn_lab.dashboards.inference.views import corner_drawing, corner_rows, summary_table
 from imnn_lab.dashboards.results.files import Results, SavedNetwork, read_results
-from imnn_lab.dashboards.training.pump import Pump
+from imnn_lab.dashboards.training.pump import Moment, Pump
 from imnn_lab.dashboards.training.state import TrainingState
 from imnn_lab.dashboards.training.views import Curves, EllipseView, Export
 from imnn_lab.figures import Panels, corner, training_curves
@@ -42,6 +44,9 @@ NUMBERS = {
     "fiducial simulations": "{.n_s:,}",
     "derivative simulations": "{.n_d:,}",
 }
+
+CURVES_HEIGHT, CORNER_HEIGHT = 142, 262  # pixels of a curve, and of a corner plot's figures
+Share = tuple[Any, int, int]  # of a row: see `side_by_side`
 
 
 class ResultsDashboard(pn.viewable.Viewer):
@@ -77,15 +82,14 @@ class ResultsPage:
     def __init__(self, results: Results) -> None:
         self._pumps: list[Pump] = []
         self._results = results
-        parts: list[Any] = [
-            self._training(name, saved) for name, saved in results.trainings.items()
-        ]
         groups: dict[tuple[str, ...], dict[str, Posterior]] = {}
         for name, posterior in results.posteriors.items():
             groups.setdefault(posterior.labels, {})[name] = posterior
         self._groups = tuple(groups.values())
-        parts += [posteriors_card(group, results.note) for group in self._groups]
-        self.body = body(*parts)
+        cards = [(posteriors_card(group, results.note), 425, 2) for group in self._groups]
+        trainings = [self._training(name, saved) for name, saved in results.trainings.items()]
+        pairs = list(zip_longest(trainings, cards))
+        self.body = body(*(_row(training, posteriors) for training, posteriors in pairs))
         self.tick()
 
     def tick(self) -> bool:
@@ -109,19 +113,31 @@ class ResultsPage:
         images = tuple(still_image(figure) for figure in figures)
         return Picture(images, "".join(tables))
 
-    def _training(self, name: str, saved: SavedTraining) -> pn.viewable.Viewable:
+    def _training(self, name: str, saved: SavedTraining) -> tuple[Share, Share]:
+        """Return the curves of a training, and its numbers, each with its share of a row."""
         network = SavedNetwork(saved)
         state = TrainingState(network)
+        state.n_iterations = max(1, len(saved.history) - 1)
+        if len(saved.history) > 1 and saved.history["λ"][1] > 0:
+            state.choose(*(float(saved.history[name][1]) for name in ("λ", "ε")))
         labels = as_labels(network.names, len(network.θ_fid))
-        curves, ellipse = Curves(state), EllipseView(state, network.θ_fid, labels)
-        export = Export(state)
-        self._pumps.append(Pump(state, [ellipse, curves, export]))
-        left = stack(
-            card(f"Saved IMNN: {name}", words(scrolling(statistics_table(saved)))),
-            ellipse,
-            export,
+        curves = Curves(state, height=CURVES_HEIGHT)
+        numbers = card(f"Saved IMNN: {name}", words(scrolling(statistics_table(saved), 400)))
+        tabs = Tabs[Moment](
+            [
+                Tab("Numbers", lambda: numbers),
+                Tab("Ellipse", lambda: EllipseView(state, network.θ_fid, labels)),
+                Tab("Download", lambda: Export(state)),
+            ]
         )
-        return side_by_side((left, 300, 1), (curves, 560, 3))
+        self._pumps.append(Pump(state, [tabs, curves]))
+        return (curves, 555, 2), (tabs, 270, 1)
+
+
+def _row(training: tuple[Share, Share] | None, posteriors: Share | None) -> pn.Row:
+    """Return curves and numbers of a training, and between them posteriors, as there are."""
+    curves, numbers = training or (None, None)
+    return side_by_side(*(each for each in (curves, posteriors, numbers) if each is not None))
 
 
 def statistics_table(saved: SavedTraining) -> str:
@@ -145,10 +161,10 @@ def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Colu
     """Return posteriors of the same parameters over each other, with their table."""
     description = posteriors_figure(posteriors)
     return card(
-        "Saved posteriors",
-        corner_rows(corner_drawing(description, "saved")),
-        words(note_html(note) + scrolling(summary_table(posteriors))),
-        pn.Row(*figure_downloads("posteriors", lambda: description)),
+        "",
+        corner_rows(corner_drawing(description, "saved", height=CORNER_HEIGHT)),
+        pn.FlexBox(*figure_downloads("posteriors", lambda: description), gap="0px", **WIDE),
+        words(note_html(note) + summary_table(posteriors, 130)),
     )
 
 

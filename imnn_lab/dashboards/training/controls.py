@@ -18,6 +18,7 @@ from imnn_lab.dashboards.common.layout import (
     Select,
     View,
     announced_html,
+    scrolling,
     stack,
     table,
 )
@@ -46,12 +47,21 @@ FORGET = "if (source.value_throttled !== source.value) source.value_throttled = 
 BUTTON = """
 .bk-btn { padding: 6px 2px !important; min-width: 0 !important; font-size: 0.95em }
 """
+APPLIED = 58  # pixels of the list of changes, which scrolls
+LIMIT = 86  # pixels of a box: three of them stand beside each other
 NO_NUMBERS = "The latest det F, det C and regulariser come here, of training and validation."
-REFUSED = "border-left: 4px solid #D55E00; padding: 4px 8px"
+REFUSED = "border-left: 4px solid #D55E00; padding: 2px 8px; font-size: 0.85em"
 
 
 class Controls(View[Moment]):
-    """Sliders for λ, ε, the learning rate and any level; limits, the objective, and buttons."""
+    """Sliders for λ, ε, the learning rate and any level; limits, the objective, and buttons.
+
+    Attributes
+    ----------
+    body : Viewable
+    applied : LiveText
+        When the last changes were applied, for a place of its own.
+    """
 
     def __init__(self, state: TrainingState) -> None:
         super().__init__()
@@ -65,17 +75,19 @@ class Controls(View[Moment]):
             self.sliders["level"] = self._slider("level", 0, 2, state.apply_level, LINEAR)
         self.n_iterations = _count(state, "n_iterations", "iterations")
         self.patience = _count(state, "patience", "patience")
-        self.objective = Select.from_param(state.param.objective, width=112, margin=(4, 5))
+        self.objective = Select.from_param(state.param.objective, width=LIMIT, margin=(4, 3))
         acts = {
             "Start": state.start, "Pause": state.pause, "Resume": state.resume,
             "Stop": state.stop, "Reset": state.reset,
         }  # fmt: skip
         self.buttons = {name: _button(name, act) for name, act in acts.items()}
         self.rate = LiveText("", margin=(0, 5))
+        self.allowed = pn.widgets.Button(label="", visible=False, margin=(4, 5))
+        self.allowed.on_click(lambda event: state.apply_allowed())
         self.applied = LiveText("", margin=(4, 5))
         row = pn.Row(*self.buttons.values(), margin=0, **WIDE)
         limits = pn.FlexBox(self.n_iterations, self.patience, self.objective, gap="0px", **WIDE)
-        self.body = stack(row, limits, *self.sliders.values(), self.rate, self.applied)
+        self.body = stack(row, limits, *self.sliders.values(), self.rate, self.allowed)
 
     def _slider(
         self, name: str, start: float, end: float, act: Callable[[], object], code: str = POWER
@@ -99,12 +111,11 @@ class Controls(View[Moment]):
         """Show α or why the pair is refused, what was applied, and which buttons are enabled."""
         state = self.state
         self.rate.object = rate_words(state)
+        self.allowed.label = f"Use {EPSILON} = {state.allowed:.3g}" if state.refusal else " "
+        self.allowed.visible = state.has_pair and bool(state.refusal)
         lines = "".join(f"<li>{html.escape(words)}</li>" for words in applied_words(moment.marks))
-        self.applied.object = (
-            f'<ul style="margin: 0; padding-left: 1.2em; font-size: 0.9em">{lines}</ul>'
-            if lines
-            else ""
-        )
+        listed = f'<ul style="margin: 0; padding-left: 1.2em; font-size: 0.85em">{lines}</ul>'
+        self.applied.object = scrolling(listed, APPLIED) if lines else ""
         disabled, is_paused = disabled_buttons(state), state.word == "paused"
         if not self.changed((*disabled.values(), is_paused, state.is_running, state.has_pair)):
             return
@@ -181,7 +192,7 @@ def rate_words(state: TrainingState) -> str:
 
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], label=label, width=112, margin=(4, 5), start=1, placeholder="no limit"
+        state.param[name], label=label, width=LIMIT, margin=(4, 3), start=1, placeholder="no limit"
     )
 
 

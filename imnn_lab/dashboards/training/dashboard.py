@@ -176,7 +176,9 @@ class TrainingPage:
 
     def _layout(self) -> Body:
         """Figures first, controls beside them, numbers under them."""
-        controls = stack(card("", self.status, self.controls), card("", self.status.table))
+        controls = stack(
+            card("", self.status, self.controls), card("", self.status.table, self.controls.applied)
+        )
         parts = ((self.curves, 470, 4), (controls, 290, 1), (self.tabs, 350, 2))
         return body(side_by_side(*parts), self.echo)
 

@@ -16,13 +16,16 @@ from imnn_lab.dashboards.common.layout import (
     asked_html,
     card,
     figure_rows,
+    scrolling,
     words,
 )
 from imnn_lab.dashboards.common.questions import Question, Tell
 from imnn_lab.figures.bokeh import Drawing
 from imnn_lab.figures.data import Panels
 
+WORDS = 230  # pixels of the words about a figure, which scroll
 LINE = 96  # pixels of a figure on the screen for each inch on paper
+INVITED = "It will stand here: press {}."
 OUTDATED = "The network was trained since: ask again for what it is now."
 
 
@@ -80,7 +83,10 @@ class LookView(View[Any]):
         self.button = action_button(look.action, self._start, 190)
         self._stop = action_button("Cancel", self.work.stop, 90, "outline")
         self._stop.visible = False
-        self._status, self.words = words(), words(announced_html(look.invitation))
+        self._status, self.words = (
+            words(),
+            words(announced_html(f"{look.invitation} {INVITED.format(look.action)}")),
+        )
         self._figure = pn.Column(margin=0, **WIDE)
         buttons = pn.FlexBox(self.button, self._stop, gap="0px", **WIDE)
         self.body = card("", buttons, self._status, self._figure, self.words)
@@ -104,7 +110,8 @@ class LookView(View[Any]):
         height = max(180, int(LINE * described.size[1]))
         self.drawing = Drawing(described, self.look.name, height=height)
         self._figure[:] = [figure_rows(self.drawing)]
-        self.words.object = self.look.say(result)
+        said = f'<div style="font-size: 0.9em">{self.look.say(result)}</div>'
+        self.words.object = scrolling(said, WORDS)
 
     def _start(self) -> None:
         self.question.ask(self.look.make, self._subject)

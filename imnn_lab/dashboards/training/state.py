@@ -26,7 +26,7 @@ from imnn_lab.dashboards.training.protocols import (
 )
 from imnn_lab.figures.curves import AXES
 from imnn_lab.history import SteeringMark
-from imnn_lab.regularisation import EPSILON, Regularisation
+from imnn_lab.regularisation import EPSILON, Regularisation, largest_closeness
 from imnn_lab.settings import OBJECTIVES
 
 STARTS = ("closed form", "from scratch")
@@ -238,6 +238,16 @@ class TrainingState(param.Parameterized):
         asked = self._steer(λ=self.λ, ε=self.ε)
         self._requested = pair if asked and pair != self._used else None
         return asked
+
+    @property
+    def allowed(self) -> float:
+        """A closeness ε that is allowed with the chosen λ, near the largest."""
+        return float(f"{largest_closeness(self.λ) / 1.1:.3g}")
+
+    def apply_allowed(self) -> bool:
+        """Choose that closeness, and ask the run for the pair."""
+        self.log_epsilon = float(np.log10(self.allowed))
+        return self.apply_pair()
 
     def apply_learning_rate(self) -> bool:
         """Ask the run for the chosen learning rate, now or when it starts."""

@@ -61,8 +61,11 @@ class StartView(View[Moment]):
         self.seed = pn.widgets.IntInput.from_param(param.start_seed, width=90, margin=(0, 10))
         self.begin = action_button("Begin anew", state.begin_anew, 120)
         self.words = LiveText("", margin=(4, 10))
-        choices = pn.FlexBox(self.start, self.whitened, self.seed, sizing_mode="stretch_width")
-        self.body = card("Where the last layer starts", choices, self.begin, self.words)
+        choices = pn.FlexBox(
+            self.start, self.whitened, self.seed, self.begin,
+            sizing_mode="stretch_width", align_items="end",
+        )  # fmt: skip
+        self.body = card("Where the last layer starts", choices, self.words)
 
     def refresh(self, moment: Moment) -> None:
         """Enable what can be chosen now."""
@@ -85,15 +88,16 @@ class GhostsView(View[Moment]):
         self.state, self._is_mine = state, False
         self.table = LiveText(NO_GHOSTS, margin=(4, 10))
         self.shown = pn.widgets.CheckBoxGroup(label="drawn", inline=True, margin=(0, 10))
-        self.run = Select(label="run", options=[], width=110, margin=(0, 10))
-        self.new_name = pn.widgets.TextInput(label="new name", width=110, margin=(0, 10))
+        self.run = Select(label="run", options=[], width=74, margin=(0, 2, 0, 10))
+        self.new_name = pn.widgets.TextInput(label="new name", width=76, margin=(0, 2))
         row = pn.FlexBox(
             self.run,
             self.new_name,
-            action_button("Rename", self._rename, 90, "outline"),
-            action_button("Delete", self._delete, 90, "outline"),
-            sizing_mode="stretch_width",
+            action_button("Rename", self._rename, 72, "outline"),
+            action_button("Delete", self._delete, 68, "outline"),
+            gap="0px",
             align_items="end",
+            sizing_mode="stretch_width",
         )
         self.acts = stack(self.shown, row)
         self.acts.visible = False
@@ -118,7 +122,8 @@ class GhostsView(View[Moment]):
         header = ["", *ghosts[0].settings]
         rows = [[ghost.name, *ghost.settings.values()] for ghost in ghosts]
         swatches = [swatch_html(ghost) for ghost in ghosts]
-        self.table.object = scrolling(table(header, rows, swatches), 160)
+        smaller = f'<div style="font-size: 0.85em">{table(header, rows, swatches)}</div>'
+        self.table.object = scrolling(smaller, 160)
 
     def _show(self) -> None:
         if not self._is_mine:

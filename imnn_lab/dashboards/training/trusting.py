@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from imnn_lab.dashboards.common.layout import View, announced_html, side_by_side, stack, words
+from imnn_lab.dashboards.common.layout import (
+    View,
+    announced_html,
+    side_by_side,
+    stack,
+    with_code,
+    words,
+)
 from imnn_lab.dashboards.common.questions import Tell
 from imnn_lab.dashboards.common.tabs import Tab, Tabs
 from imnn_lab.dashboards.common.trust import TrustView, on_page
@@ -59,11 +66,11 @@ class Trusting(View[Any]):
             look.name: LookView(look, subject, started, state.questions.named(look.name))
             for look in looks
         }
-        shown: list[tuple[Any, int, int]] = [(self.answers, 380, 2)]
+        shown: list[tuple[Any, int, int]] = [(self.answers, 420, 3)]
         self._tabs: Tabs[Any] | None = None
         if self.looks:
             self._tabs = Tabs([Tab(name, partial(self.looks.get, name)) for name in self.looks])
-            shown.append((self._tabs, 420, 3))
+            shown.append((self._tabs, 420, 2))
         self._state, self._note = state, words()
         self.body = stack(self._note, side_by_side(*shown))
 
@@ -147,7 +154,7 @@ def _bracket(report: HonestFisher, remedies: Mapping[str, str]) -> str:
     """Return whether F can be quoted, and the brackets of the errors below."""
     verdict = report.verdict
     details = str(report).removeprefix(str(verdict)).strip("\n")
-    return f"<p>{html.escape(str(on_page(verdict, remedies)))}</p>{_as_written(details)}"
+    return f"<p>{with_code(str(on_page(verdict, remedies)))}</p>{_as_written(details)}"
 
 
 def _gain(curve: LearningCurve) -> str:

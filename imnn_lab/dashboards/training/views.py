@@ -51,11 +51,18 @@ class Curves(View[Moment]):
     state : TrainingState
     known_det_fisher : float, optional
         Exact det F, drawn as a line.
+    height : int
+        Of each of the three figures, in pixels.
     """
 
-    def __init__(self, state: TrainingState, known_det_fisher: float | None = None) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        known_det_fisher: float | None = None,
+        height: int = CURVES_HEIGHT,
+    ) -> None:
         super().__init__()
-        self.state, self._known = state, known_det_fisher
+        self.state, self._known, self._height = state, known_det_fisher, height
         self.pane, self._is_empty = figure_pane(None), True
         self.earlier, self._ghosts = LiveText(margin=(0, 10)), tuple[Ghost, ...]()
         self._draw_if_changed()
@@ -94,7 +101,7 @@ class Curves(View[Moment]):
         empty = training_curves(
             History(), known_det_fisher=self._known, log=SCALES[state.scale], against=state.against
         )
-        self.figure = CurvesFigure(empty, CURVES_HEIGHT)
+        self.figure = CurvesFigure(empty, self._height)
         self.pump = CurvesPump(self.state, self.figure)
         self.pane.object = self.figure.layout
 

@@ -38,7 +38,9 @@ def sentence(state: TrainingState) -> str:
             words = run.reason.capitalize() or words
         elif run.reason:
             words += f": {run.reason}"
-    return f"{words} {state.message}".strip()
+    is_below = bool(state.refusal) and state.refusal in state.message  # the sliders
+    message = "" if is_below else state.message
+    return f"{words} {message}".strip()
 
 
 def no_pair_words(state: TrainingState) -> str:
