@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 
 from imnn_lab import checks
 
@@ -167,13 +168,24 @@ def _guarded(path: str, kind: str, function: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         received = checks.first_line(error)
+        remedy = "It is damaged or in another format; write it again, or leave it out."
         if Path(path).is_file() and not Path(path).stat().st_size:
             received = "an empty file"
-        remedy = "It is damaged or in another format; write it again, or leave it out."
+        elif kind == "NumPy" and not _begins_as_npy(path):
+            received = "a file of another format"
+            remedy = "Write an array of numbers with numpy.save, or leave it out."
+        elif kind == "NumPy" and "object" in received.lower():
+            received = "an array of Python objects"
+            remedy = "Only numbers are read: write an array of them with numpy.save."
         if "filter" in received:
             remedy = "Its compression needs a plugin: pip install hdf5plugin; import hdf5plugin."
         message = checks.wording(f"`Files`: {path!r}", f"be a whole {kind} file", received, remedy)
         raise UnreadableFile(message) from error
+
+
+def _begins_as_npy(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
 
 
 def _plain(value: Any) -> np.ndarray:

@@ -33,9 +33,9 @@ export function render({model}) {
   const cancel = make("button", {type: "button", textContent: "Cancel", hidden: true})
   const clear = make("button", {type: "button", textContent: "Remove these files"})
   const say = make("div", {role: "status"})
-  const held = make("div", {})
+  const held = make("div", {}), each = make("div", {})
   const box = make("div", {className: "sender"})
-  box.append(label, input, bar, cancel, say, held, clear)
+  box.append(label, input, bar, cancel, say, held, each, clear)
 
   let waiting = null, number = 0, is_cancelled = false
   model.on("msg:custom", given => {
@@ -59,6 +59,12 @@ export function render({model}) {
   const show = () => {
     held.textContent = model.held && `Here: ${model.held}`
     clear.hidden = !model.held
+    each.replaceChildren(...(model.names.length > 1 ? model.names : []).map(name => {
+      const button = make("button", {type: "button", textContent: `Remove ${name}`})
+      const remove = () => ask({do: "remove", name}).then(() => tell(""), () => {})
+      button.addEventListener("click", remove)
+      return button
+    }))
   }
   const send = async (file, before, total) => {
     await ask({do: "begin", name: file.name, size: file.size})
@@ -109,6 +115,7 @@ export function render({model}) {
   cancel.addEventListener("click", () => { is_cancelled = true })
   clear.addEventListener("click", () => ask({do: "clear"}).then(() => tell(""), () => {}))
   model.on("held", show)
+  model.on("names", show)
   show()
   return box
 }
@@ -116,6 +123,7 @@ export function render({model}) {
 STYLE = """
 .sender { display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: center; margin: 5px 10px }
 .sender > label, .sender > div { flex-basis: 100% }
+.sender > div > button { margin: 0 6px 6px 0 }
 .sender > div:empty, .sender > [hidden] { display: none }
 .sender input, .sender button { font: inherit; color: inherit; max-width: 100% }
 .sender button { background: none; border: 1px solid; border-radius: 4px; padding: 3px 10px }
@@ -137,13 +145,15 @@ class FileSender(JSComponent):
     accept = param.String()
     piece = param.Integer(PIECE)
     held = param.String(doc="What is there.")
+    names = param.List(doc="The names of it.")
     _esm = RENDER
     _stylesheets: ClassVar[list[str]] = [STYLE]
 
     def __init__(self, sent: Sent, label: str) -> None:
-        super().__init__(label=label, accept=",".join(sent.suffixes), held=sent.words(), **WIDE)
+        super().__init__(label=label, accept=",".join(sent.suffixes), **WIDE)
         self._files = sent
         self._coming: Incoming | None = None
+        self._tell()
         end_with_session(self.cancel)
 
     def cancel(self) -> None:
@@ -160,8 +170,12 @@ class FileSender(JSComponent):
         except (KeyError, OSError, TypeError, ValueError) as error:
             self.cancel()
             answer["refused"] = checks.words_of(error)
-        self.held = self._files.words()
+        self._tell()
         self._send_msg(answer | {"id": data.get("id") if isinstance(data, dict) else None})
+
+    def _tell(self) -> None:
+        names = [path.name for path in self._files.paths]
+        self.param.update(held=self._files.words(), names=names)
 
     def _take(self, message: dict[str, Any]) -> None:
         act, coming = message["do"], self._coming
@@ -172,6 +186,8 @@ class FileSender(JSComponent):
         elif act == "end" and coming is not None:
             coming.end()
             self._coming = None
+        elif act == "remove":
+            self._files.remove(message["name"])
         elif act in ("begin", "cancel", "clear"):
             self.cancel()
             if act == "begin":

@@ -90,6 +90,12 @@ class Sent:
         for path in self.paths:
             path.unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Remove the whole file of this name, if there is one."""
+        for path in self.paths:
+            if path.name == name:
+                path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Remove all files."""
         with self._lock:

@@ -98,6 +98,7 @@ def arrays_in(root: Path, name: str) -> dict[str, Found]:
 def _arrays(root: Path, entries: list[Path]) -> dict[str, Found]:
     """Return what files and directories hold, by the names of `KNOWN`."""
     arrays: dict[str, Found] = {}
+    places: dict[str, str] = {}
     for entry in entries:
         _check_no_links(root, entry)
         found, problems = found_in([str(entry)])
@@ -107,9 +108,11 @@ def _arrays(root: Path, entries: list[Path]) -> dict[str, Found]:
             is_named = each.is_alone and stem(entry.name) in KNOWN
             key = stem(entry.name) if is_named else str(each.part).rpartition("/")[2]
             if key in arrays:
-                raise ValueError(checks.wording(f"`{key}`", "be one array", "several"))
+                received = f"one in {places[key]} and one in {entry.name}"
+                remedy = "Remove one of the files."
+                raise ValueError(checks.wording(f"`{key}`", "be one array", received, remedy))
             if key in KNOWN:
-                arrays[key] = each
+                arrays[key], places[key] = each, entry.name
     return arrays
 
 

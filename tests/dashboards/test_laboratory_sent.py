@@ -33,6 +33,11 @@ def test_a_file_in_pieces_is_whole_or_not_there(tmp_path):
     assert [path.read_bytes() for path in sent.paths] == [content]
     assert box.held == "fiducial.npy (2 MB)"
     assert FileSender(sent, "files").held == box.held, "a page that is opened later says so too"
+    send(do="begin", name="more.npy", size=0)
+    send(do="end")
+    assert box.names == ["fiducial.npy", "more.npy"]
+    assert send(do="remove", name="more.npy") == send(do="remove", name="../x") == ""
+    assert box.names == ["fiducial.npy"]
     assert send(do="clear") == ""
     assert (sent.paths, box.held) == ([], "")
     place = sent.directory

@@ -131,3 +131,10 @@ def test_data_are_not_offered_by_a_locked_server_nor_if_they_are_not_there(root,
         cli.main(["serve", "--data", str(root / "nowhere")])
     assert "must be a directory to read from" in capsys.readouterr().err
     assert ProblemCard(LaboratorySession(Pool(1))).stored.options == {"the files above": ""}
+
+
+def test_files_of_the_same_array_are_named(root):
+    np.savez(root / "more.npz", fiducial=ARRAYS["fiducial"])
+    words = r"`fiducial` must be one array\. Received one in all\.npz and one in more\.npz\. Remove"
+    with pytest.raises(ValueError, match=words):
+        stored._arrays(root, [root / "all.npz", root / "more.npz"])

@@ -175,6 +175,7 @@ def test_a_wrong_file_is_named(spoil, pattern, tmp_path):
     words = r"`Files`: '.*7/df_m_64\.npy' must .*Received "
     with pytest.raises((ValueError, FileNotFoundError), match=words) as caught:
         files[:]
+    assert "allow_pickle" not in str(caught.value), "NumPy's advice is not for readers"
     assert caught.traceback[-1].path.match("imnn_lab/files/*.py")
     assert files[:3].shape == (3, 4, 3)
     if spoil is not remove:
