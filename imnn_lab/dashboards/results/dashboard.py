@@ -19,7 +19,6 @@ from imnn_lab.dashboards.common.layout import (
     card,
     scrolling,
     side_by_side,
-    stack,
     table,
     words,
 )
@@ -164,7 +163,7 @@ def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Colu
         "",
         corner_rows(corner_drawing(description, "saved", height=CORNER_HEIGHT)),
         pn.FlexBox(*figure_downloads("posteriors", lambda: description), gap="0px", **WIDE),
-        words(note_html(note) + summary_table(posteriors, 130)),
+        words(note_html(note) + summary_table(posteriors, 112)),
     )
 
 
