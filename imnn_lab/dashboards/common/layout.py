@@ -326,7 +326,7 @@ def table(
         Whether it has many columns: smaller, and only headings break into lines.
     """
     unbroken = "; white-space: nowrap" if swatches else ""
-    space, size = (8, 0.8) if is_dense else (10, 0.9)
+    space, size = (6, 0.8) if is_dense else (10, 0.9)
     cell = f"padding: 1px {space}px 1px 0; text-align: left; font-variant-numeric: tabular-nums"
     number = f"{cell}; white-space: nowrap" if is_dense else cell
     head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)

@@ -39,8 +39,8 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
 
 MASS = 0.68
-HEIGHT = 280  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
-SQUARE = 1.4  # width of its panels over their height, at most
+HEIGHT = 258  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
+SQUARE = 2.0  # width of its panels over their height, at most
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
 
@@ -72,7 +72,8 @@ class CornerView(View[Snapshot]):
         name = html.escape(snapshot.observation.name)
         if any(is_of_few(posterior) for posterior in snapshot.samples.values()):
             hint += f" Fewer than {FEWEST} effective draws have no contours."
-        self._target.object = f"Of: <b>{name}</b>. Click a name to hide it; {hint}"
+        text = f"Of: <b>{name}</b>. Click a name to hide it; {hint}"
+        self._target.object = f'<div style="font-size: 0.85em">{text}</div>'
 
 
 class ScatterView(View[Snapshot]):
@@ -173,9 +174,7 @@ class ExportView(View[Snapshot]):
         return download(filename, f"{name} samples (NPZ)", samples, disabled=True)
 
 
-def corner_drawing(
-    description: Panels, name: str, brush: Brush | None = None, height: int = HEIGHT
-) -> Drawing:
+def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -> Drawing:
     """Return the drawing of a corner plot, whose panels are as high as a page has room for.
 
     Parameters
@@ -184,13 +183,11 @@ def corner_drawing(
     name : str
         Of its data sources, see `Drawing`.
     brush : Brush, optional
-    height : int
-        Of all panels together, in pixels, if it is enough for each.
     """
     n = description.columns
-    each = max(150, (height + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
+    height = max(150, (HEIGHT + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
     columns = {1: None, 2: 1}.get(n, 2)  # of a legend in the free corner
-    return Drawing(description, name, brush=brush, height=each, legend_columns=columns)
+    return Drawing(description, name, brush=brush, height=height, legend_columns=columns)
 
 
 def corner_rows(drawing: Drawing) -> pn.Column:

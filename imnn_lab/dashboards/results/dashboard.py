@@ -44,7 +44,7 @@ NUMBERS = {
     "derivative simulations": "{.n_d:,}",
 }
 
-CURVES_HEIGHT, CORNER_HEIGHT = 142, 262  # pixels of a curve, and of a corner plot's figures
+CURVES_HEIGHT = 142  # pixels of a curve
 Share = tuple[Any, int, int]  # of a row: see `side_by_side`
 
 
@@ -161,9 +161,9 @@ def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Colu
     description = posteriors_figure(posteriors)
     return card(
         "",
-        corner_rows(corner_drawing(description, "saved", height=CORNER_HEIGHT)),
+        corner_rows(corner_drawing(description, "saved")),
         pn.FlexBox(*figure_downloads("posteriors", lambda: description), gap="0px", **WIDE),
-        words(note_html(note) + summary_table(posteriors, 112)),
+        words(note_html(note) + summary_table(posteriors, 105)),
     )
 
 
