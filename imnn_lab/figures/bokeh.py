@@ -191,12 +191,16 @@ class Drawing:
     def _list(self, description: Panels) -> None:
         """Name in the legend what is drawn, and nothing else."""
         drawn = description.drawn
-        for group, item in self._items.items():
-            visible = description.has_truth if group is None else group in drawn
-            if item.visible != visible:
-                item.visible = visible
-        named = sum(item.visible for item in self._items.values())
-        rows = -(-named // self._ncols) + bool(description.caption)
+        named = [
+            item
+            for group, item in self._items.items()
+            if (description.has_truth if group is None else group in drawn)
+        ]
+        (legend,) = self.legend.legend
+        if named != legend.items:
+            # Not by their `visible`: the legend would forget the marks.
+            legend.items = named
+        rows = -(-len(named) // legend.ncols) + bool(description.caption)
         self.legend.height = ROW * rows + 12
 
     @property
@@ -214,7 +218,7 @@ class Drawing:
         groups = sorted({(series, rejected) for _, series, rejected in keys}, key=lambda g: g[::-1])
         labels = [group_name(self.series[series], rejected) for series, rejected in groups]
         labels += [truth] * bool(truth)
-        self._ncols = ncols = columns or (4 if max(map(len, labels), default=0) <= 12 else 2)
+        ncols = columns or (4 if max(map(len, labels), default=0) <= 12 else 2)
         strip = figure(
             sizing_mode="stretch_width", toolbar_location=None, tools="", outline_line_color=None,
             x_range=Range1d(0, 1), y_range=Range1d(0, 1), min_border=0,

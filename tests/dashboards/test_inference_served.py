@@ -61,15 +61,6 @@ def test_draw_slide_move_brush_and_download(watched_page, address, tmp_path):
     np.testing.assert_allclose(posterior.sd, np.sqrt(np.diag(np.linalg.inv(F))), rtol=0.3)
 
 
-MARKS = """name => {
-  const model = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
-  return Bokeh.index.find_one(model).entries.map(({el, glyph, label}) => {
-    const {width, height} = glyph.canvas
-    const pixels = glyph.canvas.getContext("2d").getImageData(0, 0, width, height).data
-    const {left, top} = el.getBoundingClientRect()
-    return [label, pixels.some(value => value > 0), left, top]
-  })
-}"""
 SHOWN = """name => Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
   .renderers.filter(r => r.glyph.type == "MultiLine").map(r => r.visible)"""
 
@@ -78,7 +69,7 @@ def test_names_keep_their_marks_and_hide_what_they_name(watched_page, address):
     page = opened(watched_page(), address)
     button(page, "Draw").click()
     until(page, lambda: len(column(page, "xs", "corner 0 0 lines ABC")) > 0)
-    marks = page.evaluate(MARKS, "corner legend")
+    marks = page.evaluate(visitor.MARKS, "corner legend")
     names = ["Gaussian approximation", "ABC", "exact"]  # what is drawn so far
     assert [label for label, *_ in marks] == names
     assert all(is_marked for _, is_marked, *_ in marks)

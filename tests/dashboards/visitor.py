@@ -12,6 +12,16 @@ from imnn_lab.inference import Posterior
 
 DRAWS, PARTICLES = 10_000, 500
 FINISHED = r"finished: ([\d,]+) simulations"
+# names in a legend, whether their marks are painted, and their places
+MARKS = """name => {
+  const model = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m != null)
+  return Bokeh.index.find_one(model).entries.map(({el, glyph, label}) => {
+    const {width, height} = glyph.canvas
+    const pixels = glyph.canvas.getContext("2d").getImageData(0, 0, width, height).data
+    const {left, top} = el.getBoundingClientRect()
+    return [label, pixels.some(value => value > 0), left, top]
+  })
+}"""
 DARK = "() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 18, 18)'"
 
 
@@ -132,6 +142,8 @@ def travel_to_the_beginning(page):
     press(page, "iteration (", "Home")
     until(page, lambda: len(column(page, "xs", "ellipse 0 0 lines then")) == 2)
     words(page, "then (iteration 0)")
+    marks = [["now", True], ["then", True], ["known", True]]
+    until(page, lambda: [m[:2] for m in page.evaluate(MARKS, "ellipse legend")] == marks)
 
 
 def look_at_the_information(page):

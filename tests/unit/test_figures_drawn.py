@@ -84,8 +84,7 @@ def test_both_renderers_label_the_same_axes_and_share_ranges():
 
 def test_the_legend_names_what_is_drawn():
     def named(drawing):
-        items = legend_of(drawing.legend).items
-        return [item.label.value for item in items if item.visible]
+        return [item.label.value for item in legend_of(drawing.legend).items]
 
     drawing = Drawing(corner({"one": gaussian(), "two": None}, LABELS), "corner")
     assert named(drawing) == ["one"]
