@@ -326,7 +326,8 @@ class PanelFigure:
         empty.axis.major_label_text_font_size = "11px"
         for axis in empty.axis:
             if isinstance(axis.ticker, BasicTicker):
-                axis.ticker.desired_num_ticks = 4
+                is_narrow = axis in empty.xaxis and len(self.drawing.lefts) > 2
+                axis.ticker.desired_num_ticks = 2 if is_narrow else 4
         if panel.y_names:
             empty.yaxis.ticker = [height for height, _ in panel.y_names]
             empty.yaxis.major_label_overrides = {
@@ -366,7 +367,7 @@ class PanelFigure:
         }
         brush = self.drawing.brush
         if brush is None:
-            return self.figure.scatter("x", "y", source=source, size=9, **look)
+            return self.figure.scatter("x", "y", source=source, size=7, **look)
         view = CDSView(filter=GroupFilter(column_name="group", group=name))
         look["size"] = 4 if rejected else 5
         return self.figure.scatter(*self._labels, source=brush.source, view=view, **look)

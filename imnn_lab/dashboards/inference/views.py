@@ -174,7 +174,9 @@ class ExportView(View[Snapshot]):
         return download(filename, f"{name} samples (NPZ)", samples, disabled=True)
 
 
-def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -> Drawing:
+def corner_drawing(
+    description: Panels, name: str, brush: Brush | None = None, legend_columns: int = 2
+) -> Drawing:
     """Return the drawing of a corner plot, whose panels are as high as a page has room for.
 
     Parameters
@@ -183,10 +185,12 @@ def corner_drawing(description: Panels, name: str, brush: Brush | None = None) -
     name : str
         Of its data sources, see `Drawing`.
     brush : Brush, optional
+    legend_columns : int
+        Of the legend in the free corner, where that is two panels wide.
     """
     n = description.columns
     height = max(150, (HEIGHT + (n - 1) * (BOTTOM - NO_AXIS)) // n) if n > 1 else 300
-    columns = {1: None, 2: 1}.get(n, 2)  # of a legend in the free corner
+    columns = {1: None, 2: 1}.get(n, legend_columns)
     return Drawing(description, name, brush=brush, height=height, legend_columns=columns)
 
 

@@ -161,7 +161,7 @@ def posteriors_card(posteriors: dict[str, Posterior], note: str = "") -> pn.Colu
     description = posteriors_figure(posteriors)
     return card(
         "",
-        corner_rows(corner_drawing(description, "saved")),
+        corner_rows(corner_drawing(description, "saved", legend_columns=1)),
         pn.FlexBox(*figure_downloads("posteriors", lambda: description), gap="0px", **WIDE),
         words(note_html(note) + summary_table(posteriors, 105)),
     )
