@@ -48,6 +48,7 @@ MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star
 DOTTED = {"line_color": NEUTRAL, "line_dash": "dotted", "line_width": 1.5}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 ROW = 26  # pixels of a row of the legend
+LEGEND = {"font-size": "12px"}  # pages of panel-material-ui set the texts of legends to 0.95 of it
 # Pixels that are left free beside a panel, for its axes, so that the panels of a column lie exactly
 # below each other, and those of a row beside each other; and those of a letter and of a line.
 LEFT, BOTTOM, ABOVE, NO_AXIS, LETTER, LINE = 80, 54, 5, 12, 6.5, 15
@@ -239,7 +240,7 @@ class Drawing:
             location="top_left", margin=0, padding=4, label_text_font_size="12px",
             title_text_font_size="12px", title_text_font_style="normal", border_line_color=None,
             background_fill_alpha=0, inactive_fill_alpha=0.6, name=f"{self.name} legend",
-            spacing=0 if ncols == 1 else 3,
+            styles=LEGEND, spacing=0 if ncols == 1 else 3,
         )  # fmt: skip
         # Not by links from the marks: a legend forgets its marks when what they lead to changes.
         followers = [list(self._of_group(group)) for group in groups]

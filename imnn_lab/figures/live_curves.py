@@ -23,7 +23,15 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from imnn_lab.figures.bokeh import LEFT, NEUTRAL, about, line_look, new_figure, reference_line
+from imnn_lab.figures.bokeh import (
+    LEFT,
+    LEGEND,
+    NEUTRAL,
+    about,
+    line_look,
+    new_figure,
+    reference_line,
+)
 from imnn_lab.figures.curves import AXES, COLUMNS
 from imnn_lab.figures.data import Panel, Panels
 from imnn_lab.figures.decimation import Addition
@@ -250,7 +258,7 @@ class CurvesFigure:
         return Legend(
             items=items, click_policy="hide", orientation="horizontal", ncols=ncols,
             label_text_font_size="9pt", padding=0, margin=0, border_line_alpha=0,
-            background_fill_alpha=0,
+            background_fill_alpha=0, styles=LEGEND,
         )  # fmt: skip
 
     def _label_marks(self, top: figure) -> None:

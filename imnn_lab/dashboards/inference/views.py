@@ -39,7 +39,7 @@ from imnn_lab.inference.posterior import Posterior
 from imnn_lab.parameters import shown
 
 MASS = 0.68
-HEIGHT = 258  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
+HEIGHT = 330  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
 SQUARE = 2.0  # width of its panels over their height, at most
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
