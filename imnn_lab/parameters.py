@@ -86,8 +86,9 @@ class Parameter:
 
 
 def label_of(name: Any, parameter: Parameter) -> Label:
-    """Return the label of a parameter, its name checked."""
-    return Label(_line("parameters", name), parameter.unit, parameter.latex)
+    """Return the label of a parameter, its name checked; a name that is one keeps its unit."""
+    unit, latex = getattr(name, "unit", ""), getattr(name, "latex", None)
+    return Label(_line("parameters", name), parameter.unit or unit, parameter.latex or latex)
 
 
 def named_parameters(parameters: Any) -> dict[Label, Parameter]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imnn_lab import problems
 from imnn_lab.demo import PROBLEMS
 from imnn_lab.inference.priors import Uniform
+from imnn_lab.parameters import Label
 from imnn_lab.problems import Problem
+
+FLOW = "10⁸ m³/year"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,13 @@ class Case:
         return self.observed() if self.observed else problem.simulations(1, 10_000 + seed)[0]
 
 
+def nile() -> Problem:
+    """Return the autoregressive problem about the flow of the Nile, with its unit."""
+    problem = problems.autoregressive()
+    mean, φ, sd = problem.labels
+    return replace(problem, labels=(Label(mean, FLOW), φ, Label(sd, FLOW)))
+
+
 def _nile() -> np.ndarray:
     return problems.nile_flow()[1][:, None]
 
@@ -50,7 +60,7 @@ CASES = {
     "slope": Case(problems.slope, Uniform([3], [5]), PROBLEMS["slope"]),
     "field": Case(problems.field_2d, Uniform([0.3, -0.5], [2, 1.5]), PROBLEMS["field"], n_s=2000),
     "nile": Case(
-        problems.autoregressive,
+        nile,
         Uniform([600, 0, 80], [1200, 0.95, 250]),
         PROBLEMS["nile"],
         _nile,

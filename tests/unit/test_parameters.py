@@ -16,9 +16,10 @@ from imnn_lab.dashboards.inference.state import InferenceState
 from imnn_lab.dashboards.inference.views import summary_table
 from imnn_lab.dashboards.results.dashboard import statistics_table
 from imnn_lab.dashboards.training.dashboard import TrainingDashboard
+from imnn_lab.demo.problems import CASES
 from imnn_lab.figures import bokeh, draw, fisher, matplotlib
 from imnn_lab.inference import Posterior, Uniform
-from imnn_lab.parameters import Label, in_latex, shown
+from imnn_lab.parameters import Label, in_latex, named_parameters, shown
 from imnn_lab.report.training import about_saved
 from imnn_lab.sources.shapes import Shapes, shapes_of
 
@@ -239,3 +240,13 @@ def test_retraining_keeps_names(imnn):
     moved = imnn.retrain_at_estimate(observed, problems.gaussian().simulator, seed=9, max_rounds=1)
     assert moved.imnn.names == imnn.names
     assert moved.imnn.names[0].unit == "eV"
+
+
+def test_a_problem_in_units_keeps_them_in_an_imnn():
+    named = named_parameters(dict.fromkeys(CASES["nile"].make().labels, (1.0, 0.1)))
+    assert list(named) == ["mean", "φ", "innovation sd"]
+    assert [shown(label) for label in named] == [
+        "mean [10⁸ m³/year]", "φ", "innovation sd [10⁸ m³/year]",
+    ]  # fmt: skip
+    (given,) = named_parameters({Label("m", "kg"): Parameter(1.0, unit="g")})
+    assert given.unit == "g", "what is given with the value counts"
