@@ -41,6 +41,7 @@ from imnn_lab.parameters import shown
 MASS = 0.68
 HEIGHT = 330  # of a corner plot, in pixels: as much as a page of 800 pixels has above its table
 SQUARE = 2.0  # width of its panels over their height, at most
+TABLE = 128  # pixels of the table below it, which scrolls if there are more posteriors
 MOST_ROWS = 200
 NOTHING_SELECTED = "No draws selected: drag over draws in a figure, with the box or the lasso."
 
@@ -139,7 +140,7 @@ class SummaryView(View[Snapshot]):
     def refresh(self, snapshot: Snapshot) -> None:
         """Show the posteriors when they change."""
         if self.changed(snapshot.key):
-            self._table.object = summary_table(snapshot.samples)
+            self._table.object = summary_table(snapshot.samples, TABLE)
 
 
 class ExportView(View[Snapshot]):
