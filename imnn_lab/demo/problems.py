@@ -44,7 +44,7 @@ class Case:
         return self.observed() if self.observed else problem.simulations(1, 10_000 + seed)[0]
 
 
-def nile() -> Problem:
+def _nile_problem() -> Problem:
     """Return the autoregressive problem about the flow of the Nile, with its unit."""
     problem = problems.autoregressive()
     mean, φ, sd = problem.labels
@@ -60,7 +60,7 @@ CASES = {
     "slope": Case(problems.slope, Uniform([3], [5]), PROBLEMS["slope"]),
     "field": Case(problems.field_2d, Uniform([0.3, -0.5], [2, 1.5]), PROBLEMS["field"], n_s=2000),
     "nile": Case(
-        nile,
+        _nile_problem,
         Uniform([600, 0, 80], [1200, 0.95, 250]),
         PROBLEMS["nile"],
         _nile,
