@@ -421,6 +421,8 @@ def new_figure(x_label: str | None, y_label: str | None, **options: Any) -> figu
     empty = figure(x_axis_label=x_label, y_axis_label=y_label, **(settings | options))
     empty.toolbar.logo = None
     empty.toolbar.autohide = True
+    empty.axis.axis_label_text_font_style = "normal"  # in notebooks as on served pages
+    empty.axis.minor_tick_line_color = None
     return with_log_ticks(empty)
 
 

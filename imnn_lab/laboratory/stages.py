@@ -18,6 +18,7 @@ from imnn_lab import checks
 from imnn_lab.dashboards.common.background import Work
 from imnn_lab.dashboards.common.layout import (
     FRAMED,
+    HINT,
     WIDE,
     LiveText,
     Select,
@@ -88,9 +89,9 @@ class ProblemCard(View[LaboratorySession]):
         self.stored = Select(label="simulations", options=options, **WIDE)
         self.stored.param.watch(lambda _: self._look(), "value")
         self._looking, self._found = Work("looking at simulations"), words()
-        self.θ_fid = pn.widgets.TextInput(label="θ_fid", placeholder="0, 1", **WIDE)
-        self.δθ = pn.widgets.TextInput(label="δθ, full width", placeholder="0.1, 0.1", **WIDE)
-        self.names = pn.widgets.TextInput(label="names", placeholder="μ, Σ (optional)", **WIDE)
+        self.θ_fid = _text_box("θ_fid", "0, 1")
+        self.δθ = _text_box("δθ, full width", "0.1, 0.1")
+        self.names = _text_box("names", "μ, Σ (optional)")
         self.build_own = action_button(
             "Build from own data", lambda: self.attempt(self._from_data), 170, "outline"
         )
@@ -227,6 +228,10 @@ def written(name: str, value: int | None, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError(checks.wording(f"`{name}`", expected, f"{number:,}"))
     return number
+
+
+def _text_box(label: str, example: str) -> pn.widgets.TextInput:
+    return pn.widgets.TextInput(label=label, placeholder=example, stylesheets=[HINT], **WIDE)
 
 
 class TrainingStage(View[LaboratorySession]):

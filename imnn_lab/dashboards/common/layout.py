@@ -49,6 +49,8 @@ select.bk-input {
   background-repeat: no-repeat !important
 }
 """
+# Browsers' own grey is too dark on a dark page.
+HINT = "input::placeholder { color: inherit; font-style: italic; opacity: 1 }"
 EDGES = {"status": "#56B4E9", "alert": "#D55E00"}
 TAB_ROW, TAB_PANEL = "imnn-tab-row", "imnn-tab-panel"  # classes of what becomes tabs
 # Names for controls that Bokeh 3.9 and Panel 1.9 leave without one. They come and go, and lie in

@@ -12,6 +12,7 @@ import param
 from bokeh.models import CustomJSTickFormatter
 
 from imnn_lab.dashboards.common.layout import (
+    HINT,
     SOLID,
     WIDE,
     LiveText,
@@ -192,8 +193,9 @@ def rate_words(state: TrainingState) -> str:
 
 def _count(state: TrainingState, name: str, label: str) -> pn.widgets.IntInput:
     return pn.widgets.IntInput.from_param(
-        state.param[name], label=label, width=LIMIT, margin=(4, 3), start=1, placeholder="no limit"
-    )
+        state.param[name], label=label, width=LIMIT, margin=(4, 3), start=1,
+        placeholder="no limit", stylesheets=[HINT],
+    )  # fmt: skip
 
 
 def _button(name: str, act: Callable[[], object]) -> pn.widgets.Button:
