@@ -333,7 +333,7 @@ def table(
     number = f"{cell}; white-space: nowrap" if is_dense else cell
     head = "".join(f'<th scope="col" style="{cell}">{html.escape(name)}</th>' for name in header)
     body = "".join(
-        f'<tr><th scope="row" style="{cell}; font-weight: normal{unbroken}">'
+        f'<tr><th scope="row" style="{cell}; font-weight: normal; min-width: 4.4em{unbroken}">'
         f"{swatch}{html.escape(first)}</th>"
         + "".join(f'<td style="{number}">{html.escape(value)}</td>' for value in rest)
         + "</tr>"

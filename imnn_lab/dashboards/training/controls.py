@@ -174,7 +174,7 @@ class Status(View[Moment]):
             known = "" if self._known is None else _known_value(label, self._known)
             numbers = [moment.latest.get(prefix + name, np.nan) for prefix in ("", "val_")]
             rows.append([label, *(_number(value) for value in numbers), known])
-        return table(["", "training", "validation", "known"], rows)
+        return table(["", "training", "validation", "known"], rows, is_dense=True)
 
 
 def rate_words(state: TrainingState) -> str:
