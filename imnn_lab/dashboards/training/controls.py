@@ -112,8 +112,11 @@ class Controls(View[Moment]):
         """Show α or why the pair is refused, what was applied, and which buttons are enabled."""
         state = self.state
         self.rate.object = rate_words(state)
-        self.allowed.label = f"Use {EPSILON} = {state.allowed:.3g}" if state.refusal else " "
-        self.allowed.visible = state.has_pair and bool(state.refusal)
+        is_refused = state.has_pair and bool(state.refusal)
+        if is_refused:
+            self.allowed.label = f"Use {EPSILON} = {state.allowed:.3g}"
+        if self.allowed.visible != is_refused:
+            self.allowed.visible = is_refused
         lines = "".join(f"<li>{html.escape(words)}</li>" for words in applied_words(moment.marks))
         listed = f'<ul style="margin: 0; padding-left: 1.2em; font-size: 0.85em">{lines}</ul>'
         self.applied.object = scrolling(listed, APPLIED) if lines else ""
