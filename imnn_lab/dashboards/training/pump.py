@@ -168,7 +168,8 @@ class CurvesPump:
         self._n_marks, self._generation, self._choice = 0, 0, ("", False)
         self._ranges: list[tuple[float, float] | None] = []
         self._earlier: dict[str, list] = {}
-        self._reaches: tuple[Hashable, dict[str, np.ndarray]] = ((), {})
+        self._reaches: dict[str, np.ndarray] = {}
+        self._reached: tuple[dict[str, list], Hashable] = {}, ()
 
     def move(self, moment: Moment) -> None:
         """Move what is new to the data sources."""
@@ -215,16 +216,15 @@ class CurvesPump:
         """
         width, data = max(last - start, 1e-9), self.figure.earlier
         steps = int(20 * np.log(width)), int(20 * start / width)
-        key = (id(data), self._generation, steps)
-        if key != self._reaches[0]:
+        key = (self._generation, steps)
+        if data is not self._reached[0] or key != self._reached[1]:
             shown = [(x >= start) & (x <= last) for x in data[self.figure.against]]
-            reaches = {}
             for panel in self.figure.panels:
                 curves = data.get(GHOSTLY.get(panel.y_label, ""), [])
                 values = [y[chosen] for y, chosen in zip(curves, shown, strict=False)]
-                reaches[panel.y_label] = reach(values, panel.y_log, self.state.fit_all)
-            self._reaches = key, reaches
-        return self._reaches[1]
+                self._reaches[panel.y_label] = reach(values, panel.y_log, self.state.fit_all)
+            self._reached = data, key
+        return self._reaches
 
     def _smooth_on(self, moment: Moment) -> None:
         weight = self.state.smoothing
