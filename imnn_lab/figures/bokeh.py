@@ -321,7 +321,7 @@ class PanelFigure:
             min_border_right=NO_AXIS,
             min_border_bottom=below,
             min_border_top=ABOVE,
-            html_attributes=about(panel.title or _words(panel)),
+            html_attributes=about(panel.title or axes_words(panel)),
             min_width=100,
         )
         empty.axis.major_label_text_font_size = "11px"
@@ -403,8 +403,8 @@ def about(words: str) -> dict[str, str]:
     return {"data-about": words}
 
 
-def _words(panel: Panel) -> str:
-    """Return what a panel shows, in words."""
+def axes_words(panel: Panel) -> str:
+    """Return what the axes of a panel show, in words."""
     return f"{panel.y_label or 'density'} against {panel.x_label}"
 
 

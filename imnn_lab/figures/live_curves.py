@@ -28,6 +28,7 @@ from imnn_lab.figures.bokeh import (
     LEGEND,
     NEUTRAL,
     about,
+    axes_words,
     line_look,
     new_figure,
     reference_line,
@@ -208,7 +209,7 @@ class CurvesFigure:
             "", panel.y_label, height=self._height, x_range=self._x_range,
             y_range=Range1d(0.1 if panel.y_log else 0, 10 if panel.y_log else 1),
             y_axis_type="log" if panel.y_log else "linear", min_border_left=LEFT,
-            html_attributes=about(f"{panel.y_label} against {panel.x_label}"),
+            html_attributes=about(axes_words(panel)),
         )  # fmt: skip
         horizontal = Span(dimension="width", line_color=NEUTRAL, line_alpha=0.4)
         empty.add_tools(CrosshairTool(overlay=(horizontal, crosshair)))
